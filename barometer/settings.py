@@ -1,0 +1,212 @@
+"""Every setting of Barometer, in one place.
+
+Order of precedence: environment (``BAROMETER_<NAME>``), then a file of secrets per setting
+(``BAROMETER_<NAME>_FILE``), then the YAML file named by ``BAROMETER_CONFIG`` (default ``barometer.yaml`` in the
+working directory, if it is there), then the defaults below. ``docs/settings.md`` has a heading for each.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+import yaml
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from barometer.errors import SettingsError
+
+PREFIX = "BAROMETER_"
+
+
+class _YamlSource(PydanticBaseSettingsSource):
+    """The YAML file; unknown keys are errors, so that a typing mistake does not pass for a default."""
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:  # pragma: no cover
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        named = os.environ.get(PREFIX + "CONFIG")
+        path = Path(named or "barometer.yaml")
+        if not path.is_file():
+            if named:
+                raise SettingsError(f"{PREFIX}CONFIG names {path}, which is not there")
+            return {}
+        try:
+            data = yaml.safe_load(path.read_text("utf-8")) or {}
+        except yaml.YAMLError as e:
+            raise SettingsError(f"{path}: not valid YAML: {e}") from e
+        if not isinstance(data, dict):
+            raise SettingsError(f"{path}: expected a mapping of settings at the top")
+        return data
+
+
+class _FileSource(PydanticBaseSettingsSource):
+    """``BAROMETER_X_FILE=/run/secrets/x``: the way that container engines hand over secrets."""
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:  # pragma: no cover
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        out: dict[str, Any] = {}
+        for name in self.settings_cls.model_fields:
+            variable = f"{PREFIX}{name.upper()}_FILE"
+            path = os.environ.get(variable)
+            if path:
+                try:
+                    out[name] = Path(path).read_text("utf-8").strip()
+                except OSError as e:
+                    raise SettingsError(f"{variable}: cannot read {path}: {e.strerror}") from e
+        return out
+
+
+class Settings(BaseSettings):
+    """All settings; see ``docs/settings.md`` for what each means to an operator."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", validate_default=True)
+
+    # Where things are
+    database_url: str = "sqlite:///barometer.db"
+    kafka_bootstrap: str = "127.0.0.1:9092"
+    kafka_options: dict[str, Any] = Field(default_factory=dict)
+    """Passed to every kafka-python client: security_protocol, sasl_mechanism, ssl_cafile ..."""
+    kafka_password: SecretStr | None = None
+    topic_documents: str = "barometer.documents"
+    topic_dlq: str = "barometer.documents.dlq"
+    topic_partitions: int = Field(12, ge=1, le=4096)
+    consumer_group: str = "barometer"
+    model_path: Path | None = None
+    topics_file: Path | None = None
+
+    # Time
+    timezone: str = "Asia/Shanghai"
+    bucket_seconds: int = Field(600, ge=10, le=86_400)
+    lateness_seconds: int = Field(120, ge=0, le=86_400)
+    min_time: str = "2000-01-01T00:00:00Z"
+    copy_window_hours: float = Field(48.0, gt=0)
+    progress_interval_seconds: float = Field(3.0, gt=0)
+    progress_from: Literal["records", "timestamps"] = "records"
+
+    # Worker
+    worker_batch: int = Field(256, ge=1, le=10_000)
+    worker_linger_ms: int = Field(100, ge=0, le=10_000)
+    worker_poll_interval_seconds: int = Field(300, ge=10)
+    session_timeout_ms: int = Field(10_000, ge=1_000)
+    scorer_threads: int = Field(0, ge=0)
+    """0: as many as there are cores."""
+    author_salt: SecretStr = SecretStr("")
+
+    # Monitor
+    lease_seconds: float = Field(15.0, ge=2)
+    tick_seconds: float = Field(2.0, gt=0)
+    lag_alarm_records: int = Field(10_000, ge=1)
+    lag_alarm_seconds: float = Field(300.0, gt=0)
+    silent_source_factor: float = Field(6.0, gt=1)
+    unscored_alarm_share: float = Field(0.3, gt=0, le=1)
+    notify_file: Path | None = None
+    notify_attempts: int = Field(12, ge=1)
+    repeat_interval_minutes: float = Field(240.0, gt=0)
+    detector_open: float = Field(3.6, gt=0)
+    smtp_host: str = "127.0.0.1"
+    smtp_port: int = Field(25, ge=1, le=65535)
+    smtp_user: str = ""
+    smtp_password: SecretStr | None = None
+    smtp_starttls: bool = False
+    mail_from: str = "barometer@localhost"
+
+    # Dashboard
+    public_url: str = "http://127.0.0.1:8050"
+    dashboard_host: str = "127.0.0.1"
+    dashboard_port: int = Field(8050, ge=0, le=65535)
+    dashboard_workers: int = Field(2, ge=1)
+    secret_key: SecretStr | None = None
+    session_hours: float = Field(12.0, gt=0)
+    login_limit: str = "10 per minute"
+    secure_cookies: bool = False
+
+    # Operations
+    metrics_host: str = "127.0.0.1"
+    metrics_port_worker: int = Field(9101, ge=0, le=65535)
+    metrics_port_monitor: int = Field(9102, ge=0, le=65535)
+    log_format: Literal["text", "json"] = "text"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    retention_days: int = Field(0, ge=0)
+    """0: documents are kept for ever."""
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (KeyError, ValueError, OSError) as e:
+            raise ValueError(f"unknown time zone {value!r}; use a name like Asia/Shanghai") from e
+        return value
+
+    @field_validator("bucket_seconds")
+    @classmethod
+    def _divides_a_day(cls, value: int) -> int:
+        if 86_400 % value:
+            raise ValueError("must divide a day (86400 seconds) evenly, for example 60, 600, 3600 or 86400")
+        return value
+
+    @model_validator(mode="after")
+    def _session_fits_poll(self) -> Settings:
+        if self.worker_poll_interval_seconds * 1000 <= self.session_timeout_ms:
+            raise ValueError("worker_poll_interval_seconds must be longer than session_timeout_ms")
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, _FileSource(settings_cls), _YamlSource(settings_cls)
+
+    @property
+    def bucket_ms(self) -> int:
+        return self.bucket_seconds * 1000
+
+    @property
+    def lateness_ms(self) -> int:
+        return self.lateness_seconds * 1000
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.timezone)
+
+    def kafka(self) -> dict[str, Any]:
+        """Keyword arguments for any kafka-python client."""
+        out: dict[str, Any] = {"bootstrap_servers": self.kafka_bootstrap.split(","), **self.kafka_options}
+        if self.kafka_password is not None:
+            out["sasl_plain_password"] = self.kafka_password.get_secret_value()
+        return out
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Settings from all sources; ``overrides`` win.
+
+    Raises:
+        SettingsError: names each setting that is wrong, what it was, and what is expected.
+    """
+    try:
+        return Settings(**overrides)
+    except ValidationError as e:
+        lines = []
+        for error in e.errors():
+            name = ".".join(str(p) for p in error["loc"]) or "settings"
+            what = error["msg"].removeprefix("Value error, ")
+            lines.append(f"{name} ({PREFIX}{name.upper()}): {what}")
+        raise SettingsError("wrong settings:\n  " + "\n  ".join(lines)) from None
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """The process's settings, read once."""
+    return load_settings()
