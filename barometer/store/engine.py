@@ -1,0 +1,133 @@
+"""Opening the store: SQLite (embedded default) or PostgreSQL, with the same transactions on both.
+
+``store.write()`` is one read-write transaction, ``store.read()`` one read-only snapshot. On SQLite a writer takes its
+lock at the start (``BEGIN IMMEDIATE``): a deferred transaction that turns into a writer half-way fails at once with
+"database is locked" however long the busy timeout is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+
+from barometer.errors import StoreError
+
+BUSY_TIMEOUT_MS = 30_000
+
+
+class Store:
+    """A handle on the database. Safe to share between threads; open one per process.
+
+    Args:
+        url: an SQLAlchemy URL, ``sqlite:///file.db`` or ``postgresql://user:password@host/name``.
+        pool_size: connections kept open on PostgreSQL.
+
+    Raises:
+        StoreError: the URL is malformed or names a database that is not supported.
+    """
+
+    def __init__(self, url: str, pool_size: int = 5) -> None:
+        try:
+            parsed = make_url(url)
+        except ArgumentError as e:
+            raise StoreError(f"database_url: cannot read {_masked(url)!r}: {e}") from None
+        backend = parsed.get_backend_name()
+        if backend not in ("sqlite", "postgresql"):
+            raise StoreError(
+                f"database_url: {backend} is not supported; use sqlite:///FILE or postgresql://..."
+            )
+        self.is_sqlite = backend == "sqlite"
+        self.url = parsed
+        if self.is_sqlite:
+            if not parsed.database or parsed.database == ":memory:":
+                raise StoreError(
+                    "database_url: SQLite needs a file (sqlite:///barometer.db): several processes share it"
+                )
+            Path(parsed.database).absolute().parent.mkdir(parents=True, exist_ok=True)
+            self.engine = create_engine(
+                parsed, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000, "check_same_thread": False}
+            )
+            event.listen(self.engine, "connect", _sqlite_connect)
+            event.listen(self.engine, "begin", _sqlite_begin)
+        else:
+            if "+" not in parsed.drivername:
+                parsed = parsed.set(drivername="postgresql+psycopg")
+            self.engine = create_engine(
+                parsed,
+                pool_size=pool_size,
+                max_overflow=pool_size,
+                pool_pre_ping=True,
+                connect_args={"connect_timeout": 10},
+            )
+
+    @property
+    def path(self) -> Path | None:
+        """The SQLite file, or None on PostgreSQL."""
+        return Path(str(self.url.database)).absolute() if self.is_sqlite else None
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """One read-write transaction: committed at the end, rolled back on any exception."""
+        with self.engine.connect().execution_options(barometer_write=True) as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """One consistent snapshot to read from."""
+        options: dict[str, Any] = (
+            {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        )
+        with self.engine.connect().execution_options(**options) as connection, connection.begin():
+            yield connection
+
+    def now_ms(self, connection: Connection) -> int:
+        """The database's clock, so that leases do not depend on how well the machines' clocks agree."""
+        if self.is_sqlite:
+            sql = "SELECT CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
+        else:
+            sql = "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)"
+        return int(connection.execute(text(sql)).scalar_one())
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether an error means that the database cannot be had just now (waited for), not that a statement is wrong."""
+    if not isinstance(error, DBAPIError):
+        return False
+    if error.connection_invalidated or isinstance(error, OperationalError):
+        return True
+    # 40001 serialization failure, 40P01 deadlock, 57P0x shutdown, 53xxx resources, 08xxx connection
+    state = getattr(error.orig, "sqlstate", None) or ""
+    return state[:2] in ("08", "53", "57", "40")
+
+
+def _masked(url: str) -> str:
+    return re.sub(r"(?<=:)[^:@/]+(?=@)", "***", url)
+
+
+def _sqlite_connect(dbapi: Any, _record: Any) -> None:
+    dbapi.isolation_level = None  # the begin event says which kind of transaction it is
+    cursor = dbapi.cursor()
+    cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.execute("PRAGMA cache_size=-65536")
+    cursor.execute("PRAGMA temp_store=MEMORY")
+    cursor.close()
+
+
+def _sqlite_begin(connection: Connection) -> None:
+    write = connection.get_execution_options().get("barometer_write")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+__all__ = ["Engine", "Store", "is_away"]

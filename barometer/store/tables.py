@@ -1,0 +1,521 @@
+"""The store's tables (SQLAlchemy 2, typed). The hot path uses them as Core tables through ``__table__``.
+
+Conventions: times are UTC epoch milliseconds (BIGINT); a row of the log is one packed integer ``row_id`` (see
+:func:`barometer.records.pack_row`); big tables are clustered by what they are read by and, on PostgreSQL,
+partitioned by month of ``observed_at``. Migrations in ``migrations/`` create all this; a test compares the two.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.dialects.postgresql import JSONB, REAL
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+Real = Float().with_variant(REAL(), "postgresql")
+# SQLite makes an INTEGER PRIMARY KEY its row id, and only then counts up by itself.
+AutoId = BigInteger().with_variant(Integer(), "sqlite")
+
+# SQLite: short rows are clustered by their key; long ones (documents, dead letters) are better off beside an index.
+LONG_BY_MONTH = {"postgresql_partition_by": "RANGE (observed_at)"}
+BY_MONTH = {**LONG_BY_MONTH, "sqlite_with_rowid": False}
+CLUSTERED = {"sqlite_with_rowid": False}
+MONTHLY_TABLES = ("documents", "predictions", "series_documents")
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {
+        int: BigInteger,
+        str: Text,
+        float: Float,
+        dict[str, Any]: Json,
+        list[Any]: Json,
+        bytes: LargeBinary,
+    }
+
+
+def _small(**kw: Any) -> Any:
+    return mapped_column(SmallInteger, **kw)
+
+
+class Meta(Base):
+    """What the store was made with (bucket width, zone); a different setting is refused, not mixed in."""
+
+    __tablename__ = "meta"
+    key: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[str]
+
+
+class Log(Base):
+    """One life of a topic: (cluster id, topic). A new one begins only when an operator accepts it."""
+
+    __tablename__ = "logs"
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
+    cluster_id: Mapped[str]
+    topic: Mapped[str]
+    partitions: Mapped[int] = mapped_column(Integer, default=0)
+    """Partitions seen so far; the watermark waits for all of them."""
+    current: Mapped[bool] = mapped_column(Boolean, default=True)
+    created_at: Mapped[int]
+    replaced_reason: Mapped[str | None]
+    """Set when a reader found the log replaced: everything waits for an operator."""
+
+
+class Offset(Base):
+    """Where reading stands in a partition, and what the records so far were. Written with the rows they cover."""
+
+    __tablename__ = "offsets"
+    __table_args__ = (CLUSTERED,)
+    log_id: Mapped[int] = _small(primary_key=True)
+    partition: Mapped[int] = _small(primary_key=True)
+    next_offset: Mapped[int]
+    progress_t: Mapped[int | None]
+    """Largest t of a progress record so far."""
+    progress_writer: Mapped[str | None]
+    progress_term: Mapped[int | None]
+    last_observed_at: Mapped[int | None]
+    """Largest record time so far; for the weaker progress from timestamps."""
+    high_water: Mapped[int | None]
+    """The broker's end of the partition when it was last looked at: information, for lag."""
+    records: Mapped[int] = mapped_column(default=0)
+    documents: Mapped[int] = mapped_column(default=0)
+    repeats: Mapped[int] = mapped_column(default=0)
+    dead_letters: Mapped[int] = mapped_column(default=0)
+    tombstones: Mapped[int] = mapped_column(default=0)
+    progress_records: Mapped[int] = mapped_column(default=0)
+    late: Mapped[int] = mapped_column(default=0)
+    updated_at: Mapped[int]
+
+
+class Document(Base):
+    __tablename__ = "documents"
+    __table_args__ = (LONG_BY_MONTH,)
+    observed_at: Mapped[int] = mapped_column(primary_key=True)
+    row_id: Mapped[int] = mapped_column(primary_key=True)
+    doc_key: Mapped[int]
+    text_hash: Mapped[int]
+    fingerprint: Mapped[int]
+    kind: Mapped[int] = _small()
+    source_id: Mapped[int | None] = mapped_column(Integer)
+    lang: Mapped[str]
+    scored: Mapped[bool] = mapped_column(Boolean)
+    late: Mapped[bool] = mapped_column(Boolean)
+    flags: Mapped[int] = mapped_column(Integer)
+    text: Mapped[str]
+    title: Mapped[str | None]
+    url: Mapped[str | None]
+    external_id: Mapped[str | None]
+    author_hash: Mapped[int | None]
+    published_at: Mapped[int | None]
+    symbols: Mapped[list[Any] | None]
+    engagement: Mapped[dict[str, Any] | None]
+    extra: Mapped[dict[str, Any] | None]
+    unscored_reason: Mapped[str | None]
+    stored_at: Mapped[int]
+
+
+class Prediction(Base):
+    __tablename__ = "predictions"
+    __table_args__ = (BY_MONTH,)
+    observed_at: Mapped[int] = mapped_column(primary_key=True)
+    row_id: Mapped[int] = mapped_column(primary_key=True)
+    model_id: Mapped[int] = _small(primary_key=True)
+    sentiment: Mapped[int] = _small()
+    p_negative: Mapped[float] = mapped_column(Real)
+    p_neutral: Mapped[float] = mapped_column(Real)
+    p_positive: Mapped[float] = mapped_column(Real)
+    topics: Mapped[dict[str, Any]]
+    """Topics above their thresholds, with probabilities."""
+
+
+class Series(Base):
+    """What is watched: ``topic:real_estate``, ``all``, later ``symbol:600519`` and ``watch:NAME``."""
+
+    __tablename__ = "series"
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    judged: Mapped[bool] = mapped_column(Boolean, default=True)
+    """False: counted and shown, never an alert (the total ``all``)."""
+    trial: Mapped[bool] = mapped_column(Boolean, default=False)
+    """True: alerts are shown, never notified."""
+
+
+class SeriesDocument(Base):
+    """Which scored documents belong to a series, with what sealing and evidence need of them."""
+
+    __tablename__ = "series_documents"
+    __table_args__ = (BY_MONTH,)
+    series_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    observed_at: Mapped[int] = mapped_column(primary_key=True)
+    row_id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[int] = _small()
+    sentiment: Mapped[int] = _small()
+    p_negative: Mapped[float] = mapped_column(Real)
+    fingerprint: Mapped[int]
+    late: Mapped[bool] = mapped_column(Boolean)
+
+
+class Rollup(Base):
+    """Counts by bucket, per partition, so that workers never fight over a row. Late documents are counted apart."""
+
+    __tablename__ = "rollups"
+    __table_args__ = (CLUSTERED,)
+    bucket: Mapped[int] = mapped_column(primary_key=True)
+    """Start of the bucket."""
+    series_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    kind: Mapped[int] = _small(primary_key=True)
+    log_id: Mapped[int] = _small(primary_key=True)
+    partition: Mapped[int] = _small(primary_key=True)
+    model_id: Mapped[int] = _small(primary_key=True)
+    total: Mapped[int] = mapped_column(default=0)
+    """All that are not late: negative + neutral + positive + unscored."""
+    negative: Mapped[int] = mapped_column(default=0)
+    neutral: Mapped[int] = mapped_column(default=0)
+    positive: Mapped[int] = mapped_column(default=0)
+    unscored: Mapped[int] = mapped_column(default=0)
+    late: Mapped[int] = mapped_column(default=0)
+
+
+class SealedBucket(Base):
+    """What a closed bucket held, for good, with the detector's judgement of it. ``end - start`` is one bucket, or a
+    stretch without records."""
+
+    __tablename__ = "sealed_buckets"
+    __table_args__ = (CLUSTERED,)
+    series_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    kind: Mapped[int] = _small(primary_key=True)
+    start: Mapped[int] = mapped_column(primary_key=True)
+    end: Mapped[int]
+    total: Mapped[int] = mapped_column(default=0)
+    negative: Mapped[int] = mapped_column(default=0)
+    neutral: Mapped[int] = mapped_column(default=0)
+    positive: Mapped[int] = mapped_column(default=0)
+    unscored: Mapped[int] = mapped_column(default=0)
+    independent: Mapped[int] = mapped_column(default=0)
+    """Scored documents that are no copies of an earlier one within the copy window."""
+    independent_negative: Mapped[int] = mapped_column(default=0)
+    model_id: Mapped[int | None] = _small()
+    """The model of most of the bucket's predictions."""
+    score: Mapped[float | None]
+    alert: Mapped[bool] = mapped_column(Boolean, default=False)
+    outage: Mapped[bool] = mapped_column(Boolean, default=False)
+    expected_total: Mapped[float | None]
+    expected_negative: Mapped[float | None]
+    band_low: Mapped[float | None]
+    band_high: Mapped[float | None]
+    term: Mapped[int]
+
+
+class SealingState(Base):
+    """How far the topic is sealed. One row a log."""
+
+    __tablename__ = "sealing_state"
+    log_id: Mapped[int] = _small(primary_key=True)
+    sealed_until: Mapped[int]
+    empty_since: Mapped[int | None]
+    term: Mapped[int]
+    updated_at: Mapped[int]
+
+
+class SeriesState(Base):
+    """The detector of one series and kind, as of its last sealed bucket."""
+
+    __tablename__ = "series_state"
+    __table_args__ = (CLUSTERED,)
+    series_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    kind: Mapped[int] = _small(primary_key=True)
+    last_bucket_end: Mapped[int]
+    detector_version: Mapped[str]
+    state: Mapped[dict[str, Any]]
+    term: Mapped[int]
+
+
+class Fingerprint(Base):
+    """Copies within the copy window: the first row of each normalised text, per series. Kept by the leader."""
+
+    __tablename__ = "fingerprints"
+    __table_args__ = (CLUSTERED,)
+    series_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    fingerprint: Mapped[int] = mapped_column(primary_key=True)
+    last_observed_at: Mapped[int] = mapped_column(index=True)
+    copies: Mapped[int] = mapped_column(default=1)
+
+
+class DeadLetter(Base):
+    __tablename__ = "dead_letters"
+    row_id: Mapped[int] = mapped_column(AutoId, primary_key=True, autoincrement=False)
+    record_timestamp: Mapped[int]
+    reason: Mapped[str]
+    detail: Mapped[str]
+    headers: Mapped[list[Any]]
+    """[[name, value in base64], ...]"""
+    key: Mapped[bytes | None]
+    value: Mapped[bytes]
+    value_length: Mapped[int]
+    value_sha256: Mapped[bytes]
+    replay_of: Mapped[int | None]
+    stored_at: Mapped[int]
+    relayed_at: Mapped[int | None] = mapped_column(index=True)
+    replayed_at: Mapped[int | None]
+    replays: Mapped[int] = mapped_column(Integer, default=0)
+
+
+class Identity(Base):
+    """The row that holds a (document, text): the least in (late, observed_at, row) of all that claim it."""
+
+    __tablename__ = "identities"
+    __table_args__ = (CLUSTERED,)
+    doc_key: Mapped[int] = mapped_column(primary_key=True)
+    text_hash: Mapped[int] = mapped_column(primary_key=True)
+    observed_at: Mapped[int]
+    row_id: Mapped[int]
+    late: Mapped[bool] = mapped_column(Boolean)
+
+
+class Source(Base):
+    __tablename__ = "sources"
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    created_at: Mapped[int]
+    muted: Mapped[bool] = mapped_column(Boolean, default=False)
+    """True: its silence raises no alarm."""
+
+
+class SourceRollup(Base):
+    """How much a source sent in an hour (start, UTC), per partition; where silence shows."""
+
+    __tablename__ = "source_rollups"
+    __table_args__ = (CLUSTERED,)
+    source_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    hour: Mapped[int] = mapped_column(primary_key=True)
+    log_id: Mapped[int] = _small(primary_key=True)
+    partition: Mapped[int] = _small(primary_key=True)
+    total: Mapped[int]
+    last_observed_at: Mapped[int]
+
+
+class Lease(Base):
+    """Who may do a thing that one process does at a time; the term grows with every change of hands."""
+
+    __tablename__ = "leases"
+    name: Mapped[str] = mapped_column(primary_key=True)
+    holder: Mapped[str]
+    term: Mapped[int]
+    expires_at: Mapped[int]
+    """By the database's clock."""
+
+
+class Process(Base):
+    """Heartbeats of the running roles, for ``barometer status`` and the System page."""
+
+    __tablename__ = "processes"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    role: Mapped[str]
+    host: Mapped[str]
+    pid: Mapped[int] = mapped_column(Integer)
+    started_at: Mapped[int]
+    seen_at: Mapped[int]
+    state: Mapped[str]
+    info: Mapped[dict[str, Any]]
+
+
+class Job(Base):
+    """Last run of each periodic job."""
+
+    __tablename__ = "jobs"
+    name: Mapped[str] = mapped_column(primary_key=True)
+    started_at: Mapped[int]
+    finished_at: Mapped[int | None]
+    ok: Mapped[bool | None] = mapped_column(Boolean)
+    message: Mapped[str | None]
+
+
+class Alert(Base):
+    __tablename__ = "alerts"
+    id: Mapped[int] = mapped_column(AutoId, primary_key=True, autoincrement=True)
+    type: Mapped[str]
+    """surge, rule or system."""
+    fingerprint: Mapped[str] = mapped_column(index=True)
+    """What merges into one alert: the series' name, or ``system:lag`` and the like."""
+    series_id: Mapped[int | None] = mapped_column(Integer, ForeignKey("series.id"))
+    kinds: Mapped[list[Any]]
+    state: Mapped[str] = mapped_column(index=True)
+    """firing, acknowledged, resolved."""
+    severity: Mapped[str]
+    """info, warning, critical: the worst so far."""
+    level: Mapped[str | None]
+    """一般, 较大, 重大 as ordinary, major, grave."""
+    assignee: Mapped[str | None]
+    started_at: Mapped[int] = mapped_column(index=True)
+    """Start of the first bucket that belongs to it."""
+    detected_at: Mapped[int]
+    """End of the bucket at which it opened."""
+    peak_at: Mapped[int]
+    ended_at: Mapped[int | None]
+    """End of the bucket at which the detector let go; a person may resolve earlier or later."""
+    last_bucket_end: Mapped[int]
+    acknowledged_at: Mapped[int | None]
+    acknowledged_by: Mapped[str | None]
+    resolved_at: Mapped[int | None]
+    resolved_by: Mapped[str | None]
+    resolution: Mapped[str | None]
+    score: Mapped[float]
+    expected_negative: Mapped[float]
+    seen_negative: Mapped[int]
+    seen_total: Mapped[int]
+    window_seconds: Mapped[int]
+    arm: Mapped[str | None]
+    detector_version: Mapped[str | None]
+    model_id: Mapped[int | None] = _small()
+    parameters: Mapped[dict[str, Any]]
+    explanation: Mapped[dict[str, Any]]
+    evidence: Mapped[list[Any]]
+    """Copies of the most telling texts: sources delete."""
+    updated_at: Mapped[int]
+
+
+class AlertEvent(Base):
+    """Every change of an alert: when, who, what and why. Never changed, never deleted."""
+
+    __tablename__ = "alert_events"
+    id: Mapped[int] = mapped_column(AutoId, primary_key=True, autoincrement=True)
+    alert_id: Mapped[int] = mapped_column(ForeignKey("alerts.id"), index=True)
+    at: Mapped[int]
+    actor: Mapped[str]
+    """A user's name, or ``detector``, ``system``."""
+    action: Mapped[str]
+    comment: Mapped[str | None]
+    data: Mapped[dict[str, Any]]
+
+
+class Silence(Base):
+    __tablename__ = "silences"
+    id: Mapped[int] = mapped_column(AutoId, primary_key=True, autoincrement=True)
+    series: Mapped[str | None]
+    """A series' name, or a pattern with ``*``; none: every series."""
+    severity: Mapped[str | None]
+    starts_at: Mapped[int]
+    ends_at: Mapped[int] = mapped_column(index=True)
+    created_by: Mapped[str]
+    created_at: Mapped[int]
+    comment: Mapped[str]
+
+
+class Notification(Base):
+    """The outbox: what has to be told to whom, and why. Marked as sent only after the channel took it."""
+
+    __tablename__ = "notifications"
+    __table_args__ = (UniqueConstraint("alert_id", "receiver", "channel", "sequence"),)
+    id: Mapped[int] = mapped_column(AutoId, primary_key=True, autoincrement=True)
+    alert_id: Mapped[int] = mapped_column(ForeignKey("alerts.id"), index=True)
+    receiver: Mapped[str]
+    channel: Mapped[int] = mapped_column(Integer, default=0)
+    """Which of the receiver's channels, by its place in the file."""
+    sequence: Mapped[int] = mapped_column(Integer)
+    reason: Mapped[str]
+    """first, worse, repeated, escalated, resolved."""
+    state: Mapped[str] = mapped_column(index=True)
+    """pending, sending, sent, failed."""
+    message_id: Mapped[str]
+    """One idempotency key over all attempts."""
+    payload: Mapped[dict[str, Any]]
+    created_at: Mapped[int]
+    not_before: Mapped[int]
+    attempts: Mapped[int] = mapped_column(Integer, default=0)
+    term: Mapped[int | None]
+    sent_at: Mapped[int | None]
+    last_error: Mapped[str | None]
+
+
+class NotificationAttempt(Base):
+    """One try at sending, recorded before it is made."""
+
+    __tablename__ = "notification_attempts"
+    id: Mapped[int] = mapped_column(AutoId, primary_key=True, autoincrement=True)
+    notification_id: Mapped[int] = mapped_column(ForeignKey("notifications.id"), index=True)
+    at: Mapped[int]
+    term: Mapped[int]
+    finished_at: Mapped[int | None]
+    ok: Mapped[bool | None] = mapped_column(Boolean)
+    error: Mapped[str | None]
+
+
+class ModelVersion(Base):
+    __tablename__ = "model_versions"
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    precision: Mapped[str]
+    topics: Mapped[list[Any]]
+    state: Mapped[str]
+    """seen, challenger, champion, retired."""
+    created_at: Mapped[int]
+    promoted_at: Mapped[int | None]
+    metrics: Mapped[dict[str, Any]]
+
+
+class User(Base):
+    __tablename__ = "users"
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    password_hash: Mapped[str]
+    role: Mapped[str]
+    """viewer, analyst, admin."""
+    active: Mapped[bool] = mapped_column(Boolean, default=True)
+    session_key: Mapped[str]
+    """Part of every session; changing it ends them all."""
+    created_at: Mapped[int]
+    last_login_at: Mapped[int | None]
+    preferences: Mapped[dict[str, Any]]
+
+
+class Annotation(Base):
+    """What a person said a text is. A new opinion is a new row; the latest of a user counts."""
+
+    __tablename__ = "annotations"
+    __table_args__ = (Index("ix_annotations_row", "observed_at", "row_id"),)
+    id: Mapped[int] = mapped_column(AutoId, primary_key=True, autoincrement=True)
+    observed_at: Mapped[int]
+    row_id: Mapped[int]
+    user_id: Mapped[int] = mapped_column(Integer, ForeignKey("users.id"))
+    sentiment: Mapped[int | None] = _small()
+    topics: Mapped[list[Any] | None]
+    origin: Mapped[str]
+    """random, active, alert, document: only random ones may measure."""
+    model_id: Mapped[int | None] = _small()
+    comment: Mapped[str | None]
+    created_at: Mapped[int]
+
+
+class AuditEntry(Base):
+    """Acts of operators and administrators that are not about one alert."""
+
+    __tablename__ = "audit_log"
+    id: Mapped[int] = mapped_column(AutoId, primary_key=True, autoincrement=True)
+    at: Mapped[int]
+    actor: Mapped[str]
+    action: Mapped[str]
+    object: Mapped[str]
+    data: Mapped[dict[str, Any]]
