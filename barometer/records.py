@@ -86,9 +86,7 @@ def pack_row(log_id: int, partition: int, offset: int) -> int:
     Raises:
         ValueError: a part is out of range (log < 2048, partition < 4096, offset < 2^40).
     """
-    if not (
-        0 <= log_id < 1 << _LOG_BITS and 0 <= partition < 1 << _PARTITION_BITS and 0 <= offset <= MAX_OFFSET
-    ):
+    if not (0 <= log_id < 1 << _LOG_BITS and 0 <= partition < 1 << _PARTITION_BITS and 0 <= offset <= MAX_OFFSET):
         raise ValueError(f"row out of range: log {log_id}, partition {partition}, offset {offset}")
     return (log_id << (_PARTITION_BITS + _OFFSET_BITS)) | (partition << _OFFSET_BITS) | offset
 

@@ -39,9 +39,7 @@ class Store:
             raise StoreError(f"database_url: cannot read {_masked(url)!r}: {e}") from None
         backend = parsed.get_backend_name()
         if backend not in ("sqlite", "postgresql"):
-            raise StoreError(
-                f"database_url: {backend} is not supported; use sqlite:///FILE or postgresql://..."
-            )
+            raise StoreError(f"database_url: {backend} is not supported; use sqlite:///FILE or postgresql://...")
         self.is_sqlite = backend == "sqlite"
         self.url = parsed
         if self.is_sqlite:

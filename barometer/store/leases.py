@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from barometer.errors import StaleWrite
 from barometer.store.engine import Store
@@ -41,15 +41,13 @@ def acquire(store: Store, name: str, holder: str, seconds: float) -> Lease | Non
         expires = now + int(seconds * 1000)
         if row is None:
             # Two first takers race: the loser's insert fails on the primary key and is tried again by its caller.
-            c.execute(_Lease.__table__.insert().values(name=name, holder=holder, term=1, expires_at=expires))
+            c.execute(insert(_Lease).values(name=name, holder=holder, term=1, expires_at=expires))
             return Lease(name, holder, 1, expires)
         live = row.expires_at > now
         if live and row.holder != holder:
             return None
         term = row.term if live else row.term + 1
-        c.execute(
-            update(_Lease).where(_Lease.name == name).values(holder=holder, term=term, expires_at=expires)
-        )
+        c.execute(update(_Lease).where(_Lease.name == name).values(holder=holder, term=term, expires_at=expires))
         return Lease(name, holder, term, expires)
 
 
@@ -70,9 +68,7 @@ def check(store: Store, connection: Connection, lease: Lease) -> None:
         StaleWrite: the lease ran out or changed hands.
     """
     row = connection.execute(
-        select(_Lease.term, _Lease.holder, _Lease.expires_at)
-        .where(_Lease.name == lease.name)
-        .with_for_update()
+        select(_Lease.term, _Lease.holder, _Lease.expires_at).where(_Lease.name == lease.name).with_for_update()
     ).one_or_none()
     if (
         row is None

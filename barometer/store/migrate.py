@@ -8,7 +8,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import select, text
+from sqlalchemy import insert, select, text
 
 from barometer.errors import SettingsError, StoreError
 from barometer.settings import Settings
@@ -71,10 +71,10 @@ def settle(store: Store, settings: Settings) -> None:
     if settings.bucket_seconds == 86_400:
         wanted["timezone"] = settings.timezone
     with store.write() as c:
-        have = {k: v for k, v in c.execute(select(Meta.key, Meta.value))}
+        have = {r.key: r.value for r in c.execute(select(Meta.key, Meta.value))}
         for key, value in wanted.items():
             if key not in have:
-                c.execute(Meta.__table__.insert().values(key=key, value=value))
+                c.execute(insert(Meta).values(key=key, value=value))
             elif have[key] != value:
                 raise SettingsError(
                     f"{key} (BAROMETER_{key.upper()}) is {value}, but this store was made with {have[key]}: "

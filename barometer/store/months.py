@@ -57,7 +57,5 @@ def create_month(connection: Connection, month: tuple[int, int]) -> None:
     for table in MONTHLY_TABLES:
         name = f"{table}_{month[0]:04d}_{month[1]:02d}"
         connection.execute(
-            text(
-                f"CREATE TABLE IF NOT EXISTS {name} PARTITION OF {table} FOR VALUES FROM ({start}) TO ({end})"
-            )
+            text(f"CREATE TABLE IF NOT EXISTS {name} PARTITION OF {table} FOR VALUES FROM ({start}) TO ({end})")
         )

@@ -13,9 +13,7 @@ depends_on = None
 def upgrade() -> None:
     op.create_table(
         "audit_log",
-        sa.Column(
-            "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
-        ),
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.Column("actor", sa.Text(), nullable=False),
         sa.Column("action", sa.Text(), nullable=False),
@@ -113,9 +111,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("series_id", "fingerprint", name=op.f("pk_fingerprints")),
         sqlite_with_rowid=False,
     )
-    op.create_index(
-        op.f("ix_fingerprints_last_observed_at"), "fingerprints", ["last_observed_at"], unique=False
-    )
+    op.create_index(op.f("ix_fingerprints_last_observed_at"), "fingerprints", ["last_observed_at"], unique=False)
     op.create_table(
         "identities",
         sa.Column("doc_key", sa.BigInteger(), nullable=False),
@@ -339,9 +335,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "silences",
-        sa.Column(
-            "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
-        ),
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
         sa.Column("series", sa.Text(), nullable=True),
         sa.Column("severity", sa.Text(), nullable=True),
         sa.Column("starts_at", sa.BigInteger(), nullable=False),
@@ -394,9 +388,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "alerts",
-        sa.Column(
-            "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
-        ),
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
         sa.Column("type", sa.Text(), nullable=False),
         sa.Column("fingerprint", sa.Text(), nullable=False),
         sa.Column("series_id", sa.Integer(), nullable=True),
@@ -459,9 +451,7 @@ def upgrade() -> None:
     op.create_index(op.f("ix_alerts_state"), "alerts", ["state"], unique=False)
     op.create_table(
         "annotations",
-        sa.Column(
-            "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
-        ),
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
         sa.Column("observed_at", sa.BigInteger(), nullable=False),
         sa.Column("row_id", sa.BigInteger(), nullable=False),
         sa.Column("user_id", sa.Integer(), nullable=False),
@@ -483,9 +473,7 @@ def upgrade() -> None:
     op.create_index("ix_annotations_row", "annotations", ["observed_at", "row_id"], unique=False)
     op.create_table(
         "alert_events",
-        sa.Column(
-            "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
-        ),
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
         sa.Column("alert_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.Column("actor", sa.Text(), nullable=False),
@@ -504,9 +492,7 @@ def upgrade() -> None:
     op.create_index(op.f("ix_alert_events_alert_id"), "alert_events", ["alert_id"], unique=False)
     op.create_table(
         "notifications",
-        sa.Column(
-            "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
-        ),
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
         sa.Column("alert_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("receiver", sa.Text(), nullable=False),
         sa.Column("channel", sa.Integer(), nullable=False),
@@ -541,9 +527,7 @@ def upgrade() -> None:
     op.create_index(op.f("ix_notifications_state"), "notifications", ["state"], unique=False)
     op.create_table(
         "notification_attempts",
-        sa.Column(
-            "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
-        ),
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
         sa.Column("notification_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.Column("term", sa.BigInteger(), nullable=False),
