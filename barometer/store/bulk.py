@@ -34,11 +34,17 @@ def upsert(store: Store, model: type[Base]) -> Any:
     return sqlite.insert(model) if store.is_sqlite else postgresql.insert(model)
 
 
-def insert_new(c: Connection, store: Store, model: type[Base], rows: Sequence[dict[str, Any]]) -> int:
-    """Insert rows that are not there yet; returns how many were inserted."""
-    if not rows:
-        return 0
-    return int(c.execute(upsert(store, model).on_conflict_do_nothing(), list(rows)).rowcount)
+def insert_new(c: Connection, store: Store, model: type[Base], rows: Sequence[dict[str, Any]]) -> None:
+    """Insert rows whose keys are not there yet."""
+    if rows:
+        c.execute(upsert(store, model).on_conflict_do_nothing(), list(rows))
+
+
+def insert_if_absent(c: Connection, store: Store, model: type[Base], row: dict[str, Any]) -> bool:
+    """Insert one row; False if its key is there already."""
+    table: Table = model.__table__  # type: ignore[assignment]
+    key = list(table.primary_key.columns)
+    return c.execute(upsert(store, model).values(**row).on_conflict_do_nothing().returning(*key)).first() is not None
 
 
 def add_up(

@@ -20,7 +20,7 @@ from sqlalchemy import Connection, select, text, update
 from barometer.buckets import Buckets
 from barometer.errors import StaleWrite
 from barometer.records import DeadLetter, Document, Prediction, Progress
-from barometer.store.bulk import add_up, insert_new, insert_rows
+from barometer.store.bulk import add_up, insert_if_absent, insert_rows
 from barometer.store.engine import Store
 from barometer.store.identities import NO_MODEL, Claim, claim_identities, withdraw
 from barometer.store.months import Months
@@ -141,7 +141,7 @@ class Writer:
             if move.expected is None:
                 start = {k.name: 0 for k in Offset.__table__.columns if k.default is not None}
                 row = {"log_id": batch.log_id, "partition": move.partition, **start, **values}
-                done = insert_new(c, self._store, Offset, [row])
+                done = int(insert_if_absent(c, self._store, Offset, row))
             else:
                 done = c.execute(
                     update(Offset)
@@ -349,7 +349,8 @@ def touch_high_water(store: Store, log_id: int, high_water: dict[int, int]) -> N
         for partition, value in sorted(high_water.items()):
             c.execute(
                 text(
-                    "UPDATE offsets SET high_water = :v WHERE log_id = :l AND partition = :p AND (high_water IS NULL OR high_water < :v)"
+                    "UPDATE offsets SET high_water = :v WHERE log_id = :l AND partition = :p"
+                    " AND (high_water IS NULL OR high_water < :v)"
                 ),
                 {"v": value, "l": log_id, "p": partition},
             )
