@@ -1,0 +1,87 @@
+"""The roof: one command for everything. Parts are imported only when one of their commands is called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from barometer.errors import BarometerError
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    # name: (module with a typer app, one line of help)
+    "demo": ("barometer.commands.demo", "A broker, a store, all roles and a stream of our own: see it work"),
+    "up": ("barometer.commands.roles", "Run all roles on this machine"),
+    "worker": ("barometer.commands.roles", "Run a worker: Kafka to store"),
+    "monitor": ("barometer.commands.roles", "Run the monitor: sealing, detection, alerts (one leads, others stand by)"),
+    "dashboard": ("barometer.commands.roles", "Run the dashboard and the API"),
+    "broker": ("barometer.commands.roles", "Run an embedded Kafka-compatible broker in memory, for trying things out"),
+    "status": ("barometer.commands.operate", "Lag, throughput, counts, sources, jobs, leader"),
+    "db": ("barometer.commands.operate", "The store's schema: upgrade, current"),
+    "log": ("barometer.commands.operate", "The log under the store: show, accept a replacement"),
+    "users": ("dashboard.cli", "Users of the dashboard: add, passwd, role, list"),
+    "produce": ("ingest.cli", "Put files of texts into Kafka"),
+    "dlq": ("ingest.cli", "Dead letters: list, show, replay"),
+    "alerts": ("monitor.notify.cli", "Alerts: list, show, acknowledge, resolve, test routes"),
+    "backtest": ("monitor.cli", "What would have been alerted on a dated file of texts"),
+    "score": ("models.cli", "Label texts with sentiment and topics"),
+    "train": ("models.cli", "Train a model by a recipe"),
+    "evaluate": ("models.cli", "Measure a model on labelled sets"),
+    "export": ("models.cli", "Turn a trained network into a model folder"),
+}
+
+
+class _Lazy(TyperGroup):
+    """Lists commands from the table above and imports a command's module when it is called."""
+
+    def __init__(self, **attrs: Any) -> None:
+        super().__init__(**attrs)
+        for name, (_, line) in COMMANDS.items():
+            self.add_command(TyperCommand(name=name, help=line, callback=None))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name, placeholder, rest = super().resolve_command(ctx, args)
+        return (name, load(name), rest) if name in COMMANDS else (name, placeholder, rest)
+
+
+def load(name: str) -> Any:
+    """Import and return the command behind a name."""
+    module = importlib.import_module(COMMANDS[name][0])
+    command = typer.main.get_command(module.app)
+    inner = getattr(command, "commands", {})
+    found = inner.get(name, command)
+    found.name = name
+    return found
+
+
+app = typer.Typer(cls=_Lazy, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    ctx: typer.Context,
+    version: bool = typer.Option(False, "--version", help="Print the version and exit."),
+) -> None:
+    """Barometer 舆情晴雨表: watches financial news and comments, and tells you when the mood turns bad."""
+    if version:
+        from barometer import __version__
+
+        print(__version__)
+        raise typer.Exit
+    if ctx.invoked_subcommand is None:
+        print(ctx.get_help())
+
+
+def main() -> None:
+    """Entry point: errors meant for people are printed without a traceback, Ctrl-C ends with 130."""
+    try:
+        app()
+    except BarometerError as e:
+        print(f"barometer: {e}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        sys.exit(130)
