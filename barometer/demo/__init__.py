@@ -1,0 +1,1 @@
+"""The demonstration: a made-up stream that is calm at first and then is not."""
