@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import typer
 
+from barometer.commands.supervise import Supervisor, die_with_supervisor
 from barometer.logs import configure_logging
 from barometer.settings import settings
 
@@ -32,12 +33,17 @@ def stopped_by_signals() -> Iterator[threading.Event]:
             signal.signal(s, handler)
 
 
+def _prepare() -> None:
+    die_with_supervisor()
+    configure_logging(settings())
+
+
 @app.command()
 def worker() -> None:
     """Read the topic, label the texts, write the store. Start as many as there are partitions to share."""
     from ingest.worker import worker_main
 
-    configure_logging(settings())
+    _prepare()
     worker_main(settings())
 
 
@@ -46,7 +52,7 @@ def monitor() -> None:
     """Seal buckets, judge them, raise alerts and send them. One process leads; others stand by."""
     from barometer.commands.monitoring import monitor_main
 
-    configure_logging(settings())
+    _prepare()
     monitor_main(settings())
 
 
@@ -55,7 +61,7 @@ def dashboard() -> None:
     """Serve the dashboard and the JSON API."""
     from dashboard.server import run_dashboard
 
-    configure_logging(settings())
+    _prepare()
     run_dashboard(settings())
 
 
@@ -66,7 +72,7 @@ def broker(
     """An embedded Kafka-compatible broker. Its log lives in memory and is gone when it stops: not for production."""
     from ingest.embedded_broker import EmbeddedBroker
 
-    configure_logging(settings())
+    _prepare()
     with stopped_by_signals() as stop, EmbeddedBroker(port=port) as running:
         print(f"broker at {running.bootstrap}, cluster id {running.cluster_id}; Ctrl-C ends it and its log", flush=True)
         stop.wait()
@@ -77,7 +83,6 @@ def up(
     workers: int = typer.Option(1, min=1, help="Worker processes; SQLite allows one."),
 ) -> None:
     """Run worker, monitor and dashboard on this machine, restart what dies, end all on Ctrl-C."""
-    from barometer.commands.supervise import Supervisor
     from barometer.errors import SettingsError
     from barometer.store.migrate import open_store
 

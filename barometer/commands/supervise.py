@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 GRACE_SECONDS = 12.0
+_MARK = "BAROMETER_SUPERVISED"
 
 
 @dataclass
@@ -43,7 +44,7 @@ class Supervisor:
         on_line: Callable[[str, str], None] | None = None,
         restart: bool = True,
     ) -> None:
-        self._environment = {**os.environ, **(environment or {}), "PYTHONUNBUFFERED": "1"}
+        self._environment = {**os.environ, **(environment or {}), "PYTHONUNBUFFERED": "1", _MARK: "1"}
         self._on_line = on_line or (lambda role, line: print(f"{role:<10} {line}", file=sys.stderr, flush=True))
         self._restart = restart
         self.roles: dict[str, Role] = {}
@@ -59,7 +60,6 @@ class Supervisor:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C in the terminal reaches the supervisor alone, which ends the rest in order
-            preexec_fn=_die_with_parent if sys.platform == "linux" else None,
         )
         old = self.roles.get(key)
         role = Role(name, copy, process, time.monotonic(), failures=old.failures if old else 0)
@@ -110,6 +110,8 @@ class Supervisor:
                 role.process.wait()
 
 
-def _die_with_parent() -> None:
-    """PR_SET_PDEATHSIG: a killed supervisor leaves no orphans."""
-    ctypes.CDLL("libc.so.6", use_errno=True).prctl(1, signal.SIGTERM)
+def die_with_supervisor() -> None:
+    """Called by a role at its start: where a supervisor started it, its death ends the role too (Linux: prctl(2),
+    PR_SET_PDEATHSIG), so that a killed supervisor leaves no orphans."""
+    if os.environ.get(_MARK) and sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGTERM)

@@ -1,0 +1,34 @@
+# Barometer in a container. Two variants:
+#   docker build -t barometer .                             CPU: the light serving install
+#   docker build -t barometer:cuda --build-arg VARIANT=cuda .   with torch built for CUDA: training, gradients
+# The CUDA libraries come with torch's wheels; the host needs only its driver and the NVIDIA container runtime.
+ARG PYTHON=3.11
+FROM python:${PYTHON}-slim AS build
+ARG VARIANT=cpu
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+RUN python -m venv /opt/barometer
+ENV PATH=/opt/barometer/bin:$PATH
+WORKDIR /src
+COPY pyproject.toml constraints.txt README.md ./
+COPY barometer barometer
+COPY ingest ingest
+COPY models models
+COPY monitor monitor
+COPY dashboard dashboard
+RUN case "$VARIANT" in \
+      cpu) pip install -c constraints.txt . ;; \
+      cuda) pip install -c constraints.txt '.[train]' ;; \
+      *) echo "VARIANT is '$VARIANT'; use cpu or cuda" >&2; exit 1 ;; \
+    esac
+
+FROM python:${PYTHON}-slim
+RUN apt-get update && apt-get install -y --no-install-recommends fonts-noto-cjk tini \
+    && rm -rf /var/lib/apt/lists/* \
+    && useradd --uid 10001 --create-home --home-dir /var/lib/barometer barometer
+COPY --from=build /opt/barometer /opt/barometer
+ENV PATH=/opt/barometer/bin:$PATH PYTHONUNBUFFERED=1 BAROMETER_LOG_FORMAT=json \
+    BAROMETER_METRICS_HOST=0.0.0.0 BAROMETER_DASHBOARD_HOST=0.0.0.0
+USER 10001
+WORKDIR /var/lib/barometer
+ENTRYPOINT ["tini", "--", "barometer"]
+CMD ["--help"]
