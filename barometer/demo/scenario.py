@@ -44,6 +44,8 @@ _DAY_MEAN = sum(_HOURS) / 24
 _WEEKEND = 0.5
 _SHARES = {TURNING_TOPIC: 0.24, LOUD_TOPIC: 0.22}
 """Share of the stream drawn from texts on these topics; the other topics divide the rest."""
+_NEGATIVE = 0.15
+"""Share of negative texts on every topic while nothing is wrong: no day is without complaints."""
 _OUTLETS = ("财经早报", "华东财讯", "证券晚邮", "每日金融", "快讯社", "南方商闻", "金桥资讯", "市场日记", "晨星快报")
 
 Message = dict[str, Any]
@@ -156,12 +158,14 @@ def live(
     Raises:
         ValueError: a part has no texts, or the span is empty.
     """
+    loud = _part(texts, "neutral_burst", start_ms, end_ms)[0]
     streams = [
         _calm(texts, start_ms, end_ms, f"{seed}:live", per_day),
-        _burst(texts, start_ms, end_ms, f"{seed}:burst", burst_at, burst_copies, burst_minutes),
+        _burst(loud, start_ms, end_ms, f"{seed}:burst", burst_at, burst_copies, burst_minutes),
     ]
     if bad_turn:
-        streams.append(_turn(texts, start_ms, end_ms, f"{seed}:turn", turn_at))
+        turn = _part(texts, "bad_turn", start_ms, end_ms)
+        streams.append(_turn(turn, start_ms, end_ms, f"{seed}:turn", turn_at))
     return heapq.merge(*streams, key=lambda timed: timed[0])
 
 
@@ -190,12 +194,16 @@ class _Pool:
 
 def _calm(texts: Sequence[DemoText], start_ms: int, end_ms: int, stream: str, per_day: float) -> Iterator[Timed]:
     chosen = _part(texts, "calm", start_ms, end_ms)
-    by_topic: dict[str, list[DemoText]] = {}
+    groups: dict[tuple[str, bool], list[DemoText]] = {}
     for text in chosen:
-        by_topic.setdefault(next((t for t in _SHARES if t in text.topics), ""), []).append(text)
-    pools = {topic: _Pool(members) for topic, members in by_topic.items()}
-    weights = [_SHARES.get(topic, 1 - sum(_SHARES.values())) for topic in pools]
-    return _calm_stream(list(pools.values()), weights, start_ms, end_ms, Random(stream), stream, per_day)
+        topic = next((t for t in _SHARES if t in text.topics), "")
+        groups.setdefault((topic, text.sentiment == "negative"), []).append(text)
+    weights = [
+        _SHARES.get(topic, 1 - sum(_SHARES.values())) * (_NEGATIVE if negative else 1 - _NEGATIVE)
+        for topic, negative in groups
+    ]
+    pools = [_Pool(members) for members in groups.values()]
+    return _calm_stream(pools, weights, start_ms, end_ms, Random(stream), stream, per_day)
 
 
 def _calm_stream(
@@ -211,8 +219,8 @@ def _calm_stream(
             yield int(time), _message(text, int(time), stream, number, rng)
 
 
-def _turn(texts: Sequence[DemoText], start_ms: int, end_ms: int, stream: str, turn_at: float) -> Iterator[Timed]:
-    chosen, rng = _part(texts, "bad_turn", start_ms, end_ms), Random(stream)
+def _turn(chosen: list[DemoText], start_ms: int, end_ms: int, stream: str, turn_at: float) -> Iterator[Timed]:
+    rng = Random(stream)
     begin = start_ms + turn_at * (end_ms - start_ms)
     ramp = 0.2  # the rate rises from nothing over this share of the time that is left, then stays
     for number, text in enumerate(chosen, 1):
@@ -223,7 +231,7 @@ def _turn(texts: Sequence[DemoText], start_ms: int, end_ms: int, stream: str, tu
 
 
 def _burst(
-    texts: Sequence[DemoText],
+    text: DemoText,
     start_ms: int,
     end_ms: int,
     stream: str,
@@ -231,7 +239,7 @@ def _burst(
     copies: int,
     minutes: float,
 ) -> Iterator[Timed]:
-    text, rng = _part(texts, "neutral_burst", start_ms, end_ms)[0], Random(stream)
+    rng = Random(stream)
     begin = start_ms + burst_at * (end_ms - start_ms)
     width = min(minutes * 60_000, end_ms - 1 - begin)
     for number, share in enumerate(sorted(rng.betavariate(1.5, 2.5) for _ in range(copies)), 1):
