@@ -1,0 +1,207 @@
+"""Real parts for tests: a broker, a PostgreSQL server with a fresh database each, a store on both, settings.
+
+Each pytest-xdist worker starts its own broker and, unless ``BAROMETER_TEST_POSTGRES`` names a server, its own
+PostgreSQL.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy import make_url
+
+from barometer.settings import Settings, load_settings
+from barometer.store.engine import Store
+from barometer.store.migrate import open_store
+from ingest.embedded_broker import EmbeddedBroker
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared_dir() -> Path:
+    """The shared data and models; tests that need them skip where they are missing."""
+    path = Path(os.environ.get("BAROMETER_SHARED", ROOT.parent / "shared"))
+    if not path.is_dir():
+        pytest.skip(f"no shared data at {path} (set BAROMETER_SHARED)")
+    return path
+
+
+# --- broker ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def broker() -> Iterator[EmbeddedBroker]:
+    """One broker for the session; take topic names from :func:`settings_for`, which makes them unique."""
+    with EmbeddedBroker() as running:
+        yield running
+
+
+# --- PostgreSQL ------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class PostgresServer:
+    """A PostgreSQL server of the tests' own, which may be stopped and started again."""
+
+    bin: Path
+    data: Path
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://barometer@127.0.0.1:{self.port}/postgres"
+
+    def start(self) -> None:
+        options = (
+            f"-h 127.0.0.1 -p {self.port} -k {self.data} -c fsync=off -c synchronous_commit=off"
+            " -c full_page_writes=off -c max_connections=80 -c shared_buffers=64MB"
+        )
+        self._control("-w", "-o", options, "-l", str(self.data / "server.log"), "start")
+
+    def stop(self, mode: str = "fast") -> None:
+        self._control("-w", "-m", mode, "stop")
+
+    def _control(self, *arguments: str) -> None:
+        _as_postgres([str(self.bin / "pg_ctl"), "-D", str(self.data), *arguments])
+
+
+def _as_postgres(command: list[str]) -> None:
+    """Run a command as the user postgres where we are root: the server refuses to run as root."""
+    user: dict[str, Any] = {}
+    if os.geteuid() == 0:
+        entry = pwd.getpwnam("postgres")
+        user = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+    # pg_ctl's server inherits our pipes: with capture_output we would wait for as long as it runs.
+    with tempfile.TemporaryFile() as out:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd="/", check=False, **user)
+        if done.returncode:
+            out.seek(0)
+            raise RuntimeError(f"{' '.join(command)} failed:\n{out.read().decode(errors='replace')}")
+
+
+def make_postgres() -> tuple[PostgresServer, Path] | str:
+    """A running server and the folder to remove after it, or the reason why there is none."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    on_path = shutil.which("initdb")
+    binaries = found[-1].parent if found else Path(on_path).parent if on_path else None
+    if binaries is None:
+        return "no PostgreSQL: install Debian's postgresql, or name a server in BAROMETER_TEST_POSTGRES"
+    folder = Path(tempfile.mkdtemp(prefix="barometer-pg-"))
+    if os.geteuid() == 0:
+        try:
+            entry = pwd.getpwnam("postgres")
+        except KeyError:
+            return "PostgreSQL refuses to run as root, and there is no user postgres"
+        os.chown(folder, entry.pw_uid, entry.pw_gid)
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    server = PostgresServer(binaries, folder / "data", port)
+    _as_postgres(
+        [str(binaries / "initdb"), "-D", str(server.data), "-U", "barometer", "-A", "trust", "-E", "UTF8",
+         "--locale=C", "--no-sync"]
+    )  # fmt: skip
+    server.start()
+    return server, folder
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """The URL of a server that the tests may make databases in."""
+    given = os.environ.get("BAROMETER_TEST_POSTGRES")
+    if given:
+        yield given
+        return
+    made = make_postgres()
+    if isinstance(made, str):
+        pytest.skip(made)
+    server, folder = made
+    try:
+        yield server.url
+    finally:
+        server.stop("immediate")
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[PostgresServer]:
+    """A server for one test, which may stop and start it."""
+    made = make_postgres()
+    if isinstance(made, str):
+        pytest.skip(made)
+    server, folder = made
+    try:
+        yield server
+    finally:
+        try:
+            server.stop("immediate")
+        except RuntimeError:
+            pass  # the test left it stopped
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def fresh_postgres(postgres_url: str) -> Iterator[str]:
+    """The URL of an empty database, dropped after the test."""
+    name = f"t_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(postgres_url, autocommit=True) as c:
+        c.execute(f"CREATE DATABASE {name}")
+    yield make_url(postgres_url).set(database=name).render_as_string(hide_password=False)
+    with psycopg.connect(postgres_url, autocommit=True) as c:
+        c.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+# --- the store -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database: each test that asks runs on SQLite and on PostgreSQL."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'store.db'}"
+    return str(request.getfixturevalue("fresh_postgres"))
+
+
+@pytest.fixture
+def settings_for(tmp_path: Path) -> Callable[..., Settings]:
+    """``settings_for(broker=..., database_url=..., **overrides)``: settings with names of this test's own."""
+    tag = uuid.uuid4().hex[:10]
+
+    def make(broker: EmbeddedBroker | None = None, database_url: str | None = None, **overrides: Any) -> Settings:
+        values: dict[str, Any] = {
+            "database_url": database_url or f"sqlite:///{tmp_path / 'store.db'}",
+            "topic_documents": f"documents-{tag}",
+            "topic_dlq": f"documents-{tag}.dlq",
+            "topic_partitions": 3,
+            "consumer_group": f"group-{tag}",
+            "session_timeout_ms": 3_000,
+            "worker_linger_ms": 20,
+            "metrics_port_worker": 0,
+            "metrics_port_monitor": 0,
+        }
+        if broker is not None:
+            values["kafka_bootstrap"] = broker.bootstrap
+        return load_settings(**(values | overrides))
+
+    return make
+
+
+@pytest.fixture
+def store(database_url: str, settings_for: Callable[..., Settings]) -> Iterator[Store]:
+    """An empty store at the present revision, on SQLite and on PostgreSQL."""
+    opened = open_store(settings_for(database_url=database_url), migrate=True)
+    yield opened
+    opened.close()
