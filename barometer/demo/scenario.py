@@ -146,7 +146,7 @@ def live(
     turn_at: float = 0.35,
     burst_at: float = 0.45,
     burst_copies: int = 120,
-    burst_minutes: float = 25,
+    burst_minutes: float = 20,
 ) -> Iterator[Timed]:
     """The stretch that people watch, as (observed_at in epoch ms, message), in time order.
 

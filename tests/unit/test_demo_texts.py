@@ -150,7 +150,7 @@ def test_the_turn_and_the_burst_come_when_the_story_says(texts: list[DemoText]) 
     reposted = load_texts("neutral_burst")[0].text
     burst = [(t, message) for t, message in stream if message["text"] == reposted]
     assert len(burst) == 120
-    assert burst[-1][0] - burst[0][0] <= 25 * 60_000
+    assert burst[-1][0] - burst[0][0] <= 20 * 60_000
     assert turn[0][0] < burst[0][0] < turn[-1][0]
     assert len({message["source"] for _, message in burst}) > 5
 
