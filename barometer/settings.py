@@ -69,9 +69,9 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", validate_default=True)
 
     # Where things are
-    database_url: str = "sqlite:///barometer.db"
+    database_url: str = Field("sqlite:///barometer.db", repr=False)  # may hold a password
     kafka_bootstrap: str = "127.0.0.1:9092"
-    kafka_options: dict[str, Any] = Field(default_factory=dict)
+    kafka_options: dict[str, Any] = Field(default_factory=dict, repr=False)
     """Passed to every kafka-python client: security_protocol, sasl_mechanism, ssl_cafile ..."""
     kafka_password: SecretStr | None = None
     topic_documents: str = "barometer.documents"

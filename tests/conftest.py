@@ -205,3 +205,11 @@ def store(database_url: str, settings_for: Callable[..., Settings]) -> Iterator[
     opened = open_store(settings_for(database_url=database_url), migrate=True)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def empty_store(database_url: str) -> Iterator[Store]:
+    """A store without tables."""
+    made = Store(database_url)
+    yield made
+    made.close()

@@ -1,0 +1,125 @@
+"""Migrations, leases and the checks at the door, on both databases."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import select
+
+from barometer.errors import SettingsError, StaleWrite, StoreError
+from barometer.settings import load_settings
+from barometer.store import leases
+from barometer.store.engine import Store
+from barometer.store.migrate import current, head, open_store, require_head, settle, upgrade
+from barometer.store.months import Months
+from barometer.store.tables import Base, Meta
+
+
+def test_migrations_make_what_the_tables_say(store: Store) -> None:
+    Months(store).ensure([1_700_000_000_000])
+    with store.read() as c:
+        context = MigrationContext.configure(
+            c,
+            opts={
+                "compare_type": True,
+                "include_name": lambda name, kind, _: (
+                    kind != "table" or name in Base.metadata.tables or name.startswith("alembic")
+                ),
+            },
+        )
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_upgrading_twice_at_once_is_one_upgrade(empty_store: Store) -> None:
+    threads = [threading.Thread(target=upgrade, args=(empty_store,)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert current(empty_store) == head()
+
+
+def test_an_old_store_is_refused_with_the_command_to_run(empty_store: Store) -> None:
+    with pytest.raises(StoreError, match="barometer db upgrade"):
+        require_head(empty_store)
+
+
+def test_another_bucket_width_is_refused(store: Store) -> None:
+    settle(store, load_settings(bucket_seconds=600))
+    settle(store, load_settings(bucket_seconds=600))
+    with pytest.raises(SettingsError, match="made with 600"):
+        settle(store, load_settings(bucket_seconds=60))
+    with store.read() as c:
+        assert dict(c.execute(select(Meta.key, Meta.value)).tuples().all())["bucket_seconds"] == "600"
+
+
+def test_a_day_store_keeps_its_zone(empty_store: Store) -> None:
+    store = empty_store
+    upgrade(store)
+    settle(store, load_settings(bucket_seconds=86_400))
+    with pytest.raises(SettingsError, match="timezone"):
+        settle(store, load_settings(bucket_seconds=86_400, timezone="Europe/London"))
+
+
+@pytest.mark.parametrize("url", ["mysql://x/y", "not a url", "sqlite://", "sqlite:///:memory:"])
+def test_a_database_that_cannot_be_is_named(url: str) -> None:
+    with pytest.raises(StoreError, match="database_url"):
+        Store(url)
+
+
+def test_the_message_about_a_url_hides_its_password() -> None:
+    with pytest.raises(StoreError) as e:
+        open_store(load_settings(database_url="mysql://me:hush@x/y"))
+    assert "hush" not in str(e.value)
+
+
+def test_a_lease_has_one_holder_and_a_growing_term(store: Store) -> None:
+    first = leases.acquire(store, "leader", "a", 60)
+    assert first is not None
+    assert first.term == 1
+    assert leases.acquire(store, "leader", "b", 60) is None
+    again = leases.acquire(store, "leader", "a", 60)
+    assert again is not None
+    assert again.term == 1
+    leases.release(store, first)
+    second = leases.acquire(store, "leader", "b", 60)
+    assert second is not None
+    assert second.term == 2
+    with pytest.raises(StaleWrite), store.write() as c:
+        leases.check(store, c, first)
+    with store.write() as c:
+        leases.check(store, c, second)
+    assert leases.holder_of(store, "leader") == second
+
+
+def test_a_lease_that_ran_out_writes_nothing(store: Store) -> None:
+    lease = leases.acquire(store, "leader", "a", 0.2)
+    assert lease is not None
+    time.sleep(0.3)
+    with pytest.raises(StaleWrite), store.write() as c:
+        leases.check(store, c, lease)
+    assert leases.holder_of(store, "leader") is None
+    later = leases.acquire(store, "leader", "a", 60)
+    assert later is not None
+    assert later.term == 2
+
+
+def test_many_who_want_a_lease_get_one(store: Store) -> None:
+    leases.acquire(store, "x", "nobody", 0)
+    got: list[object] = []
+    gate = threading.Barrier(5)
+
+    def want(name: str) -> None:
+        gate.wait()
+        got.append(leases.acquire(store, "x", name, 60))
+
+    threads = [threading.Thread(target=want, args=(f"w{i}",)) for i in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(x is not None for x in got) == 1
