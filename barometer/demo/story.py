@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from barometer.demo.scenario import LIVE_MS, PAST_MS, Timed, live, load_texts, past
@@ -30,12 +30,16 @@ class Story:
     sent_live: int = 0
     phase: str = "past"
     stop: threading.Event = field(default_factory=threading.Event)
+    handed_over: threading.Event = field(default_factory=threading.Event)
+    """Set when the past has been sent."""
+    worked_off: threading.Event = field(default_factory=threading.Event)
+    """Set when it has been stored."""
 
-    def rows(self, before_live: Callable[[], None], spare_seconds: float) -> Iterator[Timed]:
-        """All messages as (observed_at, message), yielded when they are due.
+    def rows(self, spare_seconds: float) -> Iterator[Timed]:
+        """All messages as (observed_at, message), yielded when they are due: the live stretch starts when the past has
+        been ``worked_off``.
 
         Args:
-            before_live: called when the past has been handed over; returns when it has been worked off.
             spare_seconds: how long that may take. The live stretch is laid out before the past is sent, so that the
                 two meet; what is left of the spare time when the past is done is waited for.
         """
@@ -48,7 +52,10 @@ class Story:
                 return
             self.sent_past += 1
             yield timed
-        before_live()
+        self.handed_over.set()
+        while not self.worked_off.wait(0.1):
+            if self.stop.is_set():
+                return
         live_from = max(live_from, time.time())
         self.phase = "live"
         speed = LIVE_MS / (self.live_seconds * 1000)

@@ -1,5 +1,5 @@
-"""Did the demo alert rightly? The right alert is a surge on the topic that turned bad, while it was turning; a wrong one
-is any other surge that people would be told of."""
+"""Did the demo alert rightly? The right alert is a surge on the topic that turned bad, while it was turning; a wrong
+one is any other surge that people would be told of."""
 
 from __future__ import annotations
 
