@@ -66,7 +66,9 @@ def main(url: str) -> None:
             spent += time.perf_counter() - begin
             position += SIZE
         what = "news, shared identities" if shared else "comments"
-        print(f"{what:<24} {SIZE * BATCHES / spent:>8,.0f} documents/s over {SIZE * BATCHES:,} (table then {position:,})")
+        print(
+            f"{what:<24} {SIZE * BATCHES / spent:>8,.0f} documents/s over {SIZE * BATCHES:,} (table then {position:,})"
+        )
 
 
 if __name__ == "__main__":
