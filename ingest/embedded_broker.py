@@ -41,10 +41,17 @@ class EmbeddedBroker:
         port: port on 127.0.0.1; 0 takes a free one.
         cluster_id: name of the log's life; None makes a new one at each start.
         log_file: where the broker's own messages go; None: a temporary file, removed after an orderly stop.
+        advertised_port: the port that clients are told to use, where something forwards to the broker; None: its own.
     """
 
-    def __init__(self, port: int = 0, cluster_id: str | None = None, log_file: Path | None = None) -> None:
-        self._wanted_port, self._wanted_id = port, cluster_id
+    def __init__(
+        self,
+        port: int = 0,
+        cluster_id: str | None = None,
+        log_file: Path | None = None,
+        advertised_port: int | None = None,
+    ) -> None:
+        self._wanted_port, self._wanted_id, self._advertised_port = port, cluster_id, advertised_port
         self.port, self.cluster_id = port, cluster_id or ""
         self._own_log = log_file is None
         self.log_file = log_file
@@ -112,11 +119,11 @@ class EmbeddedBroker:
             handle, name = tempfile.mkstemp(prefix="barometer-broker-", suffix=".log")
             os.close(handle)
             self.log_file = Path(name)
-        url = f"tcp://{self.bootstrap}"
+        url, advertised = f"tcp://{self.bootstrap}", f"tcp://127.0.0.1:{self._advertised_port or self.port}"
         with self.log_file.open("ab") as out:
             process = subprocess.Popen(
                 [binary, "broker", "--cluster-id", self.cluster_id, "--listener-url", url,
-                 "--advertised-listener-url", url, "--storage-engine", "memory://tansu/"],
+                 "--advertised-listener-url", advertised, "--storage-engine", "memory://tansu/"],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,

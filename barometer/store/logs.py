@@ -20,6 +20,7 @@ from barometer.store.tables import AuditEntry, Log, Offset
 
 _LOCK = 0x6C6F6773  # 'logs': one maker of a log at a time
 TRIMMED = "records deleted before they were read"
+OTHER_CLUSTER = "the broker is of another cluster"
 _GAP = re.compile(r"partition (\d+): (\d+) -> (\d+)")
 
 
@@ -52,7 +53,7 @@ def register_log(store: Store, cluster_id: str, topic: str, partitions: int) -> 
             row = current_log(c, topic)
     assert row is not None
     if row.cluster_id != cluster_id:
-        reason = f"the broker's cluster id is {cluster_id}, the store was filled from {row.cluster_id}"
+        reason = f"{OTHER_CLUSTER}: its id is {cluster_id}, the store was filled from {row.cluster_id}"
         mark_replaced(store, row.id, reason)
         raise LogReplaced(f"{topic}: {reason}")
     if row.replaced_reason:
@@ -74,8 +75,9 @@ def trimmed(gaps: Mapping[int, tuple[int, int]]) -> str:
 def accept_replacement(store: Store, settings: Settings, actor: str, cluster_id: str) -> int:
     """An operator accepts what was lost; returns the id of the log that is read from now on.
 
-    Where the same log lost records at its beginning, reading goes on behind the gap. Otherwise the old log is closed
-    and a new one begins, which is read from its beginning. Both leave an entry in the audit log.
+    Where the right broker is back after another one was seen, reading goes on where it stood; where the same log lost
+    records at its beginning, behind the gap. Otherwise the old log is closed and a new one begins, which is read from
+    its beginning. Each leaves an entry in the audit log.
 
     Args:
         actor: who accepts.
@@ -93,7 +95,7 @@ def accept_replacement(store: Store, settings: Settings, actor: str, cluster_id:
         if old.replaced_reason is None and old.cluster_id == cluster_id:
             raise StoreError(f"the log of {topic} is the one that this store was filled from: nothing to accept")
         reason = old.replaced_reason or f"cluster id {cluster_id} instead of {old.cluster_id}"
-        if cluster_id == old.cluster_id and reason.startswith(TRIMMED):
+        if cluster_id == old.cluster_id and reason.startswith((TRIMMED, OTHER_CLUSTER)):
             new_id = old.id
             for partition, _, begin in (map(int, m) for m in _GAP.findall(reason)):
                 c.execute(

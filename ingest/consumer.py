@@ -1,0 +1,60 @@
+"""The Kafka consumer as the worker needs it."""
+
+from __future__ import annotations
+
+from kafka import KafkaConsumer
+
+from barometer.settings import Settings
+
+FETCH_BYTES = 32 * 2**20
+"""A response may hold this much; a single larger record still comes, alone."""
+PARTITION_FETCH_BYTES = 4 * 2**20
+CLOSE_MS = 3_000
+METADATA_MS = 5_000
+"""New partitions and another cluster id are noticed within this time."""
+
+
+def make_consumer(settings: Settings) -> KafkaConsumer:
+    """A consumer of raw bytes that commits nothing by itself and takes no default position.
+
+    Raises:
+        kafka.errors.KafkaError: no broker answers.
+    """
+    options = {
+        "group_id": settings.consumer_group,
+        "client_id": "barometer-worker",
+        "enable_auto_commit": False,
+        "auto_offset_reset": "none",
+        "allow_auto_create_topics": False,
+        "session_timeout_ms": settings.session_timeout_ms,
+        "heartbeat_interval_ms": min(3_000, settings.session_timeout_ms // 3),
+        "max_poll_interval_ms": settings.worker_poll_interval_seconds * 1000,
+        "fetch_max_wait_ms": 250,
+        "fetch_max_bytes": FETCH_BYTES,
+        "max_partition_fetch_bytes": PARTITION_FETCH_BYTES,
+        # Larger than any message a broker is likely to take, whatever the fetch sizes are.
+        "receive_message_max_bytes": 256 * 2**20,
+        "metadata_max_age_ms": METADATA_MS,
+        "reconnect_backoff_max_ms": 2_000,
+        "bootstrap_timeout_ms": 5_000,
+        "request_timeout_ms": max(30_000, settings.worker_poll_interval_seconds * 1000 + 5_000),
+        "connections_max_idle_ms": max(540_000, settings.worker_poll_interval_seconds * 1000 + 60_000),
+    }
+    return KafkaConsumer(**(options | settings.kafka()))
+
+
+def cluster_of(consumer: KafkaConsumer) -> str | None:
+    """The cluster id of the last metadata, or None before the first. The consumer has no public name for it."""
+    found = consumer._cluster.cluster_id
+    return None if found is None else str(found)
+
+
+def partitions_of(consumer: KafkaConsumer, topic: str) -> int:
+    """Number of partitions by the last metadata; the public call may wait for the broker for ever."""
+    return len(consumer._cluster.partitions_for_topic(topic) or ())
+
+
+def connected(consumer: KafkaConsumer) -> bool:
+    """Whether any broker is connected just now."""
+    counts = consumer.metrics() or {}
+    return any(group.get("connection-count", 0) > 0 for group in counts.values())

@@ -1,0 +1,211 @@
+"""The stages behind the poll loop: score, then write, each in a thread of its own with a short queue before it.
+
+Scoring a batch overlaps writing the one before and reading the one after. The poll loop never waits for long: where
+the queues are full it pauses its partitions and goes on polling, so that the group keeps the worker however slow
+scoring is. Nothing is written whose generation is over.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+from sqlalchemy.exc import DBAPIError
+
+from barometer.buckets import Buckets
+from barometer.errors import StaleWrite
+from barometer.store.engine import Store, is_away
+from barometer.store.models import ensure_model
+from barometer.store.writer import Batch, Committed, Writer
+from ingest import metrics
+from ingest.batching import Work
+from ingest.scoring import Scorer, Scores, score_documents
+
+log = structlog.get_logger(__name__)
+
+_TICK = 0.2
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of a batch; no ``committed``: it was refused as stale."""
+
+    work: Work
+    scores: Scores | None
+    committed: Committed | None
+
+
+@dataclass(slots=True)
+class _Scored:
+    work: Work
+    scorer: Scorer
+    scores: Scores
+
+
+class Pipeline:
+    """Scores and writes batches in the order they are submitted.
+
+    Args:
+        provider: gives the scorer to use; asked before each batch, so that models change between two batches.
+        on_state: told ``database away`` and ``running`` as they come.
+    """
+
+    def __init__(
+        self, store: Store, buckets: Buckets, provider: Callable[[], Scorer], on_state: Callable[[str], None]
+    ) -> None:
+        self._store, self._writer = store, Writer(store, buckets)
+        self._provider, self._on_state = provider, on_state
+        self._to_score: queue.Queue[Work] = queue.Queue(maxsize=1)
+        self._to_write: queue.Queue[_Scored] = queue.Queue(maxsize=1)
+        self._gate = threading.Lock()
+        """Held over a commit: the generation changes only between two."""
+        self._closing = threading.Event()
+        self._count = threading.Lock()
+        self._in_flight = 0
+        self._model: tuple[str, int] | None = None
+        self.generation = -1
+        self.outcomes: deque[Outcome] = deque()
+        self.failure: BaseException | None = None
+        self._threads = [
+            threading.Thread(target=self._run, args=(step,), name=f"worker-{name}", daemon=True)
+            for name, step in (("score", self._score_next), ("write", self._write_next))
+        ]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, work: Work, timeout: float) -> bool:
+        """Hand over a batch; False if there is no room within ``timeout`` seconds."""
+        with self._count:
+            self._in_flight += 1
+        try:
+            self._to_score.put(work, timeout=timeout)
+            return True
+        except queue.Full:
+            self._done()
+            return False
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is queued, scored or written."""
+        return self._in_flight == 0
+
+    def open(self, generation: int, timeout: float) -> bool:
+        """From now on only batches of this generation are written; False if a commit is still under way."""
+        if not self._gate.acquire(timeout=timeout):
+            return False
+        try:
+            self.generation = generation
+            return True
+        finally:
+            self._gate.release()
+
+    def close(self, timeout: float) -> None:
+        """End the threads; what is queued is dropped (it is read again by whoever comes next)."""
+        self._closing.set()
+        deadline = time.monotonic() + timeout
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _run(self, step: Callable[[], None]) -> None:
+        try:
+            while not self._closing.is_set():
+                step()
+        except BaseException as e:  # handed to the poll loop, which stops the worker with it
+            self.failure = e
+
+    def _done(self) -> None:
+        with self._count:
+            self._in_flight -= 1
+
+    def _score_next(self) -> None:
+        try:
+            work = self._to_score.get(timeout=_TICK)
+        except queue.Empty:
+            return
+        if work.generation != self.generation:
+            self._done()
+            return
+        started = time.perf_counter()
+        scorer = self._provider()
+        scores = score_documents(scorer, work.documents)
+        metrics.STAGE.labels("score").observe(time.perf_counter() - started)
+        while not self._closing.is_set():
+            try:
+                self._to_write.put(_Scored(work, scorer, scores), timeout=_TICK)
+                return
+            except queue.Full:
+                continue
+
+    def _write_next(self) -> None:
+        try:
+            item = self._to_write.get(timeout=_TICK)
+        except queue.Empty:
+            return
+        try:
+            self._write(item)
+        finally:
+            self._done()
+
+    def _write(self, item: _Scored) -> None:
+        delay = 0.1
+        away = False
+        while not self._closing.is_set():
+            started = time.perf_counter()
+            try:
+                with self._gate:
+                    if item.work.generation != self.generation:
+                        return
+                    committed = self._commit(item)
+            except StaleWrite as e:
+                log.warning("write refused", reason=str(e))
+                metrics.STALE.inc()
+                self.outcomes.append(Outcome(item.work, None, None))
+                return
+            except DBAPIError as e:
+                if not is_away(e):
+                    raise
+                if not away:
+                    away = True
+                    log.warning("database away", error=str(e.orig).strip().splitlines()[0][:300])
+                    self._on_state("database away")
+                metrics.WAITS.labels("database").inc()
+                # The commit may have gone through before the connection broke: then the guard refuses the repeat,
+                # and the loop reads the store again.
+                self._closing.wait(delay)
+                delay = min(delay * 2, 5.0)
+                continue
+            metrics.STAGE.labels("write").observe(time.perf_counter() - started)
+            if away:
+                log.info("database back")
+                self._on_state("running")
+            self.outcomes.append(Outcome(item.work, item.scores, committed))
+            return
+
+    def _commit(self, item: _Scored) -> Committed:
+        work, scores = item.work, item.scores
+        return self._writer.commit(
+            Batch(
+                log_id=work.log_id,
+                model_id=self._model_id(item.scorer),
+                moves=work.moves,
+                documents=work.documents,
+                predictions=scores.predictions,
+                langs=scores.langs,
+                reasons=scores.reasons,
+                letters=work.letters,
+            )
+        )
+
+    def _model_id(self, scorer: Scorer) -> int:
+        if self._model is None or self._model[0] != scorer.name:
+            self._model = (scorer.name, ensure_model(self._store, scorer.name, scorer.precision, scorer.topics))
+            log.info("model in use", model=scorer.name, precision=scorer.precision, id=self._model[1])
+        return self._model[1]

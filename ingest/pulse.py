@@ -1,0 +1,99 @@
+"""The worker's heartbeat, from a thread of its own: it must not stop when something else waits."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from sqlalchemy.exc import DBAPIError
+
+from barometer.store.engine import Store
+from barometer.store.processes import heartbeat
+from barometer.store.writer import touch_high_water
+from ingest import metrics
+
+log = structlog.get_logger(__name__)
+
+BEAT_SECONDS = 3.0
+HIGH_WATER_SECONDS = 5.0
+
+OnEvent = Callable[[str, dict[str, Any]], None]
+
+
+class Pulse:
+    """Writes the worker's state every few seconds and at every change, and the partitions' ends where they moved.
+
+    Args:
+        on_event: told ('state', {...}) at each change of state and ('batch', {...}) after each commit.
+    """
+
+    def __init__(self, store: Store, process_id: str, on_event: OnEvent | None = None) -> None:
+        self._store, self._id = store, process_id
+        self._on_event: OnEvent = on_event or (lambda _name, _data: None)
+        self._documents = 0
+        self._lock = threading.Lock()
+        self._wake, self._end = threading.Event(), threading.Event()
+        self._state, self._info = "starting", dict[str, Any]()
+        self._detail: dict[str, Any] = {}
+        self._log_id: int | None = None
+        self._ends: dict[int, int] = {}
+        self._written: dict[int, int] = {}
+        self._thread = threading.Thread(target=self._run, name="worker-pulse", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def set(self, state: str, **detail: Any) -> None:
+        """Say how the worker is."""
+        with self._lock:
+            if (state, detail) == (self._state, self._detail):
+                return
+            if self._state != state:
+                metrics.STATE.labels(self._state).set(0)
+                metrics.STATE.labels(state).set(1)
+            self._state, self._detail = state, detail
+        self._wake.set()
+        self._on_event("state", {"state": state, **detail})
+
+    def batch(self, figures: dict[str, Any]) -> None:
+        """Say what became of a batch."""
+        self._documents += int(figures["documents"])
+        self._on_event("batch", figures)
+
+    def report(self, log_id: int, ends: dict[int, int], info: dict[str, Any]) -> None:
+        """What the next beat tells."""
+        with self._lock:
+            if log_id != self._log_id:
+                self._log_id, self._written = log_id, {}
+            self._ends, self._info = dict(ends), info
+
+    def stop(self) -> None:
+        """One last beat, then no more."""
+        self._end.set()
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join(2.0)
+
+    def _run(self) -> None:
+        since_ends = HIGH_WATER_SECONDS
+        while True:
+            ending = self._end.is_set()
+            self._wake.clear()
+            with self._lock:
+                state, info = self._state, {**self._info, "documents": self._documents, **self._detail}
+                log_id, ends = self._log_id, dict(self._ends)
+            try:
+                heartbeat(self._store, self._id, "worker", state, info)
+                if since_ends >= HIGH_WATER_SECONDS and log_id is not None:
+                    since_ends = 0.0
+                    moved = {p: end for p, end in ends.items() if self._written.get(p) != end}
+                    touch_high_water(self._store, log_id, moved)
+                    self._written.update(moved)
+            except DBAPIError as e:
+                log.debug("no heartbeat", error=str(e.orig))
+            if ending:
+                return
+            self._wake.wait(BEAT_SECONDS)
+            since_ends += BEAT_SECONDS

@@ -1,0 +1,368 @@
+"""One connection of a worker to the broker: join the group, read, hand to the stages, keep an eye on the log.
+
+Everything here runs in one thread and never waits long: polling must go on, or the group takes the partitions away.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+import structlog
+from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import LogTruncationError, NoOffsetForPartitionError, OffsetOutOfRangeError
+from kafka.structs import OffsetAndMetadata
+
+from barometer.buckets import Buckets
+from barometer.errors import BarometerError, LogReplaced
+from barometer.settings import Settings
+from barometer.store import logs
+from barometer.store.engine import Store
+from ingest import metrics
+from ingest.batching import Assembler, Work
+from ingest.consumer import CLOSE_MS, cluster_of, connected, make_consumer, partitions_of
+from ingest.message import Decoder
+from ingest.pipeline import Outcome, Pipeline
+from ingest.positions import Positions, read_offsets
+from ingest.pulse import Pulse
+from ingest.scoring import Scorer
+from ingest.topics import cluster_id, ensure_topics, partition_count
+
+log = structlog.get_logger(__name__)
+
+DRAIN_SECONDS = 4.0
+"""A stopping worker finishes what is in flight within this time, else whoever comes next reads it again."""
+SUSPECT_SECONDS = 3.0
+"""A position beyond the log's end must last this long: a new leader's end may lag for a moment."""
+KAFKA_COMMIT_SECONDS = 1.0
+POLL_MS = 200
+
+
+class NoBroker(Exception):
+    """No broker answers, or it refuses to make the topics."""
+
+
+class Session:
+    """One connection to the broker: from joining the group until stopped, or something is away or wrong."""
+
+    def __init__(
+        self, settings: Settings, store: Store, provider: Callable[[], Scorer], stop: threading.Event, pulse: Pulse
+    ) -> None:
+        self._settings, self._store, self._stop, self._pulse = settings, store, stop, pulse
+        self._topic = settings.topic_documents
+        self._buckets = Buckets(settings.bucket_seconds, settings.zone)
+        self._assembler = Assembler(settings.worker_batch, settings.worker_linger_ms / 1000)
+        self._pipeline = Pipeline(store, self._buckets, provider, pulse.set)
+        self._cluster = ""
+        self._partition_count = 0
+        self._generation = -1
+        self._rebalances = 0
+        self._held: Work | None = None
+        self._suspect_since: float | None = None
+        self._next_check = self._next_commit = 0.0
+        self._to_commit: dict[TopicPartition, OffsetAndMetadata] = {}
+        self._lost_broker = False
+
+    def run(self) -> None:
+        with self._joined() as consumer:
+            self._consumer = consumer
+            s = self._settings
+            self._positions = Positions(
+                consumer, self._topic, self._buckets, s.lateness_ms, s.progress_from == "timestamps"
+            )
+            self._cluster = cluster_of(consumer) or self._cluster
+            self._log_id = self._register()
+            self._decoder = Decoder(
+                self._log_id,
+                min_time_ms=int(datetime.fromisoformat(s.min_time).timestamp() * 1000),
+                author_salt=s.author_salt.get_secret_value(),
+                now_ms=lambda: time.time_ns() // 1_000_000,
+            )
+            consumer.subscribe([self._topic], listener=self._positions)
+            self._pulse.set("joining")
+            self._pipeline.start()
+            try:
+                while not self._stop.is_set():
+                    self._step()
+                self._drain()
+            finally:
+                # Nothing of ours is written after this line, whatever the threads are still at.
+                self._pipeline.close(timeout=1.0)
+
+    @contextmanager
+    def _joined(self) -> Iterator[KafkaConsumer]:
+        try:
+            ensure_topics(self._settings)
+            self._cluster = cluster_id(self._settings)
+            self._partition_count = partition_count(self._settings, self._topic)
+        except BarometerError as e:
+            raise NoBroker(str(e)) from e
+        consumer = make_consumer(self._settings)
+        try:
+            yield consumer
+        finally:
+            consumer.close(autocommit=False, timeout_ms=CLOSE_MS)
+
+    def _register(self) -> int:
+        return int(logs.register_log(self._store, self._cluster, self._topic, self._partition_count).id)
+
+    # --- one turn of the loop ----------------------------------------------------------------------------------------
+
+    def _step(self) -> None:
+        if self._pipeline.failure is not None:
+            raise self._pipeline.failure
+        records = self._poll()
+        if self._positions.generation != self._generation:
+            self._start_over()
+        self._take(records)
+        self._results()
+        if self._pipeline.generation != self._generation and not self._pipeline.open(self._generation, 0.05):
+            return  # a commit is under way: what it leaves must be read, not guessed
+        if self._positions.unpositioned():
+            self._place()
+        self._send()
+        now = time.monotonic()
+        if now >= self._next_check:
+            self._next_check = now + 1.0
+            self._check_log(now)
+        self._commit_to_kafka(now)
+
+    def _poll(self) -> dict[TopicPartition, list[Any]]:
+        due = self._assembler.due_in()
+        if self._held is not None:
+            wait = 0
+        elif due is None:
+            wait = POLL_MS
+        else:
+            wait = max(0, min(POLL_MS, int(due * 1000)))
+        try:
+            started = time.perf_counter()
+            records = self._consumer.poll(timeout_ms=wait, max_records=self._assembler.room)
+            if records:
+                metrics.STAGE.labels("poll").observe(time.perf_counter() - started)
+            return records
+        except NoOffsetForPartitionError:
+            # The client lost a position that we gave it; it is given again from the store.
+            self._positions.forget_all()
+        except OffsetOutOfRangeError as e:
+            self._out_of_range(e)
+        except LogTruncationError as e:
+            self._replaced(f"the broker says that the log was cut off: {e}")
+        return {}
+
+    def _start_over(self) -> None:
+        """Partitions were dealt out anew, or a write was refused: forget what is not written yet, ask the store."""
+        self._positions.forget_all()
+        self._generation = self._positions.generation
+        self._assembler.clear()
+        self._held = None
+        self._suspect_since = None
+        rebalances = self._positions.rebalances - self._rebalances
+        if rebalances:
+            self._rebalances = self._positions.rebalances
+            metrics.REBALANCES.inc(rebalances)
+            assigned = self._positions.assigned()
+            log.info("partitions dealt out", partitions=assigned)
+            metrics.LAG.clear()
+            metrics.POSITION.clear()
+            if not assigned:
+                self._pulse.set("standing by")
+
+    def _take(self, records: dict[TopicPartition, list[Any]]) -> None:
+        started = time.perf_counter()
+        for tp, items in records.items():
+            position = self._positions.get(tp.partition)
+            if position is None:
+                metrics.DISCARDED.inc(len(items))
+                continue
+            for r in items:
+                if r.offset < position.next_offset:
+                    metrics.DISCARDED.inc()
+                    continue
+                entry = self._decoder.decode(r.partition, r.offset, r.timestamp, r.key, r.value, r.headers)
+                self._assembler.add(position, r.partition, r.offset, entry)
+        if records:
+            metrics.STAGE.labels("decode").observe(time.perf_counter() - started)
+
+    def _place(self) -> None:
+        missing = self._positions.unpositioned()
+        self._pulse.set("positioning")
+        generation = self._positions.generation
+        self._register()  # raises LogReplaced where an operator has to decide
+        stored = read_offsets(self._store, self._log_id)
+        beginnings = self._consumer.beginning_offsets(
+            [TopicPartition(self._topic, p) for p in missing], timeout_ms=10_000
+        )
+        begin = {tp.partition: int(offset) for tp, offset in beginnings.items()}
+        gaps = {
+            p: (stored[p].next_offset, begin[p]) for p in missing if p in stored and stored[p].next_offset < begin[p]
+        }
+        if gaps:
+            self._replaced(logs.trimmed(gaps))
+        if self._positions.generation != generation:
+            return  # dealt out anew in the meantime: next turn
+        self._positions.place(stored, begin)
+        self._positions.resume()
+        self._pulse.set("running")
+
+    def _send(self) -> None:
+        if self._held is None:
+            due = self._assembler.due_in()
+            if due is None or due > 0:
+                return
+            ends = self._positions.ends()
+            self._held = self._assembler.take(self._generation, self._log_id, self._positions.all(), ends)
+        if self._pipeline.submit(self._held, timeout=0.3):
+            self._held = None
+            if self._consumer.paused():
+                self._positions.resume()
+        else:
+            self._positions.pause()
+
+    # --- what came of it ---------------------------------------------------------------------------------------------
+
+    def _results(self) -> None:
+        while self._pipeline.outcomes:
+            outcome = self._pipeline.outcomes.popleft()
+            if outcome.committed is None:
+                if outcome.work.generation == self._generation:
+                    self._positions.forget_all()
+                    self._start_over()
+                continue
+            self._count(outcome)
+
+    def _count(self, outcome: Outcome) -> None:
+        work, committed, scores = outcome.work, outcome.committed, outcome.scores
+        assert committed is not None
+        assert scores is not None
+        tombstones = sum(m.tombstones for m in work.moves)
+        progress = sum(m.progress_records for m in work.moves)
+        for name, n in (
+            ("document", committed.documents),
+            ("repeat", committed.repeats),
+            ("dead_letter", committed.dead_letters),
+            ("tombstone", tombstones),
+            ("progress", progress),
+        ):
+            if n:
+                metrics.RECORDS.labels(name).inc(n)
+        metrics.LATE.inc(committed.late)
+        metrics.BATCH.observe(len(work.documents))
+        unscored = [r for r in scores.reasons if r is not None]
+        for reason in unscored:
+            metrics.UNSCORED.labels(reason).inc()
+        for move in work.moves:
+            self._to_commit[TopicPartition(self._topic, move.partition)] = OffsetAndMetadata(move.next_offset, "", -1)
+            metrics.POSITION.labels(move.partition).set(move.next_offset)
+            position = self._positions.get(move.partition)
+            if position is not None:
+                position.written = move.next_offset
+        self._pulse.batch(
+            {
+                "records": work.records,
+                "documents": committed.documents,
+                "repeats": committed.repeats,
+                "dead_letters": committed.dead_letters,
+                "late": committed.late,
+                "unscored": len(unscored),
+                "tombstones": tombstones,
+                "progress": progress,
+                "seconds": time.monotonic() - work.started,
+            },
+        )
+
+    def _commit_to_kafka(self, now: float) -> None:
+        """Tell lag tools where we are; nobody reads it back, so a failure is nobody's loss."""
+        if self._to_commit and now >= self._next_commit:
+            self._next_commit = now + KAFKA_COMMIT_SECONDS
+            ours = set(self._positions.all())
+            offsets = {tp: o for tp, o in self._to_commit.items() if tp.partition in ours}
+            self._to_commit.clear()
+            if offsets:
+                self._consumer.commit_async(offsets, callback=lambda _offsets, _answer: None)
+
+    def _database_state(self, state: str) -> None:
+        self._pulse.set(state)
+
+    # --- is it still our log? ----------------------------------------------------------------------------------------
+
+    def _check_log(self, now: float) -> None:
+        cluster = cluster_of(self._consumer)
+        if cluster is not None and cluster != self._cluster:
+            self._cluster = cluster
+            self._register()
+        if not connected(self._consumer):
+            self._suspect_since = None
+            if not self._lost_broker:
+                self._lost_broker = True
+                metrics.WAITS.labels("broker").inc()
+                log.warning("broker away", bootstrap=self._settings.kafka_bootstrap)
+                self._pulse.set("broker away")
+            return
+        if self._lost_broker:
+            self._lost_broker = False
+            log.info("broker back")
+            self._pulse.set("running")
+        count = partitions_of(self._consumer, self._topic)
+        if count > self._partition_count:
+            self._partition_count = count
+            self._register()
+        self._report(self._positions.ends())
+        beyond = self._positions.beyond_the_end()
+        if not beyond:
+            self._suspect_since = None
+        elif self._suspect_since is None:
+            self._suspect_since = now
+        elif now - self._suspect_since >= SUSPECT_SECONDS:
+            self._replaced(
+                "; ".join(f"partition {p}: we stand at {at}, the log ends at {end}" for p, (at, end) in beyond.items())
+            )
+
+    def _report(self, ends: dict[int, int]) -> None:
+        lag = 0
+        for p, position in self._positions.all().items():
+            if p in ends:
+                behind = max(0, ends[p] - position.written)
+                metrics.LAG.labels(p).set(behind)
+                lag += behind
+        self._pulse.report(
+            self._log_id,
+            ends,
+            {
+                "partitions": self._positions.assigned(),
+                "lag": lag,
+                "cluster_id": self._cluster,
+            },
+        )
+
+    def _out_of_range(self, error: OffsetOutOfRangeError) -> None:
+        """The broker refuses our offset: deleted before we read it, or beyond the end of what is now another log."""
+        offsets: dict[TopicPartition, int] = error.args[0]
+        beginnings = self._consumer.beginning_offsets(list(offsets), timeout_ms=10_000)
+        gaps = {tp.partition: (at, int(beginnings[tp])) for tp, at in offsets.items() if at < beginnings[tp]}
+        if gaps:
+            self._replaced(logs.trimmed(gaps))
+        self._replaced(
+            "; ".join(f"partition {tp.partition}: offset {at} is beyond the log's end" for tp, at in offsets.items())
+        )
+
+    def _replaced(self, reason: str) -> None:
+        logs.mark_replaced(self._store, self._log_id, reason)
+        raise LogReplaced(f"{self._topic}: {reason}")
+
+    # --- the end -----------------------------------------------------------------------------------------------------
+
+    def _drain(self) -> None:
+        """Let the batches in flight finish; what was read and not handed over is left to whoever comes next."""
+        self._pulse.set("stopping")
+        deadline = time.monotonic() + DRAIN_SECONDS
+        if self._held is not None:
+            self._pipeline.submit(self._held, timeout=DRAIN_SECONDS)
+        while not self._pipeline.idle and time.monotonic() < deadline and self._pipeline.failure is None:
+            time.sleep(0.02)
+        self._results()
+        self._commit_to_kafka(self._next_commit)

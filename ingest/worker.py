@@ -1,0 +1,146 @@
+"""The worker: reads the topic, labels the texts, writes the store. Nothing lost, nothing twice.
+
+Offsets live in the transaction that writes the rows they cover, so a worker may die at any instant and any number of
+them may share the topic. What Kafka stores of our offsets is for lag tools only and is never read.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from functools import partial
+
+import structlog
+from kafka.errors import KafkaError
+from sqlalchemy.exc import DBAPIError
+
+from barometer.errors import LogReplaced
+from barometer.settings import Settings
+from barometer.store import logs
+from barometer.store.engine import Store, is_away
+from barometer.store.exclusive import only_worker
+from ingest import metrics
+from ingest.pulse import OnEvent, Pulse
+from ingest.scoring import Scorer
+from ingest.session import NoBroker, Session
+
+log = structlog.get_logger(__name__)
+
+
+def run_worker(
+    settings: Settings,
+    store: Store,
+    scorer: Scorer | Callable[[], Scorer],
+    stop: threading.Event,
+    on_event: OnEvent | None = None,
+) -> None:
+    """Work until ``stop`` is set. Waits for a broker or a database that is away.
+
+    Args:
+        scorer: a scorer, or a callable that gives the present one; asked before each batch.
+        on_event: told ('batch', {...}) after each commit and ('state', {...}) at each change of state.
+
+    Raises:
+        StoreError: another worker process holds this SQLite store.
+        sqlalchemy.exc.DBAPIError: the database refuses a batch for another reason than being away.
+    """
+    provider = scorer if callable(scorer) else partial(_same, scorer)
+    Worker(settings, store, provider, stop, on_event).run()
+
+
+def _same(scorer: Scorer) -> Scorer:
+    return scorer
+
+
+class Worker:
+    """One member of the consumer group; see :func:`run_worker`."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        provider: Callable[[], Scorer],
+        stop: threading.Event,
+        on_event: OnEvent | None = None,
+    ) -> None:
+        self._settings, self._store, self._provider, self._stop = settings, store, provider, stop
+        self.id = f"worker-{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
+        self._pulse = Pulse(store, self.id, on_event)
+
+    def run(self) -> None:
+        """Sessions with the broker, one after another, until stopped."""
+        with only_worker(self._store):
+            self._pulse.start()
+            delay = 0.5
+            try:
+                while not self._stop.is_set():
+                    began = time.monotonic()
+                    try:
+                        Session(self._settings, self._store, self._provider, self._stop, self._pulse).run()
+                    except LogReplaced as e:
+                        self._wait_for_operator(e)
+                    except DBAPIError as e:
+                        if not is_away(e):
+                            raise
+                        self._away("database", e, delay)
+                    except (KafkaError, NoBroker) as e:
+                        self._away("broker", e, delay)
+                    delay = 0.5 if time.monotonic() - began > 30 else min(delay * 2, 5.0)
+            finally:
+                self._pulse.set("stopped")
+                self._pulse.stop()
+
+    def _away(self, what: str, error: BaseException, delay: float) -> None:
+        metrics.WAITS.labels(what).inc()
+        log.warning(f"{what} away", error=str(error).strip().splitlines()[0][:300] if str(error) else repr(error))
+        self._pulse.set(f"{what} away")
+        self._stop.wait(delay)
+
+    def _wait_for_operator(self, error: LogReplaced) -> None:
+        log.error("log replaced: reading stops until an operator runs `barometer log accept`", reason=str(error))
+        metrics.WAITS.labels("operator").inc()
+        self._pulse.set("log replaced", reason=str(error))
+        while not self._stop.wait(1.0):
+            try:
+                with self._store.read() as c:
+                    row = logs.current_log(c, self._settings.topic_documents)
+            except DBAPIError as e:
+                if not is_away(e):
+                    raise
+                continue
+            if row is None or row.replaced_reason is None:
+                return
+
+
+def worker_main(settings: Settings) -> None:
+    """``barometer worker``: open the store, load the model, serve metrics, work until SIGTERM or Ctrl-C.
+
+    Raises:
+        BarometerError: a message for the operator (wrong settings, no model, a second worker on SQLite).
+    """
+    from barometer.metrics import serve
+    from models.scorer import load_scorer
+
+    from barometer.store.waiting import open_store_patiently
+
+    stop = threading.Event()
+    before = {s: signal.signal(s, lambda *_: stop.set()) for s in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        store = open_store_patiently(settings, stop)
+        if store is None:
+            return
+        try:
+            scorer = load_scorer(settings)
+            serve(settings.metrics_host, settings.metrics_port_worker)
+            log.info("worker starts", group=settings.consumer_group, topic=settings.topic_documents)
+            run_worker(settings, store, scorer, stop)
+        finally:
+            store.close()
+    finally:
+        for s, handler in before.items():
+            signal.signal(s, handler)
