@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeGuard
 
 import orjson
 import structlog
@@ -93,7 +93,7 @@ class Decoder:
         log_id: int,
         *,
         min_time_ms: int,
-        author_salt: bytes,
+        author_salt: str | bytes,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self._log_id, self._min_time_ms, self._salt, self._now_ms = log_id, min_time_ms, author_salt, now_ms
@@ -427,7 +427,7 @@ def _check_depth(value: Any) -> None:
     raise _Rejected(Reason.JSON, f"nested deeper than {MAX_DEPTH} levels")
 
 
-def _is_int(value: Any) -> bool:
+def _is_int(value: Any) -> TypeGuard[int]:
     return type(value) is int  # a bool is not a count
 
 
