@@ -79,7 +79,7 @@ class Session:
             self._decoder = Decoder(
                 self._log_id,
                 min_time_ms=int(datetime.fromisoformat(s.min_time).timestamp() * 1000),
-                author_salt=s.author_salt.get_secret_value(),
+                author_salt=s.author_salt.get_secret_value().encode(),
                 now_ms=lambda: time.time_ns() // 1_000_000,
             )
             consumer.subscribe([self._topic], listener=self._positions)

@@ -15,14 +15,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kafka import KafkaProducer
+from sqlalchemy import func, select
+
 from barometer.records import PROGRESS_HEADER
 from barometer.settings import Settings
 from barometer.store.engine import Store
 from barometer.store.tables import Document, Log, Offset
 from ingest.topics import ensure_topics
 from ingest.worker import run_worker
-from kafka import KafkaProducer
-from sqlalchemy import func, select
 
 T0 = 1_760_000_400_000
 """A bucket's start (10 min), in October 2025."""
