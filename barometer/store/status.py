@@ -1,0 +1,227 @@
+"""The state of the whole product in one report: for ``barometer status``, the System page and the line of truth.
+
+It never guesses calm: what is unknown is None, and every reason to distrust the figures is a problem with a code.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+
+from barometer.settings import Settings
+from barometer.store.engine import Store
+from barometer.store.leases import LEADER
+from barometer.store.processes import list_processes
+from barometer.store.queries import sealed_until
+from barometer.store.tables import (
+    Alert,
+    Document,
+    Job,
+    Lease,
+    Log,
+    Notification,
+    Offset,
+    Rollup,
+    Series,
+    Source,
+    SourceRollup,
+)
+
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+GONE_AFTER_MS = 30_000
+"""A process without a heartbeat for so long counts as gone."""
+SHORTEST_SILENCE_MS = HOUR_MS
+"""A source is never called silent sooner than this."""
+_COUNTS = ("records", "documents", "repeats", "dead_letters", "tombstones", "progress_records", "late")
+
+
+def status(store: Store, settings: Settings) -> dict[str, Any]:
+    """Everything that an operator asks first, as plain JSON values (times: epoch ms).
+
+    Returns:
+        now, log, progress (everything that was written up to then has been read), watermark (progress less lateness:
+        nothing older follows), sealed_until, lag {records, seconds, partitions}, throughput (documents a second over the
+        last minute), counts (with ``difference``: records that are unaccounted for, 0 when all is well), unscored,
+        sources, processes, leader, leases, jobs, alerts, notifications, problems (each with a code, its figures and a
+        text in English).
+    """
+    with store.read() as c:
+        return read_status(c, store, settings)
+
+
+def read_status(c: Connection, store: Store, settings: Settings) -> dict[str, Any]:
+    """:func:`status` inside a transaction of the caller's."""
+    now = store.now_ms(c)
+    log = c.execute(select(Log.__table__).where(Log.topic == settings.topic_documents, Log.current)).one_or_none()
+    offsets = _offsets(c, log)
+    report: dict[str, Any] = {
+        "now": now,
+        "log": None if log is None else {"id": log.id, "cluster_id": log.cluster_id, "topic": log.topic,
+                                         "partitions": log.partitions, "replaced_reason": log.replaced_reason},
+        "progress": _progress(offsets, log, settings),
+        "sealed_until": sealed_until(c),
+        "last_observed_at": max((o["last_observed_at"] for o in offsets if o["last_observed_at"]), default=None),
+        "counts": _counts(offsets),
+        "unscored": _unscored(c, now),
+        "sources": _sources(c, now, settings),
+        "processes": _processes(c, now),
+        "leases": [
+            {"name": r.name, "holder": r.holder, "term": r.term, "expires_at": r.expires_at, "live": r.expires_at > now}
+            for r in c.execute(select(Lease.__table__).order_by(Lease.name))
+        ],
+        "jobs": [dict(r._mapping) for r in c.execute(select(Job.__table__).order_by(Job.name))],
+        "alerts": _by_state(c, Alert.state),
+        "notifications": _by_state(c, Notification.state),
+    }  # fmt: skip
+    progress = report["progress"]
+    report["watermark"] = None if progress is None else progress - settings.lateness_ms
+    report["lag"] = {
+        "records": sum(o["lag"] for o in offsets if o["lag"] is not None),
+        "seconds": None if progress is None else max(0.0, (now - progress) / 1000),
+        "partitions": offsets,
+    }
+    report["throughput"] = _throughput(c, now, report["processes"])
+    report["leader"] = next((x["holder"] for x in report["leases"] if x["name"] == LEADER and x["live"]), None)
+    report["problems"] = problems(report, settings)
+    return report
+
+
+def problems(report: dict[str, Any], settings: Settings) -> list[dict[str, Any]]:
+    """What needs a person, worst first."""
+    out: list[dict[str, Any]] = []
+
+    def say(code: str, text: str, **values: Any) -> None:
+        out.append({"code": code, "text": text, **values})
+
+    log, lag, counts = report["log"], report["lag"], report["counts"]
+    live = {p["role"] for p in report["processes"] if p["live"]}
+    if log is not None and log["replaced_reason"]:
+        say("replaced", f"the log was replaced: {log['replaced_reason']}", reason=log["replaced_reason"])
+    if counts["difference"]:
+        n = counts["difference"]
+        say("unbalanced", f"the accounts of the log do not balance: {n} records", difference=n)
+    if "worker" not in live:
+        say("no_worker", "no worker is running")
+    if "monitor" not in live:
+        say("no_monitor", "no monitor is running")
+    if log is None or not counts["records"]:
+        say("empty", "nothing has been read yet")
+    elif report["progress"] is None:
+        say("no_progress", "a partition has no progress record: nothing can be sealed")
+    elif lag["seconds"] > settings.lag_alarm_seconds:
+        say("stale", f"progress in the log stopped {lag['seconds']:.0f} s ago", seconds=round(lag["seconds"]))
+    if lag["records"] > settings.lag_alarm_records:
+        say("lag", f"{lag['records']} records are waiting to be read", records=lag["records"])
+    silent = [s["name"] for s in report["sources"] if s["silent"]]
+    if silent:
+        say("silent", f"silent sources: {', '.join(silent)}", names=", ".join(silent))
+    share = report["unscored"]["share"]
+    if share is not None and share > settings.unscored_alarm_share:
+        say("unscored", f"{share:.0%} of the last hour's texts are unscored", share=f"{share:.0%}")
+    for job in report["jobs"]:
+        if job["ok"] is False:
+            message = job["message"] or ""
+            say("job", f"job {job['name']} failed: {message}", name=job["name"], message=message)
+    if report["notifications"].get("failed"):
+        n = report["notifications"]["failed"]
+        say("notifications", f"{n} notifications could not be delivered", failed=n)
+    return out
+
+
+def _offsets(c: Connection, log: Any) -> list[dict[str, Any]]:
+    if log is None:
+        return []
+    rows = c.execute(select(Offset.__table__).where(Offset.log_id == log.id).order_by(Offset.partition))
+    out = [dict(r._mapping) for r in rows]
+    for o in out:
+        o["lag"] = None if o["high_water"] is None else max(0, o["high_water"] - o["next_offset"])
+    return out
+
+
+def _progress(offsets: list[dict[str, Any]], log: Any, settings: Settings) -> int | None:
+    """The least progress over all partitions: everything up to then was read. None while a partition has none."""
+    if log is None or not offsets or len(offsets) < log.partitions:
+        return None
+    field = "progress_t" if settings.progress_from == "records" else "last_observed_at"
+    times = [o[field] for o in offsets]
+    return None if None in times else min(times)
+
+
+def _counts(offsets: list[dict[str, Any]]) -> dict[str, int]:
+    out = {name: sum(o[name] for o in offsets) for name in _COUNTS}
+    parts = ("documents", "repeats", "dead_letters", "tombstones", "progress_records")
+    out["difference"] = out["records"] - sum(out[name] for name in parts)
+    return out
+
+
+def _unscored(c: Connection, now: int) -> dict[str, Any]:
+    total, unscored = c.execute(
+        select(func.sum(Rollup.total), func.sum(Rollup.unscored))
+        .join(Series, Series.id == Rollup.series_id)
+        .where(Series.name == "all", Rollup.bucket >= now - HOUR_MS, Rollup.bucket <= now + HOUR_MS)
+    ).one()
+    return {
+        "documents": int(total or 0),
+        "unscored": int(unscored or 0),
+        "share": int(unscored or 0) / int(total) if total else None,
+    }
+
+
+def _sources(c: Connection, now: int, settings: Settings) -> list[dict[str, Any]]:
+    """Sources with what they sent in a day and a week. Silent: quiet for ``silent_source_factor`` times the mean gap
+    between its texts in the week before its last one, and for an hour at least."""
+    r = SourceRollup
+    sums = {
+        row[0]: row
+        for row in c.execute(
+            select(
+                r.source_id,
+                func.max(r.last_observed_at),
+                func.sum(r.total),
+                func.min(r.hour),
+            )
+            .where(r.hour >= now - 7 * DAY_MS)
+            .group_by(r.source_id)
+        )
+    }
+    day = {
+        row[0]: int(row[1])
+        for row in c.execute(select(r.source_id, func.sum(r.total)).where(r.hour >= now - DAY_MS).group_by(r.source_id))
+    }
+    out = []
+    for source in c.execute(select(Source.id, Source.name, Source.muted).order_by(Source.name)):
+        row = sums.get(source.id)
+        last = int(row[1]) if row else None
+        silent = False
+        if row and not source.muted and row[2] > 1:
+            gap = max(1, row[1] - row[3]) / row[2]
+            silent = now - row[1] > max(gap * settings.silent_source_factor, SHORTEST_SILENCE_MS)
+        out.append({"name": source.name, "muted": bool(source.muted), "last_observed_at": last,
+                    "last_day": day.get(source.id, 0), "last_week": int(row[2]) if row else 0, "silent": silent})  # fmt: skip
+    return out
+
+
+def _processes(c: Connection, now: int) -> list[dict[str, Any]]:
+    return [{**dict(p._mapping), "live": now - p.seen_at <= GONE_AFTER_MS and p.state != "stopped"}
+            for p in list_processes(c)]  # fmt: skip
+
+
+def _throughput(c: Connection, now: int, processes: list[dict[str, Any]]) -> float:
+    """Documents a second over the last minute: what the live workers say of themselves, else the texts of that
+    minute (the same on a live stream)."""
+    rates = [p["info"].get("documents_per_second") for p in processes if p["role"] == "worker" and p["live"]]
+    known = [float(x) for x in rates if x is not None]
+    if known:
+        return sum(known)
+    recent = c.execute(
+        select(func.count())
+        .select_from(Document)
+        .where(Document.observed_at > now - 60_000, Document.observed_at <= now)
+    ).scalar_one()
+    return int(recent) / 60
+
+
+def _by_state(c: Connection, column: Any) -> dict[str, int]:
+    return {str(state): int(n) for state, n in c.execute(select(column, func.count()).group_by(column))}

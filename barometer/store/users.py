@@ -1,0 +1,174 @@
+"""Users of the dashboard: names, roles, passwords hashed with Argon2id (RFC 9106, the library's defaults)."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from dataclasses import dataclass
+from time import time_ns
+from typing import Any
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+from sqlalchemy import Connection, insert, select, update
+
+from barometer.errors import StoreError
+from barometer.store.bulk import insert_if_absent
+from barometer.store.engine import Store
+from barometer.store.tables import AuditEntry, Meta
+from barometer.store.tables import User as _User
+
+ROLES = ("viewer", "analyst", "admin")
+MIN_PASSWORD = 8
+_NAME = re.compile(r"[\w.@-]{1,64}")
+_hasher = PasswordHasher()
+# Verified when there is no such user, so that an answer takes as long and names cannot be told apart by time.
+_NOBODY = _hasher.hash(secrets.token_urlsafe(16))
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A user without the password."""
+
+    id: int
+    name: str
+    role: str
+    active: bool
+    session_key: str
+    created_at: int
+    last_login_at: int | None
+    preferences: dict[str, Any]
+
+    @property
+    def may_act(self) -> bool:
+        """Whether this user may change anything but their own preferences."""
+        return self.role in ("analyst", "admin")
+
+
+_COLUMNS = (
+    _User.id,
+    _User.name,
+    _User.role,
+    _User.active,
+    _User.session_key,
+    _User.created_at,
+    _User.last_login_at,
+    _User.preferences,
+)
+
+
+def list_users(c: Connection) -> list[User]:
+    """All users, by name."""
+    return [User(*row) for row in c.execute(select(*_COLUMNS).order_by(_User.name))]
+
+
+def get_user(c: Connection, user_id: int) -> User | None:
+    row = c.execute(select(*_COLUMNS).where(_User.id == user_id)).one_or_none()
+    return User(*row) if row else None
+
+
+def add_user(store: Store, name: str, password: str, role: str, *, actor: str) -> None:
+    """Make a user.
+
+    Raises:
+        StoreError: the name is taken or malformed, the role unknown, the password too short.
+    """
+    if not _NAME.fullmatch(name):
+        raise StoreError(f"user name {name!r}: use 1 to 64 letters, digits or . _ @ -")
+    _check_role(role)
+    _check_password(password)
+    now = time_ns() // 1_000_000
+    row = {
+        "name": name,
+        "password_hash": _hasher.hash(password),
+        "role": role,
+        "active": True,
+        "session_key": secrets.token_urlsafe(24),
+        "created_at": now,
+        "preferences": {},
+    }
+    with store.write() as c:
+        if c.execute(select(_User.id).where(_User.name == name)).first():
+            raise StoreError(f"there is a user {name!r} already: use `barometer users passwd` or `role`")
+        c.execute(insert(_User).values(**row))
+        _audit(c, now, actor, "user.add", name, {"role": role})
+
+
+def set_password(store: Store, name: str, password: str, *, actor: str) -> None:
+    """Change a password; ends all sessions of the user.
+
+    Raises:
+        StoreError: no such user, or the password is too short.
+    """
+    _check_password(password)
+    _change(store, name, {"password_hash": _hasher.hash(password)}, actor, "user.passwd", {})
+
+
+def set_role(store: Store, name: str, role: str, *, actor: str) -> None:
+    """Change a role; ends all sessions of the user.
+
+    Raises:
+        StoreError: no such user or role.
+    """
+    _check_role(role)
+    _change(store, name, {"role": role}, actor, "user.role", {"role": role})
+
+
+def verify(store: Store, name: str, password: str) -> User | None:
+    """The user, if name and password are right and the user is active; renews a hash of older parameters."""
+    with store.read() as c:
+        row = c.execute(select(_User.password_hash, *_COLUMNS).where(_User.name == name)).one_or_none()
+    try:
+        _hasher.verify(row.password_hash if row else _NOBODY, password)
+    except (VerificationError, InvalidHashError):
+        return None
+    if row is None or not row.active:
+        return None
+    now = time_ns() // 1_000_000
+    values: dict[str, Any] = {"last_login_at": now}
+    if _hasher.check_needs_rehash(row.password_hash):
+        values["password_hash"] = _hasher.hash(password)
+    with store.write() as c:
+        c.execute(update(_User).where(_User.id == row.id).values(**values))
+    return User(*row[1:])
+
+
+def set_preferences(store: Store, user_id: int, preferences: dict[str, Any]) -> None:
+    """Language, theme and the like, as the dashboard remembers them."""
+    with store.write() as c:
+        c.execute(update(_User).where(_User.id == user_id).values(preferences=preferences))
+
+
+def secret_key(store: Store) -> str:
+    """The key that signs sessions where none is set: made once and kept in the store, equal for all processes."""
+    with store.read() as c:
+        found = c.execute(select(Meta.value).where(Meta.key == "secret_key")).scalar()
+    if found is None:
+        with store.write() as c:
+            insert_if_absent(c, store, Meta, {"key": "secret_key", "value": secrets.token_urlsafe(48)})
+            found = c.execute(select(Meta.value).where(Meta.key == "secret_key")).scalar_one()
+    return str(found)
+
+
+def _change(store: Store, name: str, values: dict[str, Any], actor: str, action: str, data: dict[str, Any]) -> None:
+    with store.write() as c:
+        done = c.execute(
+            update(_User).where(_User.name == name).values(session_key=secrets.token_urlsafe(24), **values)
+        )
+        if done.rowcount != 1:
+            raise StoreError(f"there is no user {name!r}: see `barometer users list`")
+        _audit(c, time_ns() // 1_000_000, actor, action, name, data)
+
+
+def _audit(c: Connection, at: int, actor: str, action: str, name: str, data: dict[str, Any]) -> None:
+    c.execute(insert(AuditEntry).values(at=at, actor=actor, action=action, object=name, data=data))
+
+
+def _check_role(role: str) -> None:
+    if role not in ROLES:
+        raise StoreError(f"role {role!r}: use one of {', '.join(ROLES)}")
+
+
+def _check_password(password: str) -> None:
+    if len(password) < MIN_PASSWORD:
+        raise StoreError(f"the password must have at least {MIN_PASSWORD} characters")
