@@ -125,8 +125,7 @@ class _Demo:
     def _make_user(self, store: Store) -> None:
         from barometer.store.users import add_user
 
-        with store.write() as c:
-            add_user(c, "demo", self.password, "admin")
+        add_user(store, "demo", self.password, "admin", actor="demo")
 
     def _welcome(self, settings: Settings) -> None:
         self.console.print(f"\n[bold]Barometer 舆情晴雨表[/bold]  {settings.public_url}")

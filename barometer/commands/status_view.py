@@ -1,0 +1,97 @@
+"""``barometer status`` for people: what needs them first, then the figures."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+
+def print_status(report: dict[str, Any]) -> None:
+    """Print a report of :func:`barometer.store.status.status`. Names from the stream are printed as plain text."""
+    console = Console(highlight=False, markup=False)
+    now = report["now"]
+    for problem in report["problems"]:
+        console.print(Text(f"! {problem['text']}", style="red"))
+    if not report["problems"]:
+        console.print(Text("all is well", style="green"))
+    log, lag, counts = report["log"], report["lag"], report["counts"]
+    console.print()
+    if log:
+        console.print(f"log         {log['topic']} of cluster {log['cluster_id']}, {log['partitions']} partitions")
+    console.print(f"leader      {report['leader'] or 'none'}")
+    console.print(f"watermark   {_time(report['watermark'], now)}")
+    console.print(f"sealed to   {_time(report['sealed_until'], now)}")
+    console.print(f"lag         {lag['records']:,} records, progress {_span(lag['seconds'])} old")
+    console.print(f"throughput  {report['throughput']:.1f} documents a second")
+    console.print(
+        f"records     {counts['records']:,} = {counts['documents']:,} documents + {counts['repeats']:,} repeats + "
+        f"{counts['dead_letters']:,} dead letters + {counts['tombstones']:,} tombstones + "
+        f"{counts['progress_records']:,} progress records; {counts['late']:,} of the documents late"
+    )
+    share = report["unscored"]["share"]
+    console.print(f"unscored    {'no texts' if share is None else f'{share:.1%}'} in the last hour")
+    alerts = report["alerts"]
+    console.print(f"alerts      {alerts.get('firing', 0)} firing, {alerts.get('acknowledged', 0)} acknowledged")
+    _table(
+        console,
+        "processes",
+        ("role", "host", "pid", "state", "last seen"),
+        [(p["role"], p["host"], str(p["pid"]), p["state"], _time(p["seen_at"], now)) for p in report["processes"]],
+    )
+    _table(
+        console,
+        "jobs",
+        ("job", "last run", "outcome"),
+        [(j["name"], _time(j["started_at"], now), _outcome(j)) for j in report["jobs"]],
+    )
+    _table(
+        console,
+        "sources",
+        ("source", "last text", "last day", "last week"),
+        [
+            (
+                f"{s['name']}{' (SILENT)' if s['silent'] else ''}",
+                _time(s["last_observed_at"], now),
+                f"{s['last_day']:,}",
+                f"{s['last_week']:,}",
+            )
+            for s in report["sources"]
+        ],
+    )
+
+
+def _table(console: Console, title: str, headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    if not rows:
+        return
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for heading in headings:
+        table.add_column(heading, header_style="dim")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    console.print()
+    console.print(table)
+
+
+def _outcome(job: dict[str, Any]) -> str:
+    if job["ok"] is None:
+        return "running"
+    return "ok" if job["ok"] else f"FAILED: {job['message'] or ''}"
+
+
+def _time(ms: int | None, now: int) -> str:
+    if ms is None:
+        return "-"
+    return f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC ({_span((now - ms) / 1000)} ago)"
+
+
+def _span(seconds: float | None) -> str:
+    if seconds is None:
+        return "unknown"
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if abs(seconds) >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
