@@ -127,6 +127,7 @@ def _texts() -> Any:
             func.substr(d.text, 1, _TEXT).label("text"), d.url, d.late, p.topics, d.lang, d.unscored_reason,
             func.length(d.text).label("length"),
         )
+        .select_from(d)
         .outerjoin(p, and_(p.observed_at == d.observed_at, p.row_id == d.row_id, p.model_id == newest))
         .outerjoin(Source, Source.id == d.source_id)
     )  # fmt: skip

@@ -41,11 +41,10 @@ def status(store: Store, settings: Settings) -> dict[str, Any]:
     """Everything that an operator asks first, as plain JSON values (times: epoch ms).
 
     Returns:
-        now, log, progress (everything that was written up to then has been read), watermark (progress less lateness:
-        nothing older follows), sealed_until, lag {records, seconds, partitions}, throughput (documents a second over the
-        last minute), counts (with ``difference``: records that are unaccounted for, 0 when all is well), unscored,
-        sources, processes, leader, leases, jobs, alerts, notifications, problems (each with a code, its figures and a
-        text in English).
+        now, log, progress (everything written up to then has been read), watermark (progress less lateness: nothing
+        older follows), sealed_until, lag {records, seconds, partitions}, throughput (documents a second over the last
+        minute), counts (``difference``: records unaccounted for, 0 when all is well), unscored, sources, processes,
+        leader, leases, jobs, alerts, notifications, problems (each with a code, its figures and an English text).
     """
     with store.read() as c:
         return read_status(c, store, settings)
@@ -199,7 +198,8 @@ def _sources(c: Connection, now: int, settings: Settings) -> list[dict[str, Any]
             gap = max(1, row[1] - row[3]) / row[2]
             silent = now - row[1] > max(gap * settings.silent_source_factor, SHORTEST_SILENCE_MS)
         out.append({"name": source.name, "muted": bool(source.muted), "last_observed_at": last,
-                    "last_day": day.get(source.id, 0), "last_week": int(row[2]) if row else 0, "silent": silent})  # fmt: skip
+                    "last_day": day.get(source.id, 0), "last_week": int(row[2]) if row else 0,
+                    "silent": silent})  # fmt: skip
     return out
 
 

@@ -1,0 +1,317 @@
+"""A store as it looks after some days of watching, for browser tests and for looking at the screens.
+
+    python -m tests.browser.seed sqlite:////tmp/seeded.db [--days 3]
+
+Rows are inserted as worker and monitor leave them: sealed buckets with their bands, an open bucket in the rollups, a
+surge on real estate with its alert, an older alert that was resolved, texts with copies, dead letters, processes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import random
+import time
+from hashlib import sha256
+from typing import Any
+
+from sqlalchemy import Connection, insert
+
+from barometer.records import fingerprint, pack_row
+from barometer.settings import Settings, load_settings
+from barometer.store.engine import Store
+from barometer.store.migrate import open_store
+from barometer.store.months import Months
+from barometer.store.tables import (
+    Alert,
+    AlertEvent,
+    DeadLetter,
+    Document,
+    Job,
+    Lease,
+    Log,
+    ModelVersion,
+    Notification,
+    Offset,
+    Prediction,
+    Process,
+    Rollup,
+    SealedBucket,
+    SealingState,
+    Series,
+    SeriesDocument,
+    Source,
+    SourceRollup,
+)
+from barometer.store.users import add_user
+
+MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
+PASSWORD = "a long enough password"
+SCRIPT = "<script>window.injected = true</script><img src=x onerror='window.injected = true'>"
+TOPICS = {  # texts a day, usual negative share
+    "market": (900, 0.22), "company_operations": (420, 0.15), "industry": (300, 0.14), "earnings_dividend": (350, 0.2),
+    "ma_financing_ipo": (150, 0.1), "shareholding": (140, 0.18), "regulation_legal": (120, 0.55),
+    "credit_bonds": (110, 0.4), "financial_sector": (260, 0.2), "real_estate": (420, 0.28), "macro": (330, 0.2),
+    "policy_central_bank": (240, 0.12), "politics_international": (200, 0.35), "commodities_energy": (210, 0.25),
+    "fx_crypto": (130, 0.3), "analyst_view": (160, 0.16),
+}  # fmt: skip
+SOURCES = ("财经早报", "股吧", "快讯社", "每日金融", "楼市论坛", "MarketWire")
+BAD = (
+    "恒远地产公告，未能在宽限期内支付美元债利息，构成违约。",
+    "恒远旗下七个楼盘全面停工，业主要求退还预售款。",
+    "首付掏空了六个钱包，房子盖到七层就停了，谁来管？",
+    "Hengyuan Properties missed a coupon payment and is in default.",
+    "供应商联名起诉恒远地产，法院冻结其部分账户。",
+    "别抄底！商票还有一堆没兑付。",
+)
+CALM = (
+    "公司今日披露季度报告，营收与去年同期基本持平。",
+    "交易所公布下周新股发行安排。",
+    "Analysts keep their rating unchanged after the meeting.",
+    "今天盘面很平静，先观望。",
+)
+
+
+def activity(ms: int) -> float:
+    """How busy the hour is, around 1."""
+    hour = (ms / HOUR + 8) % 24
+    return 0.25 + 1.5 * math.exp(-(((hour - 11) / 4.5) ** 2)) + 0.6 * math.exp(-(((hour - 20.5) / 2) ** 2))
+
+
+def seed(store: Store, settings: Settings, *, days: float = 3, now: int | None = None, users: bool = True) -> int:
+    """Fill an empty store; returns the id of the firing alert."""
+    now = now or time.time_ns() // 1_000_000
+    if users:
+        for role in ("viewer", "analyst", "admin"):
+            add_user(store, role, PASSWORD, role, actor="tests")
+    Months(store).ensure([now, now - int(days * DAY)])
+    with store.write() as c:
+        return _Seed(c, settings, now, days).run()
+
+
+class _Seed:
+    def __init__(self, c: Connection, settings: Settings, now: int, days: float) -> None:
+        self.c, self.now, self.width = c, now, settings.bucket_ms
+        self.topic = settings.topic_documents
+        self.zone_lateness = settings.lateness_ms
+        self.rng = random.Random(7)
+        self.open_at = now - now % self.width
+        self.begin = self.open_at - int(days * DAY) // self.width * self.width
+        self.surge_from = self.open_at - 10 * self.width
+        self.offset = 0
+
+    def add(self, table: Any, rows: list[dict[str, Any]]) -> None:
+        if rows:
+            self.c.execute(insert(table), rows)
+
+    def run(self) -> int:
+        self.names()
+        self.buckets()
+        self.texts()
+        self.letters()
+        self.machinery()
+        return self.alerts()
+
+    def names(self) -> None:
+        self.add(Log, [{"id": 1, "cluster_id": "seed", "topic": self.topic, "partitions": 3, "current": True,
+                        "created_at": self.begin}])  # fmt: skip
+        self.add(ModelVersion, [{"id": 1, "name": "default", "precision": "int8", "topics": list(TOPICS),
+                                 "state": "champion", "created_at": self.begin, "metrics": {}}])  # fmt: skip
+        series = [{"id": 1, "name": "all", "judged": False, "trial": False}]
+        series += [
+            {"id": i, "name": f"topic:{t}", "judged": True, "trial": t == "fx_crypto"}
+            for i, t in enumerate(TOPICS, 2)
+        ]
+        self.add(Series, series)
+        self.ids = {s["name"].removeprefix("topic:"): s["id"] for s in series}
+        self.add(Source, [{"id": i, "name": n, "created_at": self.begin, "muted": False}
+                          for i, n in enumerate(SOURCES, 1)])  # fmt: skip
+        for i, _ in enumerate(SOURCES, 1):
+            silent = i == 4
+            until = self.now - 9 * HOUR if silent else self.now
+            rows = [
+                {"source_id": i, "hour": h, "log_id": 1, "partition": 0, "total": self.rng.randint(8, 60),
+                 "last_observed_at": min(h + HOUR - 60_000, until)}
+                for h in range(self.begin // HOUR * HOUR, until, HOUR)
+            ]  # fmt: skip
+            self.add(SourceRollup, rows)
+
+    def poisson(self, mean: float) -> int:
+        if mean > 30:
+            return max(0, round(self.rng.gauss(mean, math.sqrt(mean))))
+        limit, k, p = math.exp(-mean), 0, 1.0
+        while (p := p * self.rng.random()) > limit:
+            k += 1
+        return k
+
+    def buckets(self) -> None:
+        sealed, rollups = [], []
+        everything: dict[tuple[int, int], list[int]] = {}
+        start = self.begin
+        while start <= self.open_at:
+            filled = (self.now - start) / self.width if start == self.open_at else 1.0
+            for topic, (daily, share) in TOPICS.items():
+                for kind, part in ((1, 0.45), (2, 0.55)):
+                    mean = daily * part * self.width / DAY * activity(start)
+                    total = self.poisson(mean * filled)
+                    negative = sum(self.rng.random() < share for _ in range(total))
+                    if topic == "real_estate" and start >= self.surge_from:
+                        extra = self.poisson((2 + 1.2 * (start - self.surge_from) / self.width) * filled)
+                        total, negative = total + extra, negative + extra
+                    if topic == "credit_bonds" and self.open_at - 30 * HOUR < start < self.open_at - 27 * HOUR:
+                        extra = self.poisson(3.5)
+                        total, negative = total + extra, negative + extra
+                    add = everything.setdefault((start, kind), [0, 0])
+                    add[0], add[1] = add[0] + total, add[1] + negative
+                    self.bucket(sealed, rollups, self.ids[topic], kind, start, total, negative, mean, mean * share)
+            start += self.width
+        for (at, kind), (total, negative) in everything.items():
+            unscored = total // 40
+            self.bucket(sealed, rollups, 1, kind, at, total + unscored, negative, None, None, unscored)
+        for i in range(0, len(sealed), 5000):
+            self.add(SealedBucket, sealed[i : i + 5000])
+        self.add(Rollup, rollups)
+        self.add(SealingState, [{"log_id": 1, "sealed_until": self.open_at, "term": 1, "updated_at": self.now}])
+
+    def bucket(self, sealed: list[dict[str, Any]], rollups: list[dict[str, Any]], series_id: int, kind: int,
+               start: int, total: int, negative: int, mean: float | None, expected: float | None,
+               unscored: int = 0) -> None:  # fmt: skip
+        scored = total - unscored
+        counts = {"total": total, "negative": negative, "neutral": (scored - negative) * 2 // 3,
+                  "positive": scored - negative - (scored - negative) * 2 // 3, "unscored": unscored}  # fmt: skip
+        if start >= self.open_at - 6 * self.width and total:
+            rollups.append({"bucket": start, "series_id": series_id, "kind": kind, "log_id": 1, "partition": 0,
+                            "model_id": 1, "late": 0, **counts})  # fmt: skip
+        if start >= self.open_at:
+            return
+        spread = 2 * math.sqrt(expected + 0.3) if expected is not None else 0
+        surge = expected is not None and negative > expected + 1.6 * spread and negative > 5
+        sealed.append(
+            {"series_id": series_id, "kind": kind, "start": start, "end": start + self.width, **counts,
+             "independent": int(scored * 0.8), "independent_negative": int(negative * 0.8), "model_id": 1,
+             "score": 4.4 if surge else 0.6, "alert": surge, "outage": False, "expected_total": mean,
+             "expected_negative": expected,
+             "band_low": None if expected is None else max(0.0, expected - spread),
+             "band_high": None if expected is None else expected + spread, "term": 1}
+        )  # fmt: skip
+
+    def texts(self) -> None:
+        for i in range(60):
+            self.text(BAD[i % len(BAD)], "real_estate", self.now - 60_000 - i * 90_000, 0, 0.99 - i / 200, 1 + i % 2)
+        for i in range(120):
+            topic = list(TOPICS)[i % len(TOPICS)]
+            self.text(CALM[i % len(CALM)] + (f"（{i}）" if i % 3 else ""), topic, self.now - i * 240_000, 1 + i % 2, 0.1, 1 + i % 2)
+        self.text(f"恒远地产 {SCRIPT} 又出事了", "real_estate", self.now - 30_000, 0, 0.999, 2, title=SCRIPT)
+        self.text("Ένα κείμενο σε άλλη γλώσσα", "market", self.now - 45_000, None, None, 2, lang="el")
+
+    def text(self, text: str, topic: str, at: int, sentiment: int | None, p: float | None, kind: int,
+             title: str | None = None, lang: str = "zh") -> None:  # fmt: skip
+        self.offset += 1
+        row = pack_row(1, 0, 2**39 + self.offset)  # beyond what a browser's numbers hold
+        scored = sentiment is not None
+        self.add(Document, [{"observed_at": at, "row_id": row, "doc_key": self.offset, "text_hash": self.offset,
+                             "fingerprint": fingerprint(text), "kind": kind,
+                             "source_id": 1 + self.offset % len(SOURCES), "lang": lang, "scored": scored,
+                             "late": self.offset % 50 == 0, "flags": 0, "text": text, "title": title,
+                             "url": "https://news.example/1" if kind == 1 else "javascript:window.injected=true",
+                             "unscored_reason": None if scored else "language", "stored_at": at}])  # fmt: skip
+        if scored:
+            rest = 1 - (p or 0)
+            self.add(Prediction, [{"observed_at": at, "row_id": row, "model_id": 1, "sentiment": sentiment,
+                                   "p_negative": p, "p_neutral": rest * 0.7, "p_positive": rest * 0.3,
+                                   "topics": {topic: 0.9}}])  # fmt: skip
+            self.add(SeriesDocument, [{"series_id": self.ids[topic], "observed_at": at, "row_id": row, "kind": kind,
+                                       "sentiment": sentiment, "p_negative": p, "fingerprint": fingerprint(text),
+                                       "late": False}])  # fmt: skip
+
+    def letters(self) -> None:
+        bad = ((b'{"text": "\xe6\x9c\xaa', "broken_json", "unexpected end of data"), (b"\xff\xfe", "invalid_utf8", ""),
+               (SCRIPT.encode(), "broken_json", "unexpected character"))  # fmt: skip
+        self.add(DeadLetter, [
+            {"row_id": pack_row(1, 1, i), "record_timestamp": self.now - i * 700_000, "reason": reason,
+             "detail": detail, "headers": [], "value": value, "value_length": len(value),
+             "value_sha256": sha256(value).digest(), "stored_at": self.now, "replays": 0}
+            for i, (value, reason, detail) in enumerate(bad)
+        ])  # fmt: skip
+
+    def machinery(self) -> None:
+        self.add(Offset, [
+            {"log_id": 1, "partition": p, "next_offset": 5000 + p, "progress_t": self.now - 2_000,
+             "progress_writer": "monitor", "progress_term": 1, "last_observed_at": self.now - 30_000,
+             "high_water": 5000 + p + (12 if p == 1 else 0), "records": 5000 + p, "documents": 4700, "repeats": 180,
+             "dead_letters": 3 if p == 1 else 0, "tombstones": 2, "progress_records": 118 + p - (3 if p == 1 else 0),
+             "late": 4, "updated_at": self.now}
+            for p in range(3)
+        ])  # fmt: skip
+        self.add(Process, [
+            {"id": f"{role}-{i}", "role": role, "host": "node-1", "pid": 100 + i, "started_at": self.begin,
+             "seen_at": self.now + ahead, "state": "running",
+             "info": {"documents_per_second": 41.5} if role == "worker" else {}}
+            for i, (role, ahead) in enumerate([("worker", 10 * MINUTE), ("worker", 10 * MINUTE), ("monitor", 10 * MINUTE), ("worker", -2 * HOUR)])
+        ])  # fmt: skip
+        self.add(Lease, [{"name": "leader", "holder": "monitor-2", "term": 3, "expires_at": self.now + HOUR}])
+        self.add(Job, [
+            {"name": "seal", "started_at": self.now - 3000, "finished_at": self.now - 2950, "ok": True, "message": None},
+            {"name": "dead-letter-relay", "started_at": self.now - 5000, "finished_at": self.now - 4000, "ok": False,
+             "message": "broker away"},
+        ])  # fmt: skip
+
+    def alerts(self) -> int:
+        evidence = [
+            {"row_id": str(pack_row(1, 0, 2**39 + i)), "observed_at": self.now - i * 90_000, "kind": 1 + i % 2,
+             "source": SOURCES[i % len(SOURCES)], "title": None, "text": text, "p_negative": 0.98 - i / 100,
+             "copies": 9 - i, "url": "https://news.example/1"}
+            for i, text in enumerate((*BAD, SCRIPT))
+        ]  # fmt: skip
+        common = {"type": "surge", "kinds": [1, 2], "level": None, "assignee": None, "window_seconds": 3600,
+                  "arm": "volume", "detector_version": "1", "model_id": 1, "parameters": {"open": 3.6},
+                  "explanation": {}, "updated_at": self.now}  # fmt: skip
+        rows = [
+            {**common, "fingerprint": "topic:real_estate", "series_id": self.ids["real_estate"], "state": "firing",
+             "severity": "critical", "level": "major", "started_at": self.surge_from,
+             "detected_at": self.surge_from + 3 * self.width, "peak_at": self.open_at - self.width, "ended_at": None,
+             "last_bucket_end": self.open_at, "score": 9.3, "expected_negative": 9.4, "seen_negative": 71,
+             "seen_total": 96, "evidence": evidence},
+            {**common, "fingerprint": "topic:credit_bonds", "series_id": self.ids["credit_bonds"],
+             "state": "acknowledged", "severity": "warning", "started_at": self.open_at - 30 * HOUR,
+             "detected_at": self.open_at - 29 * HOUR, "peak_at": self.open_at - 28 * HOUR,
+             "ended_at": self.open_at - 27 * HOUR, "last_bucket_end": self.open_at - 27 * HOUR, "score": 4.2,
+             "expected_negative": 6.1, "seen_negative": 28, "seen_total": 40, "acknowledged_at": self.now - 26 * HOUR,
+             "acknowledged_by": "admin", "evidence": []},
+            {**common, "type": "system", "fingerprint": "system:silent:每日金融", "series_id": None, "state": "resolved",
+             "severity": "info", "started_at": self.open_at - 50 * HOUR, "detected_at": self.open_at - 49 * HOUR,
+             "peak_at": self.open_at - 49 * HOUR, "ended_at": self.open_at - 45 * HOUR,
+             "last_bucket_end": self.open_at - 45 * HOUR, "score": 0.0, "expected_negative": 0.0, "seen_negative": 0,
+             "seen_total": 0, "arm": None, "resolved_at": self.now - 44 * HOUR, "resolved_by": "admin",
+             "resolution": "known", "evidence": []},
+        ]  # fmt: skip
+        ids = [int(self.c.execute(insert(Alert).values(**row).returning(Alert.id)).scalar_one()) for row in rows]
+        self.add(AlertEvent, [
+            {"alert_id": ids[0], "at": rows[0]["detected_at"], "actor": "detector", "action": "opened",
+             "comment": None, "data": {"severity": "warning"}},
+            {"alert_id": ids[0], "at": self.open_at - self.width, "actor": "detector", "action": "worse",
+             "comment": None, "data": {"severity": "critical"}},
+            {"alert_id": ids[1], "at": rows[1]["detected_at"], "actor": "detector", "action": "opened",
+             "comment": None, "data": {}},
+            {"alert_id": ids[1], "at": self.now - 26 * HOUR, "actor": "admin", "action": "acknowledged",
+             "comment": "在核实，先盯着。", "data": {}},
+        ])  # fmt: skip
+        self.add(Notification, [
+            {"alert_id": ids[0], "receiver": "oncall", "channel": 0, "sequence": 1, "reason": "first", "state": "sent",
+             "message_id": "m1", "payload": {}, "created_at": rows[0]["detected_at"],
+             "not_before": rows[0]["detected_at"], "attempts": 1, "sent_at": rows[0]["detected_at"] + 800, "last_error": None},
+            {"alert_id": ids[0], "receiver": "mail", "channel": 0, "sequence": 1, "reason": "worse", "state": "failed",
+             "message_id": "m2", "payload": {}, "created_at": self.now - 600_000, "not_before": self.now - 600_000,
+             "attempts": 12, "sent_at": None, "last_error": "connection refused"},
+        ])  # fmt: skip
+        return ids[0]
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("url")
+    parser.add_argument("--days", type=float, default=3)
+    arguments = parser.parse_args()
+    chosen = load_settings(database_url=arguments.url)
+    opened = open_store(chosen, migrate=True)
+    print("firing alert:", seed(opened, chosen, days=arguments.days))
