@@ -1,4 +1,4 @@
-"""The Kafka consumer as the worker needs it."""
+"""The Kafka consumer as the worker needs it, and what must be known of it that it has no public name for."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def make_consumer(settings: Settings) -> KafkaConsumer:
 
 
 def cluster_of(consumer: KafkaConsumer) -> str | None:
-    """The cluster id of the last metadata, or None before the first. The consumer has no public name for it."""
+    """The cluster id of the last metadata, or None before the first."""
     found = consumer._cluster.cluster_id
     return None if found is None else str(found)
 
@@ -54,7 +54,30 @@ def partitions_of(consumer: KafkaConsumer, topic: str) -> int:
     return len(consumer._cluster.partitions_for_topic(topic) or ())
 
 
-def connected(consumer: KafkaConsumer) -> bool:
-    """Whether any broker is connected just now."""
-    counts = consumer.metrics() or {}
-    return any(group.get("connection-count", 0) > 0 for group in counts.values())
+class Connections:
+    """The consumer's live connections to brokers.
+
+    Records that came over a connection that nobody looked at yet may come from another log: a broker that was replaced
+    between two fetches answers the next one as if nothing had happened, and metadata say so seconds later.
+    """
+
+    def __init__(self, consumer: KafkaConsumer) -> None:
+        self._consumer = consumer
+        self._seen: list[object] = []
+        """The connections themselves: their identities would be reused."""
+
+    def _live(self) -> list[object]:
+        return [c for c in list(self._consumer._manager._conns.values()) if c.connected]
+
+    def changed(self) -> bool:
+        """Whether connections came or went since the last call of :meth:`trust`."""
+        live = self._live()
+        return len(live) != len(self._seen) or any(all(c is not s for s in self._seen) for c in live)
+
+    def trust(self) -> None:
+        """Take the present connections for verified; call it before the verification begins."""
+        self._seen = self._live()
+
+    def __bool__(self) -> bool:
+        """Whether any broker is connected just now."""
+        return bool(self._live())

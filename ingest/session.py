@@ -24,7 +24,7 @@ from barometer.store import logs
 from barometer.store.engine import Store
 from ingest import metrics
 from ingest.batching import Assembler, Work
-from ingest.consumer import CLOSE_MS, cluster_of, connected, make_consumer, partitions_of
+from ingest.consumer import CLOSE_MS, Connections, cluster_of, make_consumer, partitions_of
 from ingest.message import Decoder
 from ingest.pipeline import Outcome, Pipeline
 from ingest.positions import Positions, read_offsets
@@ -70,6 +70,7 @@ class Session:
     def run(self) -> None:
         with self._joined() as consumer:
             self._consumer = consumer
+            self._connections = Connections(consumer)
             s = self._settings
             self._positions = Positions(
                 consumer, self._topic, self._buckets, s.lateness_ms, s.progress_from == "timestamps"
@@ -173,6 +174,9 @@ class Session:
                 self._pulse.set("standing by")
 
     def _take(self, records: dict[TopicPartition, list[Any]]) -> None:
+        if records and self._connections.changed():
+            self._connections.trust()
+            self._verify_cluster()
         started = time.perf_counter()
         for tp, items in records.items():
             position = self._positions.get(tp.partition)
@@ -290,12 +294,22 @@ class Session:
 
     # --- is it still our log? ----------------------------------------------------------------------------------------
 
-    def _check_log(self, now: float) -> None:
-        cluster = cluster_of(self._consumer)
+    def _verify_cluster(self) -> None:
+        """Ask the broker who it is, before anything that came over a new connection is taken for our log's."""
+        try:
+            cluster = cluster_id(self._settings)
+        except BarometerError as e:
+            raise NoBroker(str(e)) from e
+        self._expect(cluster)
+
+    def _expect(self, cluster: str | None) -> None:
         if cluster is not None and cluster != self._cluster:
             self._cluster = cluster
-            self._register()
-        if not connected(self._consumer):
+            self._register()  # raises LogReplaced
+
+    def _check_log(self, now: float) -> None:
+        self._expect(cluster_of(self._consumer))
+        if not self._connections:
             self._suspect_since = None
             if not self._lost_broker:
                 self._lost_broker = True

@@ -1,0 +1,294 @@
+"""What goes wrong around the worker: others join and leave, broker and database go away, the log is replaced."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select, update
+
+from barometer.errors import StoreError
+from barometer.settings import Settings
+from barometer.store import logs
+from barometer.store.engine import Store
+from barometer.store.migrate import open_store
+from barometer.store.tables import AuditEntry, Log, Offset
+from ingest.embedded_broker import EmbeddedBroker
+from tests.conftest import PostgresServer
+from tests.integration.keyword_scorer import KeywordScorer
+from tests.integration.proxy import Proxy
+from tests.integration.stream import (
+    Running,
+    WorkerProcess,
+    assert_sums,
+    rows,
+    topic_of,
+    totals,
+    wait_for,
+    worker,
+)
+
+MakeSettings = Callable[..., Settings]
+
+
+def url_of(store: Store) -> str:
+    return store.url.render_as_string(hide_password=False)
+
+
+@pytest.fixture
+def postgres_store(fresh_postgres: str, settings_for: MakeSettings) -> Iterator[Store]:
+    opened = open_store(settings_for(database_url=fresh_postgres), migrate=True)
+    yield opened
+    opened.close()
+
+
+# --- several workers -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.postgres
+def test_workers_join_and_leave_while_records_come(
+    postgres_store: Store, broker: EmbeddedBroker, settings_for: MakeSettings
+) -> None:
+    store = postgres_store
+    settings = settings_for(broker, url_of(store), topic_partitions=6, worker_batch=20)
+    halt = threading.Event()
+    with topic_of(settings) as topic:
+
+        def produce() -> None:
+            while not halt.is_set():
+                topic.documents(10)
+                topic.flush()
+                time.sleep(0.05)
+
+        producing = threading.Thread(target=produce)
+        producing.start()
+        try:
+            with worker(settings, store, KeywordScorer(0.01)) as first:
+                wait_for(lambda: totals(store)["records"] > 100)
+                with worker(settings, store, KeywordScorer(0.01)) as second:
+                    wait_for(lambda: any(name == "batch" for name, _ in second.events))
+                    n = totals(store)["records"]
+                    wait_for(lambda: totals(store)["records"] > n + 100)
+                assert any(name == "batch" for name, _ in first.events)
+                n = totals(store)["records"]
+                wait_for(lambda: totals(store)["records"] > n + 100, what="the first takes over again")
+                halt.set()
+                producing.join()
+                wait_for(lambda: totals(store)["records"] >= topic.sent)
+        finally:
+            halt.set()
+            producing.join()
+        assert_sums(store, topic.sent)
+
+
+@pytest.mark.postgres
+def test_a_frozen_worker_writes_nothing_when_it_wakes(
+    postgres_store: Store, broker: EmbeddedBroker, settings_for: MakeSettings, tmp_path: Path
+) -> None:
+    store = postgres_store
+    settings = settings_for(broker, url_of(store), worker_batch=20, session_timeout_ms=2_000)
+    with topic_of(settings) as topic:
+        topic.documents(400)
+        topic.flush()
+        frozen = WorkerProcess(settings, tmp_path / "frozen.log", seconds=0.2)
+        try:
+            wait_for(lambda: totals(store)["records"] >= 60)
+            frozen.signal(signal.SIGSTOP)
+            before = totals(store)["records"]
+            with worker(settings, store, KeywordScorer()):
+                wait_for(lambda: totals(store)["records"] == 400)
+                assert before < 400
+                expected = rows(store)
+                frozen.signal(signal.SIGCONT)
+                time.sleep(4)  # time to write what it had in hand, were it let to
+                assert rows(store) == expected
+                topic.documents(50)
+                topic.flush()
+                wait_for(lambda: totals(store)["records"] == 450)
+            assert frozen.terminate() == 0
+        finally:
+            frozen.kill()
+        assert_sums(store, 450)
+
+
+# --- broker and database away ----------------------------------------------------------------------------------------
+
+
+def test_the_broker_goes_away_and_comes_back(store: Store, settings_for: MakeSettings) -> None:
+    proxy = Proxy()
+    with EmbeddedBroker(advertised_port=proxy.port) as broker:
+        proxy.target = broker.port
+        proxy.start()
+        settings = settings_for(
+            broker, url_of(store), kafka_bootstrap=f"127.0.0.1:{proxy.port}", session_timeout_ms=2_000
+        )
+        with topic_of(settings) as topic, worker(settings, store, KeywordScorer()) as running:
+            topic.documents(30)
+            topic.flush()
+            wait_for(lambda: totals(store)["records"] == 30)
+            proxy.cut()
+            wait_for(lambda: running.state == "broker away")
+            time.sleep(2.5)  # the group forgets the worker
+            proxy.mend()
+            topic.documents(30)
+            topic.flush()
+            wait_for(lambda: totals(store)["records"] == 60)
+            wait_for(lambda: running.state == "running")
+        assert_sums(store, 60)
+        assert "log replaced" not in running.states
+
+
+def test_a_worker_waits_for_a_broker_that_is_not_there_yet(store: Store, settings_for: MakeSettings) -> None:
+    with EmbeddedBroker() as first:
+        port = first.port
+    settings = settings_for(None, url_of(store), kafka_bootstrap=f"127.0.0.1:{port}")
+    with worker(settings, store, KeywordScorer()) as running:
+        wait_for(lambda: running.state == "broker away")
+        with EmbeddedBroker(port=port), topic_of(settings) as topic:
+            topic.documents(9)
+            topic.flush()
+            wait_for(lambda: totals(store)["records"] == 9)
+            running.end()
+
+
+@pytest.mark.postgres
+def test_the_database_goes_away_and_comes_back(
+    own_postgres: PostgresServer, broker: EmbeddedBroker, settings_for: MakeSettings
+) -> None:
+    settings = settings_for(broker, own_postgres.url, worker_batch=10)
+    store = open_store(settings, migrate=True)
+    with topic_of(settings) as topic, worker(settings, store, KeywordScorer()) as running:
+        topic.documents(30)
+        topic.flush()
+        wait_for(lambda: totals(store)["records"] == 30)
+        own_postgres.stop("immediate")
+        topic.documents(100)
+        topic.flush()
+        wait_for(lambda: running.state == "database away")
+        time.sleep(1)
+        own_postgres.start()
+        wait_for(lambda: totals(store)["records"] == 130)
+        wait_for(lambda: running.state == "running")
+        assert_sums(store, 130)
+    store.close()
+
+
+# --- another log -----------------------------------------------------------------------------------------------------
+
+
+def replaced(running: Running) -> str:
+    wait_for(lambda: running.state == "log replaced")
+    return str(next(d["reason"] for n, d in reversed(running.events) if n == "state" and "reason" in d))
+
+
+def test_another_cluster_is_never_read_without_leave(store: Store, settings_for: MakeSettings) -> None:
+    with EmbeddedBroker() as old:
+        settings = settings_for(old, url_of(store))
+        with topic_of(settings) as topic, worker(settings, store, KeywordScorer()) as running:
+            topic.documents(20)
+            topic.flush()
+            wait_for(lambda: totals(store)["records"] == 20)
+            old.kill()
+            with EmbeddedBroker(port=old.port) as new, topic_of(settings) as again:
+                again.documents(50, word="new")
+                again.flush()
+                assert new.cluster_id in replaced(running)
+                assert totals(store)["records"] == 20
+                with store.read() as c:
+                    row = logs.current_log(c, settings.topic_documents)
+                assert row is not None
+                assert "another cluster" in row.replaced_reason
+                logs.accept_replacement(store, settings, "operator", new.cluster_id)
+                wait_for(lambda: totals(store)["records"] == 50)
+                running.end()
+        assert len(rows(store)) == 70
+        with store.read() as c:
+            seen = logs.list_logs(c)
+            audit = c.execute(select(AuditEntry.actor, AuditEntry.action)).one()
+        assert [(r.cluster_id, r.current) for r in seen] == [(old_id(seen), False), (new.cluster_id, True)]
+        assert tuple(audit) == ("operator", "log.accept")
+
+
+def old_id(seen: object) -> str:
+    return str(seen[0].cluster_id)  # type: ignore[index]
+
+
+def test_an_offset_beyond_the_end_is_another_log(store: Store, settings_for: MakeSettings) -> None:
+    with EmbeddedBroker(cluster_id="same") as old:
+        settings = settings_for(old, url_of(store))
+        with topic_of(settings) as topic:
+            topic.documents(20)
+            topic.flush()
+            with worker(settings, store, KeywordScorer()):
+                wait_for(lambda: totals(store)["records"] == 20)
+    with EmbeddedBroker(port=old.port, cluster_id="same"), worker(settings, store, KeywordScorer()) as running:
+        assert "ends at 0" in replaced(running)
+        assert totals(store)["records"] == 20
+        logs.accept_replacement(store, settings, "operator", "same")
+        with topic_of(settings) as topic:
+            topic.documents(5)
+            topic.flush()
+            wait_for(lambda: totals(store)["records"] == 5)
+        running.end()
+        assert len(rows(store)) == 25
+
+
+def test_the_right_broker_comes_back(store: Store, broker: EmbeddedBroker, settings_for: MakeSettings) -> None:
+    settings = settings_for(broker, url_of(store))
+    with topic_of(settings) as topic:
+        topic.documents(12)
+        topic.flush()
+        with worker(settings, store, KeywordScorer()):
+            wait_for(lambda: totals(store)["records"] == 12)
+        with EmbeddedBroker() as wrong:
+            astray = settings.model_copy(update={"kafka_bootstrap": wrong.bootstrap})
+            with worker(astray, store, KeywordScorer()) as running:
+                replaced(running)
+        topic.documents(3)
+        topic.flush()
+        with worker(settings, store, KeywordScorer()) as running:
+            assert "another cluster" in replaced(running)
+            log_id = logs.accept_replacement(store, settings, "operator", broker.cluster_id)
+            wait_for(lambda: totals(store)["records"] == 15)
+        assert_sums(store, 15)
+        with store.read() as c:
+            assert [r.id for r in logs.list_logs(c)] == [log_id]
+
+
+def test_accepting_a_gap_goes_on_behind_it(store: Store, settings_for: MakeSettings) -> None:
+    settings = settings_for(None, url_of(store))
+    log_id = int(logs.register_log(store, "c", settings.topic_documents, 2).id)
+    with store.write() as c:
+        for p, n in ((0, 10), (1, 20)):
+            c.execute(Offset.__table__.insert().values(log_id=log_id, partition=p, next_offset=n, updated_at=0))
+    with pytest.raises(StoreError, match="nothing to accept"):
+        logs.accept_replacement(store, settings, "me", "c")
+    logs.mark_replaced(store, log_id, logs.trimmed({0: (10, 25)}))
+    logs.mark_replaced(store, log_id, "a later reason does not replace the first")
+    assert logs.accept_replacement(store, settings, "me", "c") == log_id
+    with store.read() as c:
+        assert dict(c.execute(select(Offset.partition, Offset.next_offset)).tuples().all()) == {0: 25, 1: 20}
+        assert c.execute(select(Log.replaced_reason)).scalar() is None
+        data = c.execute(select(AuditEntry.data)).scalar()
+    assert data is not None
+    assert "partition 0: 10 -> 25" in data["reason"]
+
+
+def test_a_refused_log_stops_a_worker_that_is_at_work(
+    store: Store, broker: EmbeddedBroker, settings_for: MakeSettings
+) -> None:
+    settings = settings_for(broker, url_of(store))
+    with topic_of(settings) as topic, worker(settings, store, KeywordScorer()) as running:
+        topic.documents(6)
+        topic.flush()
+        wait_for(lambda: totals(store)["records"] == 6)
+        with store.write() as c:
+            c.execute(update(Log).values(replaced_reason="found by another worker"))
+        topic.documents(6)
+        topic.flush()
+        assert "found by another worker" in replaced(running)
+        assert totals(store)["records"] == 6
