@@ -41,13 +41,13 @@ TAIL_SECONDS = 10.0
 
 @app.command()
 def demo(
-    seconds: float = typer.Option(0.0, help="End by itself after so long (60 at least) and judge; 0: on Ctrl-C."),
+    seconds: float = typer.Option(0.0, help="End by itself after so long (60 at least) and judge; 0: Ctrl-C."),
     calm: bool = typer.Option(False, "--calm", help="Leave the bad turn out: then no alert must fire."),
     port: int = typer.Option(8050, help="The dashboard's port; another one is taken if it is in use."),
     keep: bool = typer.Option(False, help="Keep the folder of this run (store and logs)."),
 ) -> None:
-    """Start a broker, a store, a worker, the monitor and the dashboard, and put a stream through them in which one topic
-    turns bad while another is merely loud."""
+    """Start a broker, a store, a worker, the monitor and the dashboard, and put a stream through them in which one
+    topic turns bad while another is merely loud."""
     if seconds and seconds < MIN_SECONDS:
         raise BarometerError(f"--seconds: the demo needs at least {MIN_SECONDS:.0f} seconds, got {seconds:g}")
     console = Console(highlight=False)
