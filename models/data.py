@@ -1,0 +1,250 @@
+"""Labelled sets, read onto our labels with masks: what a set doesn't say is not learnt.
+
+``sets.yaml`` describes every set; this module reads them as it says. An :class:`Example` carries the sentiment classes
+that its label allows (none: nothing is said) and, per topic, a target with a weight (0: masked).
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import random
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from barometer.records import normalise
+from models.copies import copy_groups
+from models.errors import TrainingDataError
+from models.labels import KINDS, SENTIMENTS
+
+SETS_FILE = Path(__file__).with_name("sets.yaml")
+KEYWORDS_FILE = Path(__file__).with_name("keywords.yaml")
+OWN_TEXTS = Path(__file__).with_name("own_texts.yaml")
+
+# A flash without any of these says neither good nor bad: weakly neutral.
+_DIRECTION = re.compile(
+    r"[涨跌升降增减亏损违罚警危险崩挫滑疲弱强败死亡病疫诉爆停失坏优佳劣喜忧压难困慌恐劲旺暖冷热火]|"
+    r"新高|新低|突破|超|利好|利空|最|破产|逾期|制裁|袭击|战争|冲突|第一|首次|成功|获|扩大|收窄|反弹|回落|"
+    r"批准|支持|担忧|威胁|短缺|确诊|改善|加快|放缓|过剩|紧张|风波|质疑|调查|处分|问询|立案|退市|违约"
+)
+
+
+@dataclass(slots=True)
+class Example:
+    """One labelled text."""
+
+    text: str
+    kind: str
+    lang: str
+    source: str
+    """Name of its set."""
+    sentiment: tuple[int, ...] = ()
+    """Classes that the label allows; empty: the set says nothing of sentiment."""
+    sentiment_weight: float = 1.0
+    topics: dict[str, tuple[int, float]] = field(default_factory=dict)
+    """Topic → (1 affirmed or 0 absent, weight); a topic that is not here is masked."""
+    title: str | None = None
+    weak: bool = False
+    """The sentiment is a rule's, not a person's: never used to measure."""
+
+
+def load_sets(path: Path = SETS_FILE) -> dict[str, dict[str, Any]]:
+    """The descriptions of the labelled sets by name. Raises TrainingDataError if the file cannot be read."""
+    try:
+        return dict(yaml.safe_load(path.read_text("utf-8")))
+    except (OSError, yaml.YAMLError, TypeError, ValueError) as e:
+        raise TrainingDataError(f"sets: cannot read {path}: {e}") from e
+
+
+def read_split(name: str, data: Path, seed: int = 0) -> tuple[list[Example], list[Example]]:
+    """(train, dev) of a set. Where the set has no dev split, whole near-copy groups are drawn for one.
+
+    Exact repeats (same normalised text and kind) are folded; training texts that are near copies of a dev text are
+    dropped. Dev keeps only what the set's own labels say: weak and distant labels are training aids.
+
+    Raises:
+        TrainingDataError: unknown set, missing file, missing column, or a label that ``sets.yaml`` doesn't map.
+    """
+    if name == "own":
+        return own_texts(), []
+    sets = load_sets()
+    if name not in sets:
+        raise TrainingDataError(f"set {name!r} is not described in {SETS_FILE} (known: {', '.join(sets)}, own)")
+    spec = sets[name]
+    train = _fold(_examples(name, spec, _rows(data / spec["train"])))
+    if "dev" in spec:
+        dev = _fold(_examples(name, spec, _rows(data / spec["dev"]), distant=False))
+        groups = copy_groups([e.text for e in [*train, *dev]])
+        held_out = set(groups[len(train) :])
+        return [e for e, g in zip(train, groups, strict=False) if g not in held_out], dev
+    groups = copy_groups([e.text for e in train])
+    rng = random.Random(f"{seed}:{name}")
+    names = sorted(set(groups))
+    rng.shuffle(names)
+    held_out, held, sizes = set(), 0, _sizes(groups)
+    for group in names:
+        if held >= spec["dev_share"] * len(train):
+            break
+        if sizes[group] <= 20:  # one big cluster of templates is no sample
+            held_out.add(group)
+            held += sizes[group]
+    kept = _fold(_examples(name, spec, _rows(data / spec["train"]), distant=False))
+    own_labels = {(normalise(e.text), e.kind): e for e in kept}
+    dev = []
+    for e, g in zip(train, groups, strict=True):
+        if g in held_out and (plain := own_labels.get((normalise(e.text), e.kind))):
+            dev.append(plain)
+    return [e for e, g in zip(train, groups, strict=True) if g not in held_out], dev
+
+
+def own_texts(path: Path = OWN_TEXTS) -> list[Example]:
+    """The project's own training texts, for topics that the sets lack; never used to measure."""
+    from models.labels import load_topics
+
+    try:
+        rows = yaml.safe_load(path.read_text("utf-8"))
+    except (OSError, yaml.YAMLError) as e:
+        raise TrainingDataError(f"own texts: cannot read {path}: {e}") from e
+    known = [t.id for t in load_topics()]
+    examples = []
+    for number, row in enumerate(rows, 1):
+        try:
+            lang, kind, sentiment, names, text = row
+            topics = names.split("+")
+            if unknown := set(topics) - set(known):
+                raise ValueError(f"unknown topics {sorted(unknown)}")
+            examples.append(
+                Example(text, KINDS[KINDS.index(kind)], lang, "own", (SENTIMENTS.index(sentiment),), 1.0,
+                        {t: (int(t in topics), 1.0 if t in topics else 0.5) for t in known}, weak=True)
+            )  # fmt: skip
+        except (ValueError, AttributeError, TypeError) as e:
+            raise TrainingDataError(f"own texts: {path}, entry {number}: {e}") from e
+    return examples
+
+
+def _sizes(groups: Sequence[int]) -> dict[int, int]:
+    sizes: dict[int, int] = {}
+    for g in groups:
+        sizes[g] = sizes.get(g, 0) + 1
+    return sizes
+
+
+def _rows(path: Path) -> Iterator[dict[str, str]]:
+    if not path.is_file():
+        raise TrainingDataError(f"labelled set: {path} is missing (is --data the right folder?)")
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as raw:
+        yield from csv.DictReader(io.TextIOWrapper(raw, "utf-8", newline=""))
+
+
+def _examples(
+    name: str, spec: dict[str, Any], rows: Iterable[dict[str, str]], distant: bool = True
+) -> Iterator[Example]:
+    patterns, weights = _keywords() if distant and spec.get("keywords") else ({}, {})
+    for number, row in enumerate(rows, 2):
+        try:
+            text = row["text"]
+            kind = (
+                spec["kind"] if isinstance(spec["kind"], str) else spec["kind"]["values"][row[spec["kind"]["column"]]]
+            )
+            labels = _labels(spec, row)
+            allowed, weight, weak = _sentiment(spec.get("sentiment"), row, labels, distant)
+        except KeyError as e:
+            raise TrainingDataError(f"set {name}, line {number}: no such column or unmapped label: {e}") from e
+        example = Example(text, kind, spec["lang"], name, allowed, weight, _topics(spec, row, labels), weak=weak)
+        example.title = row.get("title") or None
+        for topic, pattern in patterns.items():
+            if topic not in example.topics:
+                found = int(bool(pattern.search(text)))
+                example.topics[topic] = (found, weights["is" if found else "absent"])
+        if text.strip() and (example.sentiment or example.topics):
+            yield example
+
+
+def _keywords() -> tuple[dict[str, re.Pattern[str]], dict[str, float]]:
+    raw = yaml.safe_load(KEYWORDS_FILE.read_text("utf-8"))
+    return {t: re.compile(p, re.I) for t, p in raw["topics"].items()}, raw["weights"]
+
+
+def _labels(spec: dict[str, Any], row: dict[str, str]) -> list[str]:
+    topics = spec.get("topics")
+    if not topics:
+        return []
+    cell = row[topics["column"]]
+    return [x for x in cell.split(topics["separator"]) if x] if "separator" in topics else [cell]
+
+
+def _sentiment(
+    spec: dict[str, Any] | None, row: dict[str, str], labels: list[str], distant: bool
+) -> tuple[tuple[int, ...], float, bool]:
+    """(allowed classes, weight, weak)."""
+    if not spec:
+        return (), 0.0, False
+    weight = float(spec.get("weight", 1.0))
+    if "values" in spec:
+        allowed = spec["values"].get(row[spec["column"]], [])  # 'mixed' and the like: nothing is said
+        return _classes(allowed), weight, False
+    if "score" in spec:
+        cut = spec["score"]
+        score = float(row[cut["column"]])
+        if score <= cut["negative_to"]:
+            return (0,), weight, False
+        if score >= cut["positive_from"]:
+            return (2,), weight, False
+        return ((1,) if abs(score) <= cut["neutral_within"] else ()), weight, False
+    if not distant:
+        return (), 0.0, False
+    if "labels" in spec:
+        said = [set(spec["labels"][x]) for x in labels if x in spec["labels"]]
+        allowed = list(set.intersection(*said)) if said and len(said) == len(labels) else []
+        return _classes(allowed), weight, True
+    if spec.get("plain") and "新冠" not in labels and not _DIRECTION.search(row["text"]):
+        return (1,), weight, True
+    return (), 0.0, False
+
+
+def _classes(names: Sequence[str]) -> tuple[int, ...]:
+    return tuple(sorted(SENTIMENTS.index(n) for n in names))
+
+
+def _topics(spec: dict[str, Any], row: dict[str, str], labels: list[str]) -> dict[str, tuple[int, float]]:
+    topics = spec.get("topics")
+    if not topics or set(labels) & set(topics.get("drop", ())):
+        return {}
+    complete = topics.get("complete")
+    said: dict[str, tuple[int, float]] = {}
+    if not complete or row[complete["column"]] != complete["unless"]:
+        said = {t: (0, float(w)) for t, w in topics["absent"].items()}
+    meanings = [topics["labels"][x] for x in labels]
+    for meaning in meanings:
+        for topic in meaning.get("open", ()):
+            said.pop(topic, None)
+    affirmed = [t for m in meanings for t in m.get("is", ())]
+    said |= dict.fromkeys(affirmed, (1, 1.0))
+    if "other" in topics["absent"] and not affirmed and "other" in said:
+        del said["other"]  # nothing but a region was marked: not the same as 'none of the topics'
+    return said
+
+
+def _fold(examples: Iterable[Example]) -> list[Example]:
+    """One example a normalised text and kind: affirmed topics are joined, contradicting sentiments say nothing."""
+    folded: dict[tuple[str, str], Example] = {}
+    for e in examples:
+        key = (normalise(e.text), e.kind)
+        first = folded.setdefault(key, e)
+        if first is e:
+            continue
+        if first.sentiment and e.sentiment:
+            first.sentiment = tuple(sorted(set(first.sentiment) & set(e.sentiment)))
+        for topic in set(first.topics) | set(e.topics):
+            a, b = first.topics.get(topic), e.topics.get(topic)
+            if (a and a[0]) or (b and b[0]):
+                first.topics[topic] = max(x for x in (a, b) if x)
+            elif a is None or b is None:
+                first.topics.pop(topic, None)  # left open by one of them
+    return [e for e in folded.values() if e.sentiment or e.topics]

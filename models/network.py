@@ -1,0 +1,57 @@
+"""The network: one BERT encoder, mean pooling, two linear heads. The kind of text is its token type."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import BertConfig, BertModel
+
+from models.labels import KINDS, SENTIMENTS
+
+
+class Network(nn.Module):
+    """Sentiment and topics from one encoder.
+
+    The kind (unknown, news, comment) enters as BERT's token type, so that serving needs no operation of its own.
+    """
+
+    def __init__(self, config: BertConfig, topics: int, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.encoder = BertModel(config, add_pooling_layer=False)
+        self.dropout = nn.Dropout(dropout)
+        self.sentiment = nn.Linear(config.hidden_size, len(SENTIMENTS))
+        self.topics = nn.Linear(config.hidden_size, topics)
+
+    def embed(self, ids: Tensor, kinds: Tensor) -> Tensor:
+        """Mean of the last hidden states over the real tokens: (texts, hidden). ``ids`` is (texts, tokens), padded."""
+        mask = (ids != self.encoder.config.pad_token_id).long()
+        types = kinds[:, None].expand_as(ids)
+        hidden = self.encoder(ids, attention_mask=mask, token_type_ids=types).last_hidden_state
+        weights = mask.unsqueeze(-1).to(hidden.dtype)
+        return (hidden * weights).sum(1) / weights.sum(1)
+
+    def forward(self, ids: Tensor, kinds: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits of sentiment (texts, 3) and topics (texts, topics), in float32. ``kinds`` is (texts,)."""
+        pooled = self.dropout(self.embed(ids, kinds)).float()
+        with torch.autocast(pooled.device.type, enabled=False):
+            return self.sentiment(pooled), self.topics(pooled)
+
+
+def network_from_base(base: Path, layers: int, topics: int, dropout: float = 0.1) -> Network:
+    """A network on the first ``layers`` layers of a pretrained BERT; each kind starts from the base's token type 0.
+
+    Raises:
+        OSError: the folder holds no model that transformers can load.
+    """
+    encoder = BertModel.from_pretrained(base, num_hidden_layers=layers, add_pooling_layer=False, dtype=torch.float32)
+    config: Any = encoder.config
+    types = encoder.embeddings.token_type_embeddings.weight[:1].detach().repeat(len(KINDS), 1)
+    config.type_vocab_size = len(KINDS)
+    config.hidden_dropout_prob = config.attention_probs_dropout_prob = dropout
+    network = Network(config, topics, dropout)
+    state = encoder.state_dict() | {"embeddings.token_type_embeddings.weight": types}
+    network.encoder.load_state_dict(state)
+    return network

@@ -1,0 +1,301 @@
+"""Fine-tune one network by a recipe. Reads from top to bottom: data, network, probe, epochs, best checkpoint.
+
+LP-FT (Kumar et al. 2022, arXiv 2202.10054): the heads first learn on the frozen encoder, then everything is tuned.
+A sentiment label that allows several classes is trained on their summed probability; masked topics weigh nothing.
+A run that was stopped goes on from its last checkpoint when started again with the same folder.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import structlog
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+
+from models.data import Example, load_sets, read_split
+from models.encoding import batches, encode, load_tokenizer, pad, prepare
+from models.errors import TrainingDataError
+from models.labels import KINDS, SENTIMENTS, load_topics
+from models.measure import by_set, summary
+from models.network import Network, network_from_base
+from models.recipe import Recipe
+
+log = structlog.get_logger(__name__)
+
+Report = Callable[[int, int, str], None]
+"""(step, steps, a line): called after every optimiser step."""
+
+
+@dataclass(slots=True)
+class Tensors:
+    """Examples as arrays: ids (ragged), kinds (n,), allowed (n, 3), sentiment weight (n,), topic target and weight (n, t)."""
+
+    ids: list[list[int]]
+    kinds: np.ndarray
+    allowed: np.ndarray
+    sentiment_weight: np.ndarray
+    topic_target: np.ndarray
+    topic_weight: np.ndarray
+
+
+def to_tensors(examples: Sequence[Example], tokenizer: Tokenizer, topics: Sequence[str], max_tokens: int) -> Tensors:
+    """Tokenise once and lay labels out; the arrays are parallel to the examples."""
+    n, place = len(examples), {t: i for i, t in enumerate(topics)}
+    made = Tensors(
+        encode(tokenizer, [prepare(e.text, e.title) for e in examples], max_tokens),
+        np.array([KINDS.index(e.kind) for e in examples], np.int64),
+        np.zeros((n, len(SENTIMENTS)), np.float32),
+        np.array([e.sentiment_weight if e.sentiment else 0.0 for e in examples], np.float32),
+        np.zeros((n, len(topics)), np.float32),
+        np.zeros((n, len(topics)), np.float32),
+    )
+    for i, e in enumerate(examples):
+        made.allowed[i, list(e.sentiment)] = 1
+        for topic, (target, weight) in e.topics.items():
+            if topic in place:
+                made.topic_target[i, place[topic]] = target
+                made.topic_weight[i, place[topic]] = weight
+    return made
+
+
+def losses(sentiment: Tensor, topics: Tensor, data: Tensors, rows: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """(sentiment loss, topic loss) of a batch's logits, each a weighted mean over the texts that say something of it."""
+
+    def of(array: np.ndarray) -> Tensor:
+        return torch.from_numpy(array[list(rows)]).to(sentiment.device)
+
+    weight = of(data.sentiment_weight)
+    allowed = of(data.allowed)
+    inside = sentiment.log_softmax(-1).masked_fill(allowed == 0, -1e4).logsumexp(-1)
+    sentiment_loss = -(inside * weight).sum() / weight.sum().clamp(min=1)
+    mask = of(data.topic_weight)
+    each = nn.functional.binary_cross_entropy_with_logits(topics, of(data.topic_target), weight=mask, reduction="none")
+    topic_loss = each.sum() / (mask.sum(-1) > 0).sum().clamp(min=1)
+    return sentiment_loss, topic_loss
+
+
+def gather(recipe: Recipe, data: Path) -> tuple[list[tuple[Example, dict[str, Any]]], list[Example], dict[str, Any]]:
+    """Training examples with their set's options, dev examples, and what was read (for the card)."""
+    train: list[tuple[Example, dict[str, Any]]] = []
+    dev: list[Example] = []
+    read: dict[str, Any] = {}
+    described = load_sets()
+    for name, options in recipe.sets.items():
+        own_train, own_dev = read_split(name, data, recipe.seed)
+        train += [(e, options) for e in own_train]
+        dev += own_dev
+        about = described.get(name, {"about": "The project's own texts", "licence": "the project's"})
+        used = min(len(own_train), options.get("sample", len(own_train))) * options.get("repeat", 1)
+        read[name] = {
+            "about": about["about"], "licence": about["licence"], "train": len(own_train), "an_epoch": used,
+            "dev": len(own_dev),
+        }  # fmt: skip
+        log.info("read", set=name, train=len(own_train), dev=len(own_dev))
+    if not train:
+        raise TrainingDataError(f"recipe {recipe.name}: its sets hold no training text")
+    return train, dev, read
+
+
+def epoch_rows(train: Sequence[tuple[Example, dict[str, Any]]], recipe: Recipe, epoch: int) -> list[int]:
+    """Which examples an epoch shows: a fresh sample of the large sets, repeats of the small ones."""
+    by_source: dict[str, list[int]] = {}
+    for i, (e, _) in enumerate(train):
+        by_source.setdefault(e.source, []).append(i)
+    rows: list[int] = []
+    for name, indices in by_source.items():
+        options = recipe.sets[name]
+        order = indices[:]
+        random.Random(f"{recipe.seed}:{name}").shuffle(order)
+        size = options.get("sample", len(order))
+        start = (epoch * size) % len(order)  # successive epochs walk on through a large set
+        chosen = (order + order)[start : start + min(size, len(order))]
+        rows += chosen * options.get("repeat", 1)
+    return rows
+
+
+def train_model(
+    recipe: Recipe, data: Path, base: Path, out: Path, threads: int = 1, report: Report | None = None
+) -> dict[str, Any]:
+    """Train and leave ``best.pt``, ``tokenizer.json`` and ``training.json`` in ``out``; returns what went into the latter.
+
+    Args:
+        base: folder of a pretrained BERT (``config.json``, ``model.safetensors``, ``tokenizer.json``).
+        threads: of torch on the CPU; a GPU is used where there is one.
+
+    Raises:
+        TrainingDataError: a set or the base model is missing or malformed.
+    """
+    torch.set_num_threads(threads)
+    torch.manual_seed(recipe.seed)
+    out.mkdir(parents=True, exist_ok=True)
+    if not (base / "tokenizer.json").is_file() or not (base / "config.json").is_file():
+        raise TrainingDataError(f"base model: {base} must hold config.json, tokenizer.json and the weights")
+    started = time.time()
+    topics = [t.id for t in load_topics(recipe.topics_file)]
+    tokenizer = load_tokenizer(base / "tokenizer.json", recipe.max_tokens)
+    train, dev, read = gather(recipe, data)
+    train_set = to_tensors([e for e, _ in train], tokenizer, topics, recipe.max_tokens)
+    dev_set = to_tensors(dev, tokenizer, topics, recipe.max_tokens)
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    network = network_from_base(base, recipe.layers, len(topics), recipe.dropout).to(device)
+    network.encoder.embeddings.word_embeddings.weight.requires_grad = not recipe.freeze_word_embeddings
+    schedule = _schedule(train, train_set, recipe)
+    heads = [*network.sentiment.parameters(), *network.topics.parameters()]
+    body = [p for p in network.encoder.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(
+        [{"params": [p for p in body if p.ndim > 1], "lr": recipe.learning_rate, "weight_decay": recipe.weight_decay},
+         {"params": [p for p in body if p.ndim == 1], "lr": recipe.learning_rate, "weight_decay": 0.0},
+         {"params": heads, "lr": recipe.head_learning_rate, "weight_decay": 0.0}]
+    )  # fmt: skip
+    steps = len(schedule)
+    warmup = max(1, int(steps * recipe.warmup_share))
+    rate = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda s: min((s + 1) / warmup, max(0.02, (steps - s) / max(1, steps - warmup)))
+    )
+
+    state: dict[str, Any] = {"step": 0, "best": -1.0, "since_best": 0, "history": []}
+    checkpoint = out / "checkpoint.pt"
+    same = {k: v for k, v in asdict(recipe).items() if k != "path"} | {"steps": steps}
+    if checkpoint.exists():
+        saved = torch.load(checkpoint, map_location=device, weights_only=True)
+        if saved["recipe"] != json.dumps(same, sort_keys=True):
+            raise TrainingDataError(f"{checkpoint} is of another recipe or other data: choose another --out")
+        network.load_state_dict(saved["network"])
+        optimizer.load_state_dict(saved["optimizer"])
+        rate.load_state_dict(saved["rate"])
+        torch.set_rng_state(saved["rng"].cpu())
+        state = json.loads(saved["state"])
+        log.info("going on from the checkpoint", step=state["step"], of=steps)
+    else:
+        _probe(network, train_set, recipe, device)
+
+    every = max(1, steps // (recipe.epochs * recipe.evaluations_per_epoch))
+    rng = np.random.default_rng([recipe.seed, state["step"]])
+    began, first = time.time(), state["step"]
+    while state["step"] < steps:
+        rows = schedule[state["step"]]
+        network.train()
+        sentiment, topic = _forward(network, train_set, rows, device, recipe, rng)
+        sentiment_loss, topic_loss = losses(sentiment, topic, train_set, rows)
+        loss = sentiment_loss + recipe.topic_weight * topic_loss
+        loss.backward()
+        nn.utils.clip_grad_norm_([*body, *heads], recipe.clip)
+        optimizer.step()
+        rate.step()
+        optimizer.zero_grad(set_to_none=True)
+        state["step"] += 1
+        eta = (time.time() - began) / (state["step"] - first) * (steps - state["step"])
+        if report:
+            line = f"loss {sentiment_loss.item():.3f} + {topic_loss.item():.3f}, {eta / 60:.1f} min to go"
+            report(state["step"], steps, line)
+        if state["step"] % every == 0 or state["step"] == steps:
+            if dev:
+                logits = predict(network, dev_set, device, recipe)
+                score = summary(by_set(dev, topics, *logits))
+            else:
+                score = float(state["step"])
+            better = score > state["best"]
+            state["best"] = max(score, state["best"])
+            state["since_best"] = 0 if better else state["since_best"] + 1
+            state["history"].append({"step": state["step"], "dev": round(score, 4)})
+            log.info("evaluated", step=state["step"], of=steps, dev=round(score, 4), best=round(state["best"], 4))
+            if better:
+                _save(
+                    out / "best.pt",
+                    {"network": network.state_dict(), "config": network.encoder.config.to_json_string()},
+                )
+            _save(checkpoint, {
+                "network": network.state_dict(), "optimizer": optimizer.state_dict(), "rate": rate.state_dict(),
+                "rng": torch.get_rng_state(), "state": json.dumps(state), "recipe": json.dumps(same, sort_keys=True),
+            })  # fmt: skip
+            if state["since_best"] >= recipe.patience:
+                log.info("stopped early", step=state["step"])
+                break
+
+    facts = {
+        "recipe": {k: v for k, v in asdict(recipe).items() if k != "path"}, "topics": topics, "sets": read,
+        "history": state["history"], "seconds": round(time.time() - started), "base": base.name,
+        "parameters": sum(p.numel() for p in network.parameters()),
+    }  # fmt: skip
+    (out / "tokenizer.json").write_bytes((base / "tokenizer.json").read_bytes())
+    (out / "training.json").write_text(json.dumps(facts, ensure_ascii=False, indent=1), "utf-8")
+    checkpoint.unlink(missing_ok=True)
+    return facts
+
+
+def predict(network: Network, data: Tensors, device: torch.device, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
+    """Logits of sentiment (n, 3) and topics (n, t), in the order of the data."""
+    network.eval()
+    sentiment = np.zeros(data.allowed.shape, np.float32)
+    topics = np.zeros(data.topic_target.shape, np.float32)
+    with torch.inference_mode():
+        for rows in batches([len(x) for x in data.ids], 4096):
+            s, t = _forward(network, data, rows, device, recipe, None)
+            sentiment[rows], topics[rows] = s.cpu().numpy(), t.cpu().numpy()
+    return sentiment, topics
+
+
+def _forward(
+    network: Network, data: Tensors, rows: Sequence[int], device: torch.device, recipe: Recipe,
+    rng: np.random.Generator | None,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    kinds = data.kinds[list(rows)]
+    if rng is not None:  # a reader that doesn't know the kind must be served too
+        kinds = np.where(rng.random(len(kinds)) < recipe.kind_dropout, 0, kinds)
+    ids = torch.from_numpy(pad([data.ids[i] for i in rows], network.encoder.config.pad_token_id)).to(device)
+    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=recipe.bfloat16):
+        out: tuple[Tensor, Tensor] = network(ids, torch.from_numpy(kinds).to(device))
+    return out
+
+
+def _schedule(train: Sequence[tuple[Example, dict[str, Any]]], data: Tensors, recipe: Recipe) -> list[list[int]]:
+    """All batches of all epochs, in order: alike lengths together, the batches shuffled."""
+    schedule: list[list[int]] = []
+    for epoch in range(recipe.epochs):
+        rng = random.Random(recipe.seed * 1000 + epoch)
+        rows = epoch_rows(train, recipe, epoch)
+        rng.shuffle(rows)
+        made = [[rows[k] for k in b] for b in batches([len(data.ids[i]) for i in rows], recipe.tokens_per_batch, 96)]
+        rng.shuffle(made)
+        schedule += made
+    return schedule
+
+
+def _probe(network: Network, data: Tensors, recipe: Recipe, device: torch.device) -> None:
+    """Start the heads from a probe on the frozen encoder's features (full-batch Adam, a few hundred steps)."""
+    if not recipe.probe_texts:
+        return
+    rows = np.random.default_rng(recipe.seed).permutation(len(data.ids))[: recipe.probe_texts]
+    features = np.zeros((len(rows), network.sentiment.in_features), np.float32)
+    network.eval()
+    pad_id = network.encoder.config.pad_token_id
+    with torch.inference_mode(), torch.autocast(device.type, dtype=torch.bfloat16, enabled=recipe.bfloat16):
+        for group in batches([len(data.ids[i]) for i in rows], 4096):
+            ids = torch.from_numpy(pad([data.ids[rows[k]] for k in group], pad_id)).to(device)
+            kinds = torch.from_numpy(data.kinds[rows[group]]).to(device)
+            features[group] = network.embed(ids, kinds).float().cpu().numpy()
+    x = torch.from_numpy(features).to(device)
+    heads = [*network.sentiment.parameters(), *network.topics.parameters()]
+    adam = torch.optim.Adam(heads, lr=0.02, weight_decay=1e-5)
+    for _ in range(300):
+        sentiment_loss, topic_loss = losses(network.sentiment(x), network.topics(x), data, rows.tolist())
+        (sentiment_loss + topic_loss).backward()
+        adam.step()
+        adam.zero_grad()
+    log.info("probe", sentiment_loss=round(sentiment_loss.item(), 3), topic_loss=round(topic_loss.item(), 3))
+
+
+def _save(path: Path, value: dict[str, Any]) -> None:
+    partial = path.with_suffix(".partial")
+    torch.save(value, partial)
+    partial.replace(path)
