@@ -161,6 +161,7 @@ class Writer:
         late: dict[int, int] = defaultdict(int)
         letters: dict[int, int] = defaultdict(int)
         lost: dict[int, int] = defaultdict(int)
+        lost_late: dict[int, int] = defaultdict(int)
         for item in kept:
             if item.document.late:
                 late[_partition(item.document.row_id)] += 1
@@ -169,6 +170,7 @@ class Writer:
         seen = _by_partition(Scored(d, None, "", None) for d in batch.documents)
         for claim in losers:
             lost[_partition(claim.winner.row_id)] += 1
+            lost_late[_partition(claim.winner.row_id)] += claim.late
         for move in sorted(batch.moves, key=lambda m: m.partition):
             p = move.partition
             o = Offset
@@ -180,7 +182,7 @@ class Writer:
                 o.dead_letters: o.dead_letters + letters[p],
                 o.tombstones: o.tombstones + move.tombstones,
                 o.progress_records: o.progress_records + move.progress_records,
-                o.late: o.late + late[p],
+                o.late: o.late + late[p] - lost_late[p],
             }
             if move.high_water is not None:
                 values[o.high_water] = move.high_water

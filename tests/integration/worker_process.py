@@ -11,7 +11,6 @@ from barometer.logs import configure_logging
 from barometer.settings import load_settings
 from barometer.store.migrate import open_store
 from ingest.worker import run_worker
-
 from tests.integration.keyword_scorer import KeywordScorer
 
 
