@@ -46,6 +46,10 @@ class NoBroker(Exception):
     """No broker answers, or it refuses to make the topics."""
 
 
+class SessionOver(Exception):
+    """What the session was built on has changed: begin another."""
+
+
 class Session:
     """One connection to the broker: from joining the group until stopped, or something is away or wrong."""
 
@@ -196,7 +200,8 @@ class Session:
         missing = self._positions.unpositioned()
         self._pulse.set("positioning")
         generation = self._positions.generation
-        self._register()  # raises LogReplaced where an operator has to decide
+        if self._register() != self._log_id:
+            raise SessionOver("an operator began a new log")
         stored = read_offsets(self._store, self._log_id)
         beginnings = self._consumer.beginning_offsets(
             [TopicPartition(self._topic, p) for p in missing], timeout_ms=10_000
@@ -234,7 +239,6 @@ class Session:
             outcome = self._pipeline.outcomes.popleft()
             if outcome.committed is None:
                 if outcome.work.generation == self._generation:
-                    self._positions.forget_all()
                     self._start_over()
                 continue
             self._count(outcome)

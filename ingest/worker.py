@@ -27,7 +27,7 @@ from barometer.store.exclusive import only_worker
 from ingest import metrics
 from ingest.pulse import OnEvent, Pulse
 from ingest.scoring import Scorer
-from ingest.session import NoBroker, Session
+from ingest.session import NoBroker, Session, SessionOver
 
 log = structlog.get_logger(__name__)
 
@@ -82,6 +82,8 @@ class Worker:
                     began = time.monotonic()
                     try:
                         Session(self._settings, self._store, self._provider, self._stop, self._pulse).run()
+                    except SessionOver as e:
+                        log.info("beginning anew", reason=str(e))
                     except LogReplaced as e:
                         self._wait_for_operator(e)
                     except DBAPIError as e:

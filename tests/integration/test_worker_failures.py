@@ -278,6 +278,18 @@ def test_accepting_a_gap_goes_on_behind_it(store: Store, settings_for: MakeSetti
     assert "partition 0: 10 -> 25" in data["reason"]
 
 
+def test_a_position_before_the_beginning_is_a_gap_to_be_accepted(
+    store: Store, broker: EmbeddedBroker, settings_for: MakeSettings
+) -> None:
+    """The embedded broker cannot delete records, so the position is put before its beginning instead."""
+    settings = settings_for(broker, url_of(store))
+    log_id = int(logs.register_log(store, broker.cluster_id, settings.topic_documents, 3).id)
+    with store.write() as c:
+        c.execute(Offset.__table__.insert().values(log_id=log_id, partition=1, next_offset=-5, updated_at=0))
+    with worker(settings, store, KeywordScorer()) as running:
+        assert f"{logs.TRIMMED}: partition 1: -5 -> 0" in replaced(running)
+
+
 def test_a_refused_log_stops_a_worker_that_is_at_work(
     store: Store, broker: EmbeddedBroker, settings_for: MakeSettings
 ) -> None:
@@ -292,3 +304,24 @@ def test_a_refused_log_stops_a_worker_that_is_at_work(
         topic.flush()
         assert "found by another worker" in replaced(running)
         assert totals(store)["records"] == 6
+
+
+def test_a_log_that_is_closed_behind_a_worker_ends_its_session(
+    store: Store, broker: EmbeddedBroker, settings_for: MakeSettings
+) -> None:
+    settings = settings_for(broker, url_of(store))
+    with topic_of(settings) as topic, worker(settings, store, KeywordScorer()) as running:
+        topic.documents(6)
+        topic.flush()
+        wait_for(lambda: totals(store)["records"] == 6)
+        with store.write() as c:
+            c.execute(update(Log).values(replaced_reason="the operator knows why"))
+        new = logs.accept_replacement(store, settings, "operator", broker.cluster_id)
+        topic.documents(6)
+        topic.flush()
+        wait_for(lambda: totals(store)["records"] == 12, what="the new log is read from its beginning")
+        assert "log replaced" not in running.states
+        with store.read() as c:
+            log = logs.current_log(c, settings.topic_documents)
+        assert log is not None
+        assert (log.id, log.partitions) == (new, 3)

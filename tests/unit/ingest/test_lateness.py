@@ -2,10 +2,11 @@ from __future__ import annotations
 
 from zoneinfo import ZoneInfo
 
-from barometer.buckets import Buckets
-from barometer.records import Document, Kind, Progress, Tombstone
 from hypothesis import given
 from hypothesis import strategies as st
+
+from barometer.buckets import Buckets
+from barometer.records import Document, Kind, Progress, Tombstone
 from ingest.lateness import Lateness, is_late
 
 BUCKETS = Buckets(600, ZoneInfo("Asia/Shanghai"))
