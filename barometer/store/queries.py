@@ -209,7 +209,8 @@ def points(
     spread: dict[int, list[float]] = defaultdict(lambda: [0.0, 0.0])
 
     def cell(at: int) -> Point:
-        start = from_ms + (at - from_ms) // width * width
+        # Half a bucket of slack: days of 23 or 25 hours do not start on an even grid.
+        start = from_ms + (at - from_ms + bucket_ms // 2) // width * width
         return cells.setdefault(start, Point(start, min(start + width, to_ms)))
 
     for row in _sealed(c, series_id, from_ms, to_ms, kinds):

@@ -119,8 +119,7 @@ class _Seed:
                                  "state": "champion", "created_at": self.begin, "metrics": {}}])  # fmt: skip
         series = [{"id": 1, "name": "all", "judged": False, "trial": False}]
         series += [
-            {"id": i, "name": f"topic:{t}", "judged": True, "trial": t == "fx_crypto"}
-            for i, t in enumerate(TOPICS, 2)
+            {"id": i, "name": f"topic:{t}", "judged": True, "trial": t == "fx_crypto"} for i, t in enumerate(TOPICS, 2)
         ]
         self.add(Series, series)
         self.ids = {s["name"].removeprefix("topic:"): s["id"] for s in series}
@@ -200,7 +199,14 @@ class _Seed:
             self.text(BAD[i % len(BAD)], "real_estate", self.now - 60_000 - i * 90_000, 0, 0.99 - i / 200, 1 + i % 2)
         for i in range(120):
             topic = list(TOPICS)[i % len(TOPICS)]
-            self.text(CALM[i % len(CALM)] + (f"（{i}）" if i % 3 else ""), topic, self.now - i * 240_000, 1 + i % 2, 0.1, 1 + i % 2)
+            self.text(
+                CALM[i % len(CALM)] + (f"（{i}）" if i % 3 else ""),
+                topic,
+                self.now - i * 240_000,
+                1 + i % 2,
+                0.1,
+                1 + i % 2,
+            )
         self.text(f"恒远地产 {SCRIPT} 又出事了", "real_estate", self.now - 30_000, 0, 0.999, 2, title=SCRIPT)
         self.text("Ένα κείμενο σε άλλη γλώσσα", "market", self.now - 45_000, None, None, 2, lang="el")
 

@@ -1,0 +1,75 @@
+"""The dashboard: a Flask server with the Dash app inside, the log-in in front, the JSON API beside it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dash
+from flask import Flask
+
+from barometer.settings import Settings
+from barometer.store.engine import Store
+from dashboard import api, auth, operations, pages
+from dashboard.components import shell
+from dashboard.context import KEY, Context, view
+from dashboard.i18n import t
+
+_INDEX = """<!DOCTYPE html>
+<html {%attributes%}>
+    <head>
+        {%metas%}
+        <title>{%title%}</title>
+        <link rel="icon" type="image/svg+xml" href="/assets/favicon.svg">
+        {%css%}
+    </head>
+    <body>
+        {%app_entry%}
+        <footer>{%config%}{%scripts%}{%renderer%}</footer>
+    </body>
+</html>"""
+
+
+class _App(dash.Dash):
+    """Dash that sends the page in the reader's language and theme from the first byte, so that nothing flashes."""
+
+    def interpolate_index(self, **parts: Any) -> str:
+        how = view()
+        lang = "zh-CN" if how.lang == "zh" else "en"
+        attributes = f'lang="{lang}" data-mantine-color-scheme="{how.theme}"'
+        page: str = super().interpolate_index(**parts)
+        return page.replace("{%attributes%}", attributes, 1).replace("<html >", f"<html {attributes}>", 1)
+
+
+def create_app(settings: Settings, store: Store) -> Flask:
+    """The WSGI application.
+
+    Args:
+        settings: dashboard settings, time zone, bucket width.
+        store: open, at the present revision; used from several threads.
+    """
+    server = Flask("dashboard", static_folder=None, template_folder="templates")
+    server.extensions[KEY] = Context(store, settings)
+    operations.measure(server)
+    auth.protect(server, settings, store)
+    server.register_blueprint(api.blueprint)
+    app = _App(
+        "dashboard",
+        server=server,
+        use_pages=True,
+        pages_folder="",
+        title=t("zh", "product"),
+        update_title="",
+        serve_locally=True,
+        assets_ignore=r"login\.css",
+        suppress_callback_exceptions=True,
+        routing_callback_inputs={"ui": dash.Input("ui", "data")},
+        include_pages_meta=False,
+        index_string=_INDEX,
+        meta_tags=[{"name": "viewport", "content": "width=device-width, initial-scale=1"}],
+        enable_mcp=False,
+    )
+    server.extensions["barometer_inline_scripts"] = app.csp_hashes
+    app.layout = shell.layout
+    shell.register(app)
+    pages.register(app)
+    return server

@@ -1,0 +1,141 @@
+"""Small parts: pills, chips, figures, tables, empty states. All text is passed as children, which React escapes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+from dash import dcc, html
+
+from barometer.records import Kind, Sentiment
+from dashboard.context import View
+from dashboard.i18n import has, series_name
+
+Component = Any
+
+
+def icon(name: str) -> Component:
+    """A picture of the style sheet; says nothing to a screen reader."""
+    return html.Span(className=f"icon icon-{name}", **{"aria-hidden": "true"})
+
+
+def severity_pill(v: View, severity: str) -> Component:
+    return html.Span([html.Span(className="dot"), v.t(f"severity.{severity}")], className=f"pill severity-{severity}")
+
+
+def state_pill(v: View, state: str) -> Component:
+    return html.Span(v.t(f"state.{state}"), className=f"pill state-{state}")
+
+
+def sentiment_pill(v: View, sentiment: int | None, p_negative: float | None = None) -> Component:
+    if sentiment is None:
+        return html.Span(v.t("sentiment.unscored"), className="pill sentiment-unscored")
+    name = Sentiment(sentiment).name.lower()
+    label: list[Any] = [v.t(f"sentiment.{name}")]
+    if sentiment == Sentiment.NEGATIVE and p_negative is not None:
+        label.append(html.Span(f"{p_negative:.2f}", className="num pill-figure"))
+    return html.Span(label, className=f"pill sentiment-{name}")
+
+
+def kind_name(v: View, kind: int) -> str:
+    return v.t(f"kind.{Kind(kind).name.lower()}") if kind in set(Kind) else str(kind)
+
+
+def or_code(v: View, prefix: str, code: str | None) -> str:
+    """The text for a code of the store; the code itself where we have none."""
+    if not code:
+        return ""
+    return v.t(f"{prefix}.{code}") if has(f"{prefix}.{code}") else code
+
+
+def href(path: str, query: Mapping[str, str | None]) -> str:
+    kept = {k: x for k, x in query.items() if x}
+    return path + ("?" + urlencode(kept) if kept else "")
+
+
+def series_href(name: str, **query: str | None) -> str:
+    return href(f"/series/{quote(name, safe=':')}", query)
+
+
+def chips(label: str, options: Iterable[tuple[str, str]], chosen: str, path: str, query: Mapping[str, str | None],
+          name: str) -> Component:  # fmt: skip
+    """A choice as links, so that the address line says what is shown and a new tab works."""
+    links = [
+        dcc.Link(text, href=href(path, {**query, name: value}), className="chip on" if value == chosen else "chip")
+        for value, text in options
+    ]
+    return html.Nav(links, className="chips", **{"aria-label": label})
+
+
+def kpi(label: str, value: str, note: Any = None, tone: str = "") -> Component:
+    return html.Div(
+        [
+            html.Div(label, className="kpi-label"),
+            html.Div(value, className="kpi-value num"),
+            html.Div(note or "\u00a0", className="kpi-note"),
+        ],
+        className=f"kpi {tone}",
+    )
+
+
+def section(title: Any, body: Any, aside: Any = None, class_name: str = "") -> Component:
+    return html.Section(
+        [html.Div([html.H2(title), html.Div(aside, className="aside")], className="section-head"), body],
+        className=f"card {class_name}",
+    )
+
+
+def empty(title: str, hint: str | None = None, name: str = "calm") -> Component:
+    return html.Div(
+        [
+            icon(name),
+            html.Div(title, className="empty-title"),
+            html.Div(hint, className="empty-hint") if hint else None,
+        ],
+        className="empty",
+    )
+
+
+def table(heads: Sequence[tuple[str, str]], rows: Iterable[Sequence[Any]]) -> Component:
+    """A plain table; heads are (text, class of the column). On narrow screens rows become cards with these labels."""
+    return html.Div(
+        html.Table(
+            [
+                html.Thead(html.Tr([html.Th(text, className=c, scope="col") for text, c in heads])),
+                html.Tbody(
+                    [
+                        html.Tr([html.Td(x, className=heads[i][1], **{"data-label": heads[i][0]})
+                                 for i, x in enumerate(row)])
+                        for row in rows
+                    ]
+                ),
+            ]
+        ),
+        className="table-scroll",
+    )  # fmt: skip
+
+
+def facts(pairs: Iterable[tuple[str, Any]]) -> Component:
+    items: list[Component] = []
+    for label, value in pairs:
+        items.append(html.Div([html.Dt(label), html.Dd(value)], className="fact"))
+    return html.Dl(items, className="facts")
+
+
+def safe_link(v: View, url: str | None) -> Component | None:
+    """A link to a source, only where it is http or https: a text's url comes from the stream."""
+    if not url:
+        return None
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        return None
+    return html.A([parts.netloc[:60], " ↗"], href=url, target="_blank", rel="noopener noreferrer nofollow",
+                  title=v.t("documents.open_source"))  # fmt: skip
+
+
+def topic_links(v: View, names: Iterable[str]) -> list[Component]:
+    return [dcc.Link(series_name(v.lang, f"topic:{t}"), href=series_href(f"topic:{t}"), className="tag") for t in names]

@@ -1,0 +1,134 @@
+"""What surrounds every screen: navigation, switches for language and theme, the line of truth, the clock tick."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dash
+import dash_mantine_components as dmc
+from dash import ClientsideFunction, Input, Output, State, ctx, dcc, html, no_update
+from flask_login import current_user
+
+from barometer.store.status import status
+from barometer.store.users import set_preferences
+from dashboard.components.parts import icon
+from dashboard.components.truth import truth_line
+from dashboard.context import View, context, view
+from dashboard.i18n import LANGS, THEMES
+
+TICK_MS = 4_000
+PAGES = (("/", "overview"), ("/alerts", "alerts"), ("/documents", "documents"), ("/system", "system"))
+_MANTINE = {
+    "fontFamily": '-apple-system, "Segoe UI", "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", "Noto Sans SC",'
+    " sans-serif",
+    "primaryColor": "indigo",
+    "defaultRadius": "md",
+}
+
+
+def layout() -> Any:
+    """The page as it is first sent; ``page_container`` holds the screen."""
+    v = view()
+    return dmc.MantineProvider(
+        id="mantine",
+        forceColorScheme=v.theme,
+        theme=_MANTINE,
+        children=html.Div(
+            [
+                dcc.Store(id="ui", data={"lang": v.lang, "theme": v.theme}),
+                dcc.Interval(id="tick", interval=TICK_MS),
+                html.Div(id="painted", hidden=True),
+                html.Header(top(v, "/"), id="top"),
+                html.Div(id="offline", hidden=True, role="alert",
+                         **{"data-text": v.t("offline", time="{time}")}),
+                html.Div(id="truth", className="truth-slot", **{"aria-live": "polite"}),
+                html.Main(dash.page_container, id="main", tabIndex=-1),
+            ],
+            className="shell",
+        ),
+    )  # fmt: skip
+
+
+def top(v: View, pathname: str) -> list[Any]:
+    """The bar at the top, for a place in the site."""
+    links = []
+    for path, name in PAGES:
+        here = (
+            pathname == path
+            or (path != "/" and pathname.startswith(path))
+            or (name == "overview" and pathname.startswith("/series"))
+        )
+        badge = html.Span(id="badge", className="badge", hidden=True) if name == "alerts" else None
+        links.append(
+            dcc.Link([icon(name), html.Span(v.t(f"nav.{name}"), className="nav-text"), badge], href=path,
+                     className="nav-link on" if here else "nav-link", title=v.t(f"nav.{name}"))
+        )  # fmt: skip
+    return [
+        html.A(v.t("nav.skip"), href="#main", className="skip"),
+        dcc.Link([html.Span(className="logo"), html.Span(v.t("product"))], href="/", className="brand"),
+        html.Nav(links, className="nav", **{"aria-label": v.t("nav.menu")}),
+        html.Div(
+            [
+                html.Button(v.t("switch.lang"), id="switch-lang", className="tool", title=v.t("switch.lang_label")),
+                html.Button(icon("dark" if v.theme == "light" else "light"), id="switch-theme", className="tool square",
+                            title=v.t("switch.theme"), **{"aria-label": v.t("switch.theme")}),
+                html.Div([html.Span(current_user.name), html.Small(v.t(f"role.{current_user.role}"))], className="who"),
+                html.Form(html.Button(icon("logout"), className="tool square", title=v.t("logout"),
+                                      **{"aria-label": v.t("logout")}), action="/logout", method="POST"),
+            ],
+            className="tools",
+        ),
+    ]  # fmt: skip
+
+
+def register(app: dash.Dash) -> None:
+    """Callbacks of the frame."""
+
+    @app.callback(
+        Output("ui", "data"),
+        Input("switch-lang", "n_clicks"),
+        Input("switch-theme", "n_clicks"),
+        State("ui", "data"),
+        prevent_initial_call=True,
+    )
+    def switch(lang_clicks: int | None, theme_clicks: int | None, ui: dict[str, Any]) -> Any:
+        if not (lang_clicks if ctx.triggered_id == "switch-lang" else theme_clicks):
+            return no_update
+        v = view(ui)
+        new: dict[str, Any] = {"lang": v.lang, "theme": v.theme}
+        if ctx.triggered_id == "switch-lang":
+            new["lang"] = LANGS[1 - LANGS.index(v.lang)]
+        else:
+            new["theme"] = THEMES[1 - THEMES.index(v.theme)]
+        set_preferences(context().store, current_user.user.id, {**current_user.preferences, **new})
+        return new
+
+    app.clientside_callback(
+        ClientsideFunction("barometer", "paint"),
+        Output("mantine", "forceColorScheme"),
+        Input("ui", "data"),
+    )
+
+    @app.callback(
+        Output("top", "children"),
+        Output("offline", "data-text"),
+        Input("ui", "data"),
+        Input("_pages_location", "pathname"),
+    )
+    def frame(ui: dict[str, Any], pathname: str | None) -> Any:
+        v = view(ui)
+        return top(v, pathname or "/"), v.t("offline", time="{time}")
+
+    @app.callback(
+        Output("truth", "children"),
+        Output("badge", "children"),
+        Output("badge", "hidden"),
+        Input("tick", "n_intervals"),
+        Input("ui", "data"),
+        Input("top", "children"),
+    )
+    def truth(_n: int | None, ui: dict[str, Any], _top: Any) -> Any:
+        c = context()
+        report = status(c.store, c.settings)
+        waiting = report["alerts"].get("firing", 0)
+        return truth_line(view(ui), report), str(waiting), not waiting

@@ -1,0 +1,72 @@
+"""The line of truth: how old the data is, who is at work, what is missing. It is never calm when it cannot know."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dash import dcc, html
+
+from dashboard.context import View, context
+from dashboard.format import clock, duration, number, percent
+
+FRESH_MS = 60_000
+"""Progress that is older than this is not called live; beyond ``lag_alarm_seconds`` it is called stale."""
+
+
+def freshness(report: dict[str, Any], stale_after_ms: float) -> str:
+    """``live``, ``behind``, ``stale`` or ``empty``."""
+    if report["log"] is None or not report["counts"]["records"]:
+        return "empty"
+    if report["log"]["replaced_reason"] or report["progress"] is None:
+        return "stale"
+    live = {p["role"] for p in report["processes"] if p["live"]}
+    lag = report["now"] - report["progress"]
+    if lag > stale_after_ms:
+        return "stale"
+    return "live" if lag <= FRESH_MS and {"worker", "monitor"} <= live else "behind"
+
+
+def truth_line(v: View, report: dict[str, Any]) -> Any:
+    """One line of facts, with the worst first."""
+    c = context()
+    state = freshness(report, c.settings.lag_alarm_seconds * 1000)
+    now, progress = report["now"], report["progress"]
+    live = [p["role"] for p in report["processes"] if p["live"]]
+    items: list[Any] = []
+
+    def say(text: str, *, bad: bool = False) -> None:
+        items.append(html.Span(text, className="truth-bad" if bad else "truth-item"))
+
+    if state == "empty":
+        say(v.t("truth.empty"), bad=True)
+    elif report["log"]["replaced_reason"]:
+        say(v.t("truth.replaced", reason=report["log"]["replaced_reason"]), bad=True)
+    elif progress is None:
+        say(v.t("truth.no_progress"), bad=True)
+    elif state == "stale":
+        say(v.t("truth.stale", time=clock(progress, c.zone, now), lag=duration(v.lang, now - progress)), bad=True)
+    else:
+        if state == "live":
+            items.append(html.Strong(v.t("truth.live")))
+        say(v.t("truth.asof", time=clock(progress, c.zone, now, seconds=True), lag=duration(v.lang, now - progress)))
+    if report["lag"]["records"] > c.settings.lag_alarm_records:
+        say(v.t("truth.behind", n=number(v.lang, report["lag"]["records"])), bad=True)
+    if "worker" in live:
+        say(v.t("truth.workers", n=live.count("worker")))
+    else:
+        say(v.t("truth.no_workers"), bad=True)
+    if "monitor" not in live:
+        say(v.t("truth.no_monitor"), bad=True)
+    share = report["unscored"]["share"]
+    if share is not None:
+        say(v.t("truth.unscored", share=percent(share)), bad=share > c.settings.unscored_alarm_share)
+    silent = [s["name"] for s in report["sources"] if s["silent"]]
+    if silent:
+        say(v.t("truth.silent", n=len(silent)), bad=True)
+    elif report["sources"]:
+        say(v.t("truth.sources", n=len(report["sources"])))
+    return html.Div(
+        [html.Span(className="pulse"), html.Div(items, className="truth-items"),
+         dcc.Link(v.t("truth.details"), href="/system", className="truth-more")],
+        className=f"truth truth-{state}",
+    )  # fmt: skip

@@ -1,0 +1,109 @@
+"""What every screen needs: the store, the settings, and how the person in front of it wants to see things."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from flask import current_app, request
+from flask_login import current_user
+from sqlalchemy import Connection
+
+from barometer.buckets import Buckets
+from barometer.settings import Settings
+from barometer.store.engine import Store
+from barometer.store.queries import last_bucket
+from dashboard.i18n import Lang, Theme, as_lang, as_theme, t
+
+KEY = "barometer"
+MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
+RANGES = {
+    "15m": 15 * MINUTE, "1h": HOUR, "6h": 6 * HOUR, "24h": DAY, "7d": 7 * DAY, "30d": 30 * DAY, "90d": 90 * DAY,
+    "365d": 365 * DAY,
+}  # fmt: skip
+KINDS = {"all": (0, 1, 2), "news": (1,), "comment": (2,)}
+
+
+@dataclass(frozen=True)
+class Context:
+    """The application's parts; one for each process."""
+
+    store: Store
+    settings: Settings
+
+    @cached_property
+    def zone(self) -> ZoneInfo:
+        return self.settings.zone
+
+
+def context() -> Context:
+    """The context of the application that serves this request."""
+    found: Context = current_app.extensions[KEY]
+    return found
+
+
+@dataclass(frozen=True)
+class View:
+    """Language and theme of one reader."""
+
+    lang: Lang
+    theme: Theme
+
+    def t(self, key: str, **values: object) -> str:
+        return t(self.lang, key, **values)
+
+
+def view(ui: Mapping[str, Any] | None = None) -> View:
+    """From the browser's state if given, else the user's saved choice, else the cookie of the log-in page."""
+    saved = getattr(current_user, "preferences", None) or {}
+    given = ui or {}
+
+    def pick(name: str) -> object:
+        return given.get(name) or saved.get(name) or request.cookies.get(f"barometer_{name}")
+
+    return View(as_lang(pick("lang")), as_theme(pick("theme")))
+
+
+def choose(value: object, options: Mapping[str, Any], default: str) -> str:
+    """A value of the address line, if it is one of the options."""
+    return value if isinstance(value, str) and value in options else default
+
+
+def ranges(bucket_ms: int) -> tuple[tuple[str, ...], str]:
+    """The time ranges to offer for a bucket width, and which of them comes first."""
+    if bucket_ms >= 6 * HOUR:
+        return ("7d", "30d", "90d", "365d"), "90d"
+    if bucket_ms <= MINUTE:
+        return ("15m", "1h", "6h", "24h"), "1h"
+    return ("6h", "24h", "7d", "30d"), "24h"
+
+
+@dataclass(frozen=True)
+class Period:
+    """A stretch of whole buckets to show."""
+
+    name: str
+    from_ms: int
+    to_ms: int
+    now: int
+    anchored: bool
+    """True: it does not end now but where the data ends, since nothing newer is there."""
+
+
+def period(c: Connection, name: object) -> Period:
+    """The chosen range up to the present bucket; an archive's ends with its data."""
+    ctx = context()
+    width = ctx.settings.bucket_ms
+    offered, first = ranges(width)
+    chosen = choose(name, {r: r for r in offered}, first)
+    now = ctx.store.now_ms(c)
+    buckets = Buckets(ctx.settings.bucket_seconds, ctx.zone)
+    end = buckets.end_of(buckets.start_of(now))
+    last = last_bucket(c)
+    anchored = last is not None and end - RANGES[chosen] > last + width
+    if anchored and last is not None:
+        end = last + width
+    return Period(chosen, end - max(RANGES[chosen], width), end, now, anchored)

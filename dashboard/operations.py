@@ -1,0 +1,63 @@
+"""What machines ask without a log-in: whether the dashboard lives, and its metrics."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+from flask import Blueprint, Flask, Response, g, jsonify, request
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from dashboard.context import context
+
+REQUESTS = Counter("barometer_dashboard_requests_total", "HTTP requests answered", ["method", "endpoint", "status"])
+SECONDS = Histogram(
+    "barometer_dashboard_request_seconds",
+    "Time to answer a request",
+    ["endpoint"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1, 2, 5, 10),
+)
+
+blueprint = Blueprint("operations", __name__)
+
+
+@blueprint.get("/health")
+def health() -> Any:
+    """200 while the store answers, 503 while it does not."""
+    try:
+        with context().store.read() as c:
+            c.execute(text("SELECT 1"))
+    except DBAPIError:
+        return jsonify(status="store away"), 503
+    return jsonify(status="ok")
+
+
+@blueprint.get("/metrics")
+def metrics() -> Response:
+    """All processes of this server together where they share a folder for it, else this one."""
+    registry: CollectorRegistry = REGISTRY
+    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)
+    return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+
+
+def measure(server: Flask) -> None:
+    """Count and time every request."""
+    server.register_blueprint(blueprint)
+
+    @server.before_request
+    def _begin() -> None:
+        g.began = time.perf_counter()
+
+    @server.after_request
+    def _end(response: Response) -> Response:
+        endpoint = request.endpoint or "none"
+        REQUESTS.labels(request.method, endpoint, str(response.status_code)).inc()
+        if "began" in g:
+            SECONDS.labels(endpoint).observe(time.perf_counter() - g.began)
+        return response

@@ -1,0 +1,13 @@
+"""The screens. Each module has ``register(app)``: its address, its layout and its callbacks."""
+
+from __future__ import annotations
+
+from dash import Dash
+
+from dashboard.pages import alert, alerts, documents, not_found_404, overview, series, system
+
+
+def register(app: Dash) -> None:
+    """Put all screens into an app."""
+    for module in (overview, series, alerts, alert, documents, system, not_found_404):
+        module.register(app)

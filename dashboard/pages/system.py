@@ -1,0 +1,208 @@
+"""The machine room: what needs somebody, how far reading is, who runs, what could not be used."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dash
+from dash import Input, Output, State, html
+from sqlalchemy import select
+
+from barometer.records import unpack_row
+from barometer.store.status import read_status
+from barometer.store.tables import DeadLetter
+from dashboard.components.parts import empty, kpi, or_code, section, table
+from dashboard.context import View, context, view
+from dashboard.format import ago, clock, duration, exact, number, percent, stamp
+from dashboard.i18n import t
+
+LETTERS = 20
+_BEGINNING = 160
+
+
+def layout(ui: dict[str, Any] | None = None, **_query: str) -> Any:
+    v = view(ui)
+    return html.Div(
+        [html.Div(html.H1(v.t("system.title")), className="page-head"), html.Div(body(v), id="system-body")]
+    )
+
+
+def register(app: dash.Dash) -> None:
+    dash.register_page("system", path="/system", layout=layout, title=t("zh", "product"))
+
+    @app.callback(
+        Output("system-body", "children"),
+        Input("tick", "n_intervals"),
+        State("ui", "data"),
+        prevent_initial_call=True,
+    )
+    def refresh(_n: int, ui: dict[str, Any]) -> Any:
+        return body(view(ui))
+
+
+def body(v: View) -> list[Any]:
+    """The report, section by section."""
+    ctx = context()
+    with ctx.store.read() as c:
+        report = read_status(c, ctx.store, ctx.settings)
+        letters = c.execute(select(DeadLetter.__table__).order_by(DeadLetter.row_id.desc()).limit(LETTERS)).all()
+    return [
+        _problems(v, report),
+        _flow(v, report),
+        _accounts(v, report),
+        html.Div([_processes(v, report), _jobs(v, report)], className="columns even"),
+        html.Div([_sources(v, report), _partitions(v, report)], className="columns even"),
+        _letters(v, letters, report["now"]),
+    ]
+
+
+def _problems(v: View, report: dict[str, Any]) -> Any:
+    if not report["problems"]:
+        return html.Div(v.t("system.fine"), className="calm")
+    items = [
+        html.Li(v.t(f"problem.{p['code']}", **{k: x for k, x in p.items() if k not in ("code", "text")}))
+        for p in report["problems"]
+    ]
+    return html.Section([html.H2(v.t("system.problems")), html.Ul(items)], className="card problems")
+
+
+def _flow(v: View, report: dict[str, Any]) -> Any:
+    lag, alarm = report["lag"], context().settings
+    behind = lag["seconds"]
+    return html.Div(
+        [
+            kpi(v.t("system.lag_records"), number(v.lang, lag["records"]), None,
+                "tone-alert" if lag["records"] > alarm.lag_alarm_records else ""),
+            kpi(v.t("system.lag_time"), "–" if behind is None else duration(v.lang, behind * 1000),
+                stamp(report["progress"], context().zone),
+                "tone-alert" if behind is None or behind > alarm.lag_alarm_seconds else ""),
+            kpi(v.t("system.rate"), number(v.lang, round(report["throughput"], 1)), v.t("system.rate_hint")),
+            kpi(v.t("system.unscored"), percent(report["unscored"]["share"]), v.t("system.unscored_hint")),
+        ],
+        className="kpis",
+    )  # fmt: skip
+
+
+def _accounts(v: View, report: dict[str, Any]) -> Any:
+    n = report["counts"]
+    parts: list[Any] = [_term(v.t("system.records"), n["records"]), html.Span("=", className="sign")]
+    names = ("documents", "repeats", "dead_letters", "tombstones", "progress_records")
+    for i, name in enumerate(names):
+        if i:
+            parts.append(html.Span("+", className="sign"))
+        parts.append(_term(v.t("system.progress" if name == "progress_records" else f"system.{name}"), n[name]))
+    verdict = v.t("system.unbalanced", n=n["difference"]) if n["difference"] else v.t("system.balanced")
+    return section(
+        v.t("system.balance"),
+        html.Div(parts, className="accounts"),
+        html.Span([verdict, f" · {v.t('system.late')} {exact(n['late'])}"], className="bad" if n["difference"] else ""),
+    )
+
+
+def _term(label: str, value: int) -> Any:
+    return html.Div([html.Span(exact(value), className="num"), html.Small(label)], className="term")
+
+
+def _processes(v: View, report: dict[str, Any]) -> Any:
+    now, leader = report["now"], report["leader"]
+    rows = []
+    for p in report["processes"]:
+        name: list[Any] = [html.Strong(p["role"])]
+        if leader and p["id"] == leader:
+            name.append(html.Span(v.t("system.leader"), className="pill state-acknowledged"))
+        state = p["state"] if p["live"] else v.t("system.gone")
+        rows.append(
+            [html.Div(name, className="marks"), f"{p['host']}:{p['pid']}",
+             html.Span(state, className="pill quiet" if p["live"] else "pill notify-failed"),
+             ago(v.lang, p["seen_at"], now)]
+        )  # fmt: skip
+    heads = [(v.t("system.role"), ""), (v.t("system.host"), "grow num"), (v.t("system.process_state"), ""),
+             (v.t("system.seen"), "num")]  # fmt: skip
+    leases = [
+        [html.Strong(x["name"]), x["holder"], exact(x["term"]),
+         clock(x["expires_at"], context().zone, now, seconds=True) if x["live"] else v.t("system.expired")]
+        for x in report["leases"]
+    ]  # fmt: skip
+    lease_heads = [(v.t("system.lease"), ""), (v.t("system.holder"), "grow"), (v.t("system.term"), "num right"),
+                   (v.t("system.expires"), "num")]  # fmt: skip
+    return html.Div(
+        [
+            section(v.t("system.processes"), table(heads, rows) if rows else empty(v.t("truth.no_workers"), None, "lost"),
+                    class_name="flush"),
+            section(v.t("system.leases"), table(lease_heads, leases), class_name="flush") if leases else None,
+        ]
+    )  # fmt: skip
+
+
+def _jobs(v: View, report: dict[str, Any]) -> Any:
+    rows = []
+    for j in report["jobs"]:
+        took = duration_of(j)
+        if j["ok"] is None:
+            result = html.Span(v.t("system.running"), className="pill quiet")
+        else:
+            result = html.Span(v.t("system.ok" if j["ok"] else "system.failed"),
+                               className="pill quiet" if j["ok"] else "pill notify-failed")  # fmt: skip
+        rows.append(
+            [html.Div([html.Strong(j["name"]), html.Small(j["message"] or "", className="muted")], className="two"),
+             ago(v.lang, j["started_at"], report["now"]), took, result]
+        )  # fmt: skip
+    heads = [(v.t("system.job"), "grow"), (v.t("system.last_run"), "num"), (v.t("system.took"), "num right"),
+             (v.t("system.result"), "")]  # fmt: skip
+    body_ = table(heads, rows) if rows else empty(v.t("system.none"))
+    return section(v.t("system.jobs"), body_, class_name="flush")
+
+
+def duration_of(job: dict[str, Any]) -> str:
+    return "–" if job["finished_at"] is None else f"{(job['finished_at'] - job['started_at']) / 1000:.2f} s"
+
+
+def _sources(v: View, report: dict[str, Any]) -> Any:
+    now = report["now"]
+    rows = [
+        [
+            html.Div([html.Strong(s["name"]),
+                      html.Span(v.t("system.silent"), className="pill notify-failed") if s["silent"] else None,
+                      html.Span(v.t("system.muted"), className="pill quiet") if s["muted"] else None],
+                     className="marks"),
+            ago(v.lang, s["last_observed_at"], now),
+            number(v.lang, s["last_day"]),
+        ]
+        for s in sorted(report["sources"], key=lambda s: (not s["silent"], -s["last_day"]))
+    ]  # fmt: skip
+    heads = [(v.t("system.source"), "grow"), (v.t("system.last_text"), "num"), (v.t("system.last_day"), "num right")]
+    return section(v.t("system.sources"), table(heads, rows) if rows else empty(v.t("system.none")), class_name="flush")
+
+
+def _partitions(v: View, report: dict[str, Any]) -> Any:
+    now = report["now"]
+    rows = [
+        [str(o["partition"]), exact(o["next_offset"]), exact(o["lag"]), ago(v.lang, o["progress_t"], now)]
+        for o in report["lag"]["partitions"]
+    ]
+    heads = [(v.t("system.partition"), "num"), (v.t("system.next_offset"), "num right grow"),
+             (v.t("system.lag"), "num right"), (v.t("system.progress_at"), "num")]  # fmt: skip
+    return section(
+        v.t("system.partitions"), table(heads, rows) if rows else empty(v.t("system.none")), class_name="flush"
+    )
+
+
+def _letters(v: View, letters: Any, now: int) -> Any:
+    if not letters:
+        return section(v.t("system.letters"), empty(v.t("system.no_letters")))
+    rows = []
+    for x in letters:
+        row = unpack_row(x.row_id)
+        rows.append(
+            [
+                clock(x.record_timestamp, context().zone, now) if x.record_timestamp >= 0 else "–",
+                f"{row.partition}:{row.offset}",
+                html.Div([html.Strong(or_code(v, "letter", x.reason)), html.Small(x.detail, className="muted")],
+                         className="two"),
+                html.Code(bytes(x.value)[:_BEGINNING].decode("utf-8", "replace"), className="raw"),
+                f"{exact(x.value_length)} B",
+            ]
+        )  # fmt: skip
+    heads = [(v.t("system.when"), "num"), (v.t("system.place"), "num"), (v.t("system.reason"), ""),
+             (v.t("system.value"), "grow"), (v.t("system.size"), "num right")]  # fmt: skip
+    return section(v.t("system.letters"), table(heads, rows), class_name="flush")

@@ -1,0 +1,14 @@
+"""For WSGI servers of your own: ``gunicorn --factory``-like servers call :func:`application`, or use ``dashboard.wsgi:app()``."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from barometer.settings import settings
+from barometer.store.migrate import open_store
+from dashboard.app import create_app
+
+
+def app() -> Flask:
+    """The application by the process's settings: ``gunicorn 'dashboard.wsgi:app()'``."""
+    return create_app(settings(), open_store(settings()))
