@@ -295,6 +295,9 @@ def fetch_value(settings: Settings, row: Row) -> bytes | None:
         while time.monotonic() < deadline:
             for record in consumer.poll(timeout_ms=500).get(place, []):
                 return record.value if record.offset == row.offset else None
+            end = consumer.highwater(place)
+            if end is not None and end <= row.offset:
+                break
         return None
     except KafkaError as e:
         log.warning("not in the log", partition=row.partition, offset=row.offset, error=str(e))
