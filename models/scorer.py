@@ -1,0 +1,216 @@
+"""The scorer: texts in, sentiment and topics out. The one thing that other parts need of a model.
+
+    scorer = load_scorer()
+    for result in scorer.score(["恒生指数收涨1.2%"], kinds=["news"]):
+        result.sentiment, result.topics
+
+A text's result depends on the text, its title, kind and language alone, never on the batch that it came in.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from models.backends import Backend, OnnxBackend, TorchBackend
+from models.encoding import batches, encode, load_tokenizer, pad, prepare
+from models.errors import ModelError
+from models.folder import TOKENIZER, ModelFolder, read_folder
+from models.labels import KINDS, SENTIMENTS
+from models.language import detect, normalise_code
+
+EMPTY = "empty"
+NOT_COVERED = "language:"
+"""An unscored text's reason is this and the language's code."""
+
+_CACHE_SIZE = 8192
+_CHUNK = 4096
+"""Texts tokenised and scored at a time: bounds memory whatever a caller hands in."""
+
+
+class Scored(NamedTuple):
+    """What the model says of one text. Unscored: a reason, and None or nothing elsewhere."""
+
+    scored: bool
+    reason: str | None
+    lang: str
+    sentiment: int | None
+    """0 negative, 1 neutral, 2 positive: the class with the largest probability."""
+    sentiment_probabilities: tuple[float, float, float] | None
+    """Negative, neutral, positive; calibrated by the temperature of its language and kind."""
+    topics: tuple[str, ...]
+    """Ids of the topics at or above their thresholds, the likeliest first."""
+    topic_probabilities: tuple[float, ...] | None
+    """Of all topics, in the order of :attr:`Scorer.topics`."""
+
+    def as_dict(self, version: str, topic_ids: Sequence[str]) -> dict[str, Any]:
+        """The JSON of ``barometer score``: names in place of codes."""
+        probabilities = self.sentiment_probabilities
+        return {
+            "scored": self.scored,
+            "reason": self.reason,
+            "lang": self.lang,
+            "sentiment": None if self.sentiment is None else SENTIMENTS[self.sentiment],
+            "sentiment_probabilities": probabilities and dict(zip(SENTIMENTS, _rounded(probabilities), strict=True)),
+            "topics": list(self.topics),
+            "topic_probabilities": self.topic_probabilities
+            and dict(zip(topic_ids, _rounded(self.topic_probabilities), strict=True)),
+            "model_version": version,
+        }
+
+
+def _rounded(values: Sequence[float]) -> list[float]:
+    return [round(v, 6) for v in values]
+
+
+def unscored(reason: str, lang: str) -> Scored:
+    """A result that says nothing but why."""
+    return Scored(False, reason, lang, None, None, (), None)
+
+
+class Scorer:
+    """A model folder on a backend. Safe to call from several threads."""
+
+    def __init__(self, folder: ModelFolder, backend: Backend, cache_size: int = _CACHE_SIZE) -> None:
+        self.folder = folder
+        self.version = folder.version
+        self.name = folder.version
+        self.precision = folder.precision
+        self.topics = folder.topics
+        self.languages = folder.languages
+        self._backend = backend
+        self._tokenizer = load_tokenizer(folder.path / TOKENIZER, folder.max_tokens)
+        if self._tokenizer.get_vocab_size() != folder.encoder["vocab_size"]:
+            raise ModelError(
+                f"model: {folder.path / TOKENIZER} has {self._tokenizer.get_vocab_size()} pieces, "
+                f"labels.json says {folder.encoder['vocab_size']}"
+            )
+        self._thresholds = {
+            lang: np.array([folder.thresholds[lang][t] for t in folder.topics]) for lang in folder.languages
+        }
+        self._cache: OrderedDict[tuple[str, int, str], Scored] = OrderedDict()
+        self._cache_size = cache_size
+        self._lock = threading.Lock()
+
+    def score(
+        self,
+        texts: Sequence[str],
+        kinds: Sequence[str | None] | None = None,
+        langs: Sequence[str | None] | None = None,
+        titles: Sequence[str | None] | None = None,
+    ) -> list[Scored]:
+        """Score texts; results are in their order.
+
+        Args:
+            kinds: ``news``, ``comment``, ``unknown`` or None, parallel to the texts.
+            langs: language codes that override detection where given.
+            titles: read before the text.
+
+        Raises:
+            ValueError: a parallel list has another length, or a kind is none of the above.
+        """
+        n = len(texts)
+        for name, given in (("kinds", kinds), ("langs", langs), ("titles", titles)):
+            if given is not None and len(given) != n:
+                raise ValueError(f"{name} has {len(given)} entries for {n} texts")
+        results: list[Scored] = []
+        for start in range(0, n, _CHUNK):
+            part = slice(start, min(n, start + _CHUNK))
+            results += self._score(
+                texts[part], *(given[part] if given is not None else [None] * (part.stop - start)
+                               for given in (kinds, langs, titles))
+            )  # fmt: skip
+        return results
+
+    def _score(
+        self, texts: Sequence[str], kinds: Sequence[str | None], langs: Sequence[str | None],
+        titles: Sequence[str | None],
+    ) -> list[Scored]:  # fmt: skip
+        results: list[Scored | None] = [None] * len(texts)
+        waiting: dict[tuple[str, int, str], list[int]] = {}
+        for i, (text, kind, given, title) in enumerate(zip(texts, kinds, langs, titles, strict=True)):
+            line = prepare(text, title)
+            if not line:
+                results[i] = unscored(EMPTY, normalise_code(given) or "und")
+                continue
+            lang = normalise_code(given) or detect(line)
+            if lang not in self.languages:
+                results[i] = unscored(NOT_COVERED + lang, lang)
+                continue
+            key = (line, KINDS.index(kind or "unknown"), lang)
+            with self._lock:
+                known = self._cache.get(key)
+                if known is not None:
+                    self._cache.move_to_end(key)
+            results[i] = known
+            if known is None:
+                waiting.setdefault(key, []).append(i)
+        for key, result in zip(waiting, self._run(list(waiting)), strict=True):
+            for i in waiting[key]:
+                results[i] = result
+            with self._lock:
+                self._cache[key] = result
+                while len(self._cache) > self._cache_size:
+                    self._cache.popitem(last=False)
+        return [r for r in results if r is not None]
+
+    def _run(self, keys: Sequence[tuple[str, int, str]]) -> list[Scored]:
+        if not keys:
+            return []
+        ids = encode(self._tokenizer, [line for line, _, _ in keys], self.folder.max_tokens)
+        results: list[Scored | None] = [None] * len(keys)
+        for rows in batches([len(x) for x in ids], self._backend.token_budget):
+            kinds = np.array([keys[i][1] for i in rows], np.int64)
+            sentiment, topics = self._backend.run(pad([ids[i] for i in rows], self.folder.pad_id), kinds)
+            for i, result in zip(rows, self._results([keys[i] for i in rows], sentiment, topics), strict=True):
+                results[i] = result
+        return [r for r in results if r is not None]
+
+    def _results(self, keys: Sequence[tuple[str, int, str]], sentiment: np.ndarray, topics: np.ndarray) -> list[Scored]:
+        warmth = np.array([self.folder.temperature(lang, KINDS[kind]) for _, kind, lang in keys])
+        scaled = sentiment.astype(np.float64) / warmth[:, None]
+        e = np.exp(scaled - scaled.max(1, keepdims=True))
+        probabilities = e / e.sum(1, keepdims=True)
+        of_topics = 1 / (1 + np.exp(-topics.astype(np.float64)))
+        above = of_topics >= np.stack([self._thresholds[lang] for _, _, lang in keys])
+        classes = probabilities.argmax(1)
+        order = np.argsort(-of_topics, axis=1)
+        made = []
+        for row in range(len(keys)):
+            negative, neutral, positive = probabilities[row].tolist()
+            named = tuple(self.topics[k] for k in order[row] if above[row, k])
+            made.append(
+                Scored(True, None, keys[row][2], int(classes[row]), (negative, neutral, positive), named,
+                       tuple(of_topics[row].tolist()))
+            )  # fmt: skip
+        return made
+
+
+def load_scorer(
+    path: str | Path | None = None, threads: int | None = None, backend: str = "onnx", device: str | None = None
+) -> Scorer:
+    """The scorer of a model folder; None is the model that comes with the package.
+
+    Args:
+        threads: of ONNX Runtime; None takes what the process may use, four at most.
+        backend: ``onnx`` (CPU) or ``torch`` (GPU where there is one; needs the extra ``train``).
+
+    Raises:
+        ModelError: a file is missing or contradicts another; or torch is asked for and not installed.
+    """
+    folder = read_folder(path)
+    if backend == "onnx":
+        return Scorer(folder, OnnxBackend(folder, threads))
+    if backend != "torch":
+        raise ModelError(f"model: backend must be onnx or torch, not {backend!r}")
+    try:
+        return Scorer(folder, TorchBackend(folder, device))
+    except ImportError as e:
+        raise ModelError(
+            f"model: the torch backend needs the extra `train` (pip install 'barometer[train]'): {e}"
+        ) from e
