@@ -16,12 +16,13 @@ import structlog
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import LogTruncationError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from kafka.structs import OffsetAndMetadata
+from sqlalchemy.exc import DBAPIError
 
 from barometer.buckets import Buckets
 from barometer.errors import BarometerError, LogReplaced
 from barometer.settings import Settings
 from barometer.store import logs
-from barometer.store.engine import Store
+from barometer.store.engine import Store, is_away
 from ingest import metrics
 from ingest.batching import Assembler, Work
 from ingest.consumer import CLOSE_MS, Connections, cluster_of, make_consumer, partitions_of
@@ -67,7 +68,8 @@ class Session:
         self._rebalances = 0
         self._held: Work | None = None
         self._suspect_since: float | None = None
-        self._next_check = self._next_commit = 0.0
+        self._next_check = self._next_commit = self._place_at = 0.0
+        self._place_delay = 0.1
         self._to_commit: dict[TopicPartition, OffsetAndMetadata] = {}
         self._lost_broker = False
 
@@ -127,10 +129,10 @@ class Session:
         self._results()
         if self._pipeline.generation != self._generation and not self._pipeline.open(self._generation, 0.05):
             return  # a commit is under way: what it leaves must be read, not guessed
-        if self._positions.unpositioned():
-            self._place()
-        self._send()
         now = time.monotonic()
+        if self._positions.unpositioned() and now >= self._place_at:
+            self._try_to_place(now)
+        self._send()
         if now >= self._next_check:
             self._next_check = now + 1.0
             self._check_log(now)
@@ -195,6 +197,20 @@ class Session:
                 self._assembler.add(position, r.partition, r.offset, entry)
         if records:
             metrics.STAGE.labels("decode").observe(time.perf_counter() - started)
+
+    def _try_to_place(self, now: float) -> None:
+        """The database may be away for long; the group must not notice."""
+        try:
+            self._place()
+            self._place_delay = 0.1
+        except DBAPIError as e:
+            if not is_away(e):
+                raise
+            metrics.WAITS.labels("database").inc()
+            log.warning("database away", error=str(e.orig).strip().splitlines()[0][:300])
+            self._pulse.set("database away")
+            self._place_at = now + self._place_delay
+            self._place_delay = min(self._place_delay * 2, 5.0)
 
     def _place(self) -> None:
         missing = self._positions.unpositioned()

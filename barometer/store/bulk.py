@@ -5,15 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import psycopg
 from sqlalchemy import Connection, Table, func
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError
 
 from barometer.store.engine import Store
 from barometer.store.tables import Base
 
 
 def insert_rows(c: Connection, store: Store, model: type[Base], rows: Sequence[tuple[Any, ...]]) -> None:
-    """Insert tuples in the order of the table's columns. JSON values come as encoded text."""
+    """Insert tuples in the order of the table's columns. JSON values come as encoded text.
+
+    Raises:
+        sqlalchemy.exc.DBAPIError: on both databases.
+    """
     if not rows:
         return
     table: Table = model.__table__  # type: ignore[assignment]
@@ -24,9 +30,18 @@ def insert_rows(c: Connection, store: Store, model: type[Base], rows: Sequence[t
         return
     raw = c.connection.driver_connection
     assert raw is not None
-    with raw.cursor() as cursor, cursor.copy(f"COPY {table.name} ({columns}) FROM STDIN") as copy:
-        for row in rows:
-            copy.write_row(row)
+    statement = f"COPY {table.name} ({columns}) FROM STDIN"
+    try:
+        with raw.cursor() as cursor, cursor.copy(statement) as copy:
+            for row in rows:
+                copy.write_row(row)
+    except psycopg.Error as e:
+        # COPY goes around SQLAlchemy, whose errors are what callers know.
+        if raw.broken:
+            c.invalidate(e)
+        error = DBAPIError.instance(statement, None, e, psycopg.Error, connection_invalidated=raw.broken)
+        assert isinstance(error, BaseException)
+        raise error from e
 
 
 def upsert(store: Store, model: type[Base]) -> Any:

@@ -6,15 +6,19 @@ import time
 from collections.abc import Callable
 
 import pytest
+from kafka import KafkaProducer
 from sqlalchemy import func, select
 
 from barometer.errors import StoreError
+from barometer.records import Flag
 from barometer.settings import Settings
 from barometer.store.engine import Store
 from barometer.store.logs import current_log
+from barometer.store.migrate import open_store
 from barometer.store.processes import list_processes
 from barometer.store.tables import DeadLetter, Document, Offset, Prediction, Series, SeriesDocument
 from ingest.embedded_broker import EmbeddedBroker
+from ingest.worker import run_worker
 from tests.integration.keyword_scorer import KeywordScorer
 from tests.integration.stream import T0, assert_sums, message, rows, topic_of, totals, wait_for, worker
 
@@ -183,9 +187,6 @@ def test_the_model_changes_between_two_batches(
 def test_a_second_worker_on_sqlite_is_refused(
     tmp_path: object, broker: EmbeddedBroker, settings_for: MakeSettings
 ) -> None:
-    from barometer.store.migrate import open_store
-    from ingest.worker import run_worker
-
     settings = settings_for(broker)
     store = open_store(settings, migrate=True)
     with worker(settings, store, KeywordScorer()) as running:
@@ -195,12 +196,39 @@ def test_a_second_worker_on_sqlite_is_refused(
     store.close()
 
 
+def test_large_and_compressed_records_come_through(
+    tmp_path: object, broker: EmbeddedBroker, settings_for: MakeSettings
+) -> None:
+    settings = settings_for(broker, worker_batch=4)
+    store = open_store(settings, migrate=True)
+    with topic_of(settings) as topic:
+        for codec in ("gzip", "snappy", "lz4", "zstd"):
+            producer = KafkaProducer(**settings.kafka(), compression_type=codec)
+            for i in range(3):
+                producer.send(settings.topic_documents, message(f"{codec} {i} " + "楼" * 500), timestamp_ms=T0)
+            producer.close()
+        for n in (2, 12, 20):
+            topic.send(message("长" * (n * 2**20 // 3)), partition=0)
+        topic.send(b"{" + b"x" * 20 * 2**20, partition=0)
+        topic.send(message("after the large ones"), partition=0)
+        topic.flush()
+        with worker(settings, store, KeywordScorer()):
+            wait_for(lambda: totals(store)["records"] == 17)
+    assert assert_sums(store, 17)["dead_letters"] == 1
+    with store.read() as c:
+        value, length = c.execute(select(DeadLetter.value, DeadLetter.value_length)).one()
+        cut = c.execute(select(func.count()).where(Document.flags == int(Flag.TEXT_CUT))).scalar()
+    assert (len(value), length, cut) == (65_536, 1 + 20 * 2**20, 3)
+    store.close()
+
+
 @pytest.mark.slow
 def test_a_slow_scorer_does_not_lose_the_group(
-    store: Store, broker: EmbeddedBroker, settings_for: MakeSettings
+    tmp_path: object, broker: EmbeddedBroker, settings_for: MakeSettings
 ) -> None:
     """One batch takes longer than the group waits for a member that does not poll."""
-    settings = settings_on(store, broker, settings_for, worker_poll_interval_seconds=10, worker_batch=8)
+    settings = settings_for(broker, worker_poll_interval_seconds=10, worker_batch=8)
+    store = open_store(settings, migrate=True)
     slept: list[float] = []
 
     def sleep_once(_texts: object) -> None:
@@ -216,3 +244,4 @@ def test_a_slow_scorer_does_not_lose_the_group(
         assert_sums(store, 100)
         assert running.states.count("joining") == 1
         assert running.states.count("positioning") == 1
+    store.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
 import time
@@ -9,7 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from barometer.errors import StoreError
 from barometer.settings import Settings
@@ -42,6 +44,14 @@ def url_of(store: Store) -> str:
 @pytest.fixture
 def postgres_store(fresh_postgres: str, settings_for: MakeSettings) -> Iterator[Store]:
     opened = open_store(settings_for(database_url=fresh_postgres), migrate=True)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def sqlite_store(settings_for: MakeSettings) -> Iterator[Store]:
+    """Where the test is about the broker, one database will do."""
+    opened = open_store(settings_for(), migrate=True)
     yield opened
     opened.close()
 
@@ -142,7 +152,8 @@ def test_the_broker_goes_away_and_comes_back(store: Store, settings_for: MakeSet
         assert "log replaced" not in running.states
 
 
-def test_a_worker_waits_for_a_broker_that_is_not_there_yet(store: Store, settings_for: MakeSettings) -> None:
+def test_a_worker_waits_for_a_broker_that_is_not_there_yet(sqlite_store: Store, settings_for: MakeSettings) -> None:
+    store = sqlite_store
     with EmbeddedBroker() as first:
         port = first.port
     settings = settings_for(None, url_of(store), kafka_bootstrap=f"127.0.0.1:{port}")
@@ -175,6 +186,46 @@ def test_the_database_goes_away_and_comes_back(
         wait_for(lambda: running.state == "running")
         assert_sums(store, 130)
     store.close()
+
+
+@pytest.mark.postgres
+def test_a_connection_that_breaks_within_a_batch_is_no_end(
+    postgres_store: Store, broker: EmbeddedBroker, settings_for: MakeSettings
+) -> None:
+    """An administrator ends every session again and again, so that some die inside a COPY."""
+    store = postgres_store
+    settings = settings_for(broker, url_of(store), worker_batch=20)
+    end_all = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+                   " AND datname = current_database()")  # fmt: skip
+    with topic_of(settings) as topic:
+        topic.documents(1_000)
+        topic.flush()
+        other = Store(url_of(store))
+        with worker(settings, store, KeywordScorer()):
+            while totals(other)["records"] < 1_000:
+                with contextlib.suppress(DBAPIError), other.write() as c:
+                    c.execute(end_all)
+                time.sleep(0.1)
+        assert_sums(store, 1_000)
+        other.close()
+
+
+@pytest.mark.postgres
+def test_a_database_that_refuses_for_good_stops_the_worker(
+    postgres_store: Store, broker: EmbeddedBroker, settings_for: MakeSettings
+) -> None:
+    store = postgres_store
+    settings = settings_for(broker, url_of(store))
+    with topic_of(settings) as topic:
+        with store.write() as c:
+            c.execute(text("ALTER TABLE documents ADD CONSTRAINT never CHECK (text = '')"))
+        topic.documents(3)
+        topic.flush()
+        with pytest.raises(IntegrityError), worker(settings, store, KeywordScorer()) as running:
+            running.thread.join(20)
+        assert not running.thread.is_alive()
+        assert running.state == "stopped"
+        assert totals(store)["records"] == 0
 
 
 # --- another log -----------------------------------------------------------------------------------------------------
@@ -217,7 +268,8 @@ def old_id(seen: object) -> str:
     return str(seen[0].cluster_id)  # type: ignore[index]
 
 
-def test_an_offset_beyond_the_end_is_another_log(store: Store, settings_for: MakeSettings) -> None:
+def test_an_offset_beyond_the_end_is_another_log(sqlite_store: Store, settings_for: MakeSettings) -> None:
+    store = sqlite_store
     with EmbeddedBroker(cluster_id="same") as old:
         settings = settings_for(old, url_of(store))
         with topic_of(settings) as topic:
