@@ -31,9 +31,14 @@ class Result(Protocol):
 class Scorer(Protocol):
     """What the worker needs of a scorer; see ``models.scorer``."""
 
-    name: str
-    precision: str
-    topics: Sequence[str]
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def precision(self) -> str: ...
+
+    @property
+    def topics(self) -> Sequence[str]: ...
 
     def score(
         self,

@@ -278,7 +278,7 @@ class Session:
         metrics.BATCH.observe(len(work.documents))
         unscored = [r for r in scores.reasons if r is not None]
         for reason in unscored:
-            metrics.UNSCORED.labels(reason).inc()
+            metrics.UNSCORED.labels(reason.partition(":")[0]).inc()
         for move in work.moves:
             self._to_commit[TopicPartition(self._topic, move.partition)] = OffsetAndMetadata(move.next_offset, "", -1)
             metrics.POSITION.labels(move.partition).set(move.next_offset)

@@ -126,9 +126,9 @@ def worker_main(settings: Settings) -> None:
         BarometerError: a message for the operator (wrong settings, no model, a second worker on SQLite).
     """
     from barometer.metrics import serve
-    from models.scorer import load_scorer
 
     from barometer.store.waiting import open_store_patiently
+    from models.scorer import load_scorer
 
     stop = threading.Event()
     before = {s: signal.signal(s, lambda *_: stop.set()) for s in (signal.SIGTERM, signal.SIGINT)}
@@ -137,7 +137,7 @@ def worker_main(settings: Settings) -> None:
         if store is None:
             return
         try:
-            scorer = load_scorer(settings)
+            scorer = load_scorer(settings.model_path, settings.scorer_threads or None)
             serve(settings.metrics_host, settings.metrics_port_worker)
             log.info("worker starts", group=settings.consumer_group, topic=settings.topic_documents)
             run_worker(settings, store, scorer, stop)
