@@ -1,43 +1,57 @@
-"""The life of an alert: firing, acknowledged, resolved; and the trail of who did what, when and why.
+"""The life cycle of alerts: ``firing → acknowledged → resolved``, moved by the detector and by people.
 
-What detectors and alarms find comes in as a :class:`Finding`; people act by :func:`acknowledge` and its like. Each
-returns an :class:`AlertChange`, which the outbox turns into notifications in the same transaction. Times that say when
-something happened in the stream come from buckets, so the same log gives the same alerts.
+A :class:`Finding` is what a detector, a rule or a system check says of one series (and kind) at one bucket.
+:func:`apply_finding` turns findings into alerts: those of one fingerprint merge into one alert, which lasts until none
+of its kinds fires any more. Every change writes an event: who, when, what and why. All functions run in the caller's
+transaction and lock the alert's row, so that two people cannot both acknowledge.
+
+What an alert says of the stream (``started_at``, ``detected_at``, ``peak_at``, ``ended_at``, figures) comes from the
+findings alone; clocks only date events and what people did. The same log gives the same alerts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Connection, Row, insert, select, update
 
-from barometer.errors import StoreError
-from barometer.records import Kind
-from barometer.store.tables import Alert, AlertEvent, Notification
+from barometer.errors import BarometerError
+from barometer.store.tables import Alert, AlertEvent
 
-SEVERITIES = ("info", "warning", "critical")
-LEVELS = ("ordinary", "major", "grave")
-"""一般, 较大, 重大."""
-OPEN = ("firing", "acknowledged")
 DETECTOR = "detector"
+SEVERITIES = ("info", "warning", "critical")
+LEVELS = {"ordinary": "一般", "major": "较大", "grave": "重大"}
+OPEN = ("firing", "acknowledged")
+MAX_EVIDENCE = 12
+TELLING_RISE = 1.1
+"""A new peak is worth an event once it is this many times the peak of the last one."""
+
+Severity = Literal["info", "warning", "critical"]
+ChangeReason = Literal["first", "worse", "resolved"]
+
+
+class AlertError(BarometerError):
+    """An alert does not exist, or is not in a state for what was asked of it."""
 
 
 @dataclass(slots=True)
 class Finding:
-    """What a detector, a rule or an alarm says of one bucket, while it is on and once when it goes off."""
+    """What a detector says of one fingerprint and kind at one bucket. Times are epoch milliseconds.
 
-    type: str
-    """surge, rule or system."""
+    ``fingerprint`` is what merges into one alert: the series' name (``topic:real_estate``) or ``system:lag``. The kinds
+    (news, comment) of one series are told apart by ``kind``. ``bucket_start`` may lie before the bucket judged, where
+    a window's excess began earlier. ``score`` orders findings of one alert; the figures of the highest are shown.
+    """
+
+    type: Literal["surge", "rule", "system"]
     fingerprint: str
-    """What merges: the series' name, or ``system:lag`` and the like."""
+    series_id: int | None
+    kind: int | None
     firing: bool
-    severity: str
+    severity: Severity
     bucket_start: int
     bucket_end: int
-    series_id: int | None = None
-    kind: int | None = None
     score: float = 0.0
     expected_negative: float = 0.0
     seen_negative: int = 0
@@ -49,233 +63,305 @@ class Finding:
     parameters: dict[str, Any] = field(default_factory=dict)
     explanation: dict[str, Any] = field(default_factory=dict)
     evidence: list[dict[str, Any]] = field(default_factory=list)
+    """Copies of telling texts: row_id, kind, text, title, url, source, observed_at, p_negative, copies."""
     summary: str | None = None
     quiet: bool = False
-    """True: shown, never told to anybody."""
+    """Shown, never notified (a trial topic, an archive that is replayed)."""
+    level: str | None = None
+    """ordinary, major or grave, where a rule says so; a person's level is never overwritten."""
+
+    @property
+    def part(self) -> str:
+        """Which part of the alert this speaks for: ``surge:1`` for a surge of news."""
+        return f"{self.type}:{'-' if self.kind is None else int(self.kind)}"
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class AlertChange:
-    """What became of an alert, for the outbox."""
+    """What became of an alert. ``reason`` is why people should be told, or None where they need not be."""
 
     alert_id: int
-    reason: str | None
-    """first, worse, resolved: worth telling; None: only worth keeping."""
-    quiet: bool = False
+    fingerprint: str
+    reason: ChangeReason | None
+
+
+# --- what detectors do -----------------------------------------------------------------------------------------------
 
 
 def apply_finding(c: Connection, f: Finding, now_ms: int) -> AlertChange | None:
-    """Open an alert, or merge the finding into the one that runs; None if nothing changed.
+    """Open, carry on or end the alert of a finding's fingerprint; None if there is nothing to say.
 
-    News and comments of a series are one alert, from the earlier start to the later end. An alert that a person
-    resolved while the detector still fires does not open again until the detector has let go once.
-    """
-    a = _latest(c, f.fingerprint)
-    running = a is not None and (a.state in OPEN or a.ended_at is None)
-    if not running:
-        return _open(c, f, now_ms) if f.firing else None
-    assert a is not None
-    key = _kind_name(f.kind)
-    on = dict(a.parameters.get("firing", {}))
-    if not f.firing and not on.get(key):
-        return None
-    on[key] = f.firing
-    values: dict[str, Any] = {
-        "last_bucket_end": max(a.last_bucket_end, f.bucket_end),
-        "parameters": {**a.parameters, "firing": on},
-        "updated_at": now_ms,
-    }
-    reason = None
-    if f.firing:
-        if key not in a.kinds:
-            values["kinds"] = sorted([*a.kinds, key])
-        values["started_at"] = min(a.started_at, f.bucket_start)
-        if f.score > a.score:
-            values |= _peak(f)
-            values["parameters"] = {**f.parameters, "firing": on}
-        if a.state in OPEN and SEVERITIES.index(f.severity) > SEVERITIES.index(a.severity):
-            values["severity"] = f.severity
-            reason = "worse"
-            _event(c, a.id, now_ms, DETECTOR, "worse", None, {"from": a.severity, "to": f.severity, "score": f.score})
-    elif not any(on.values()):
-        values["ended_at"] = f.bucket_end
-        if a.state in OPEN:
-            values |= {"state": "resolved", "resolved_at": now_ms, "resolved_by": DETECTOR, "resolution": "ended"}
-            reason = "resolved"
-            _event(c, a.id, now_ms, DETECTOR, "resolved", f.summary, {"ended_at": f.bucket_end})
-        else:
-            _event(c, a.id, now_ms, DETECTOR, "ended", f.summary, {"ended_at": f.bucket_end})
-    c.execute(update(Alert).where(Alert.id == a.id).values(**values))
-    return AlertChange(a.id, reason, f.quiet) if reason or values.keys() - {"updated_at"} else None
-
-
-def acknowledge(c: Connection, alert_id: int, actor: str, comment: str | None = None, *, now_ms: int) -> AlertChange:
-    """Somebody looks after it: no repeats, no escalation.
+    May be called for every bucket, or only where something changes. An alert that a person resolved while the detector
+    still held it is not opened again by the same kinds at the same severity: it is followed until the detector lets go.
+    Any other firing after a resolution opens a new alert.
 
     Raises:
-        StoreError: no such alert, or it is not firing (somebody else was faster, or it is over).
+        AlertError: the finding names an unknown severity or level, or ends before it starts.
     """
-    a = _locked(c, alert_id)
-    if a.state != "firing":
-        raise StoreError(f"alert {alert_id} is {a.state}{_by(a)}: only a firing alert can be acknowledged")
-    values = {"state": "acknowledged", "acknowledged_at": now_ms, "acknowledged_by": actor, "updated_at": now_ms}
-    if a.assignee is None:
-        values["assignee"] = actor
-    c.execute(update(Alert).where(Alert.id == alert_id).values(**values))
-    _event(c, alert_id, now_ms, actor, "acknowledged", comment, {})
-    return AlertChange(alert_id, None)
-
-
-def resolve(
-    c: Connection, alert_id: int, actor: str, resolution: str, comment: str | None = None, *, now_ms: int
-) -> AlertChange:
-    """A person closes it, with a word on how it ended.
-
-    Raises:
-        StoreError: no such alert, it is resolved already, or the resolution is empty.
-    """
-    if not resolution.strip():
-        raise StoreError("resolution: say in a word how it ended, for example handled or false_alarm")
-    a = _locked(c, alert_id)
-    if a.state == "resolved":
-        raise StoreError(f"alert {alert_id} is resolved already{_by(a)}")
-    c.execute(
-        update(Alert)
-        .where(Alert.id == alert_id)
-        .values(state="resolved", resolved_at=now_ms, resolved_by=actor, resolution=resolution, updated_at=now_ms)
-    )
-    _event(c, alert_id, now_ms, actor, "resolved", comment, {"resolution": resolution})
-    return AlertChange(alert_id, "resolved")
-
-
-def add_comment(c: Connection, alert_id: int, actor: str, comment: str, *, now_ms: int) -> None:
-    """Raises:
-    StoreError: no such alert, or an empty comment.
-    """
-    if not comment.strip():
-        raise StoreError("comment: it is empty")
-    _locked(c, alert_id)
-    _event(c, alert_id, now_ms, actor, "commented", comment, {})
-
-
-def assign(c: Connection, alert_id: int, actor: str, assignee: str | None, *, now_ms: int) -> None:
-    """Give it to somebody, or to nobody (None).
-
-    Raises:
-        StoreError: no such alert.
-    """
-    a = _locked(c, alert_id)
-    c.execute(update(Alert).where(Alert.id == alert_id).values(assignee=assignee, updated_at=now_ms))
-    _event(c, alert_id, now_ms, actor, "assigned", None, {"from": a.assignee, "to": assignee})
-
-
-def set_level(c: Connection, alert_id: int, actor: str, level: str | None, *, now_ms: int) -> None:
-    """Raises:
-    StoreError: no such alert or level.
-    """
-    if level is not None and level not in LEVELS:
-        raise StoreError(f"level is {level!r}; use one of {', '.join(LEVELS)}")
-    a = _locked(c, alert_id)
-    c.execute(update(Alert).where(Alert.id == alert_id).values(level=level, updated_at=now_ms))
-    _event(c, alert_id, now_ms, actor, "level", None, {"from": a.level, "to": level})
-
-
-def record_event(c: Connection, alert_id: int, at: int, actor: str, action: str, data: dict[str, Any]) -> None:
-    """An entry in the trail that changes nothing else (a notification given up, a silence that held one back)."""
-    _event(c, alert_id, at, actor, action, None, data)
-
-
-def list_alerts(c: Connection, states: Sequence[str] | None = None, limit: int = 100) -> Sequence[Row[Any]]:
-    """Alerts (columns of ``alerts``), the newest first."""
-    q = select(Alert.__table__).order_by(Alert.id.desc()).limit(limit)
-    return c.execute(q.where(Alert.state.in_(states)) if states else q).all()
-
-
-def get_alert(c: Connection, alert_id: int) -> tuple[Row[Any], Sequence[Row[Any]], Sequence[Row[Any]]]:
-    """(alert, its events in order, its notifications).
-
-    Raises:
-        StoreError: no such alert.
-    """
-    a = c.execute(select(Alert.__table__).where(Alert.id == alert_id)).one_or_none()
-    if a is None:
-        raise StoreError(f"there is no alert {alert_id}")
-    events = c.execute(
-        select(AlertEvent.__table__).where(AlertEvent.alert_id == alert_id).order_by(AlertEvent.id)
-    ).all()
-    sent = c.execute(
-        select(Notification.__table__).where(Notification.alert_id == alert_id).order_by(Notification.id)
-    ).all()
-    return a, events, sent
-
-
-def _open(c: Connection, f: Finding, now_ms: int) -> AlertChange:
-    key = _kind_name(f.kind)
-    values = {
-        "type": f.type,
-        "fingerprint": f.fingerprint,
-        "series_id": f.series_id,
-        "kinds": [key],
-        "state": "firing",
-        "severity": f.severity,
-        "started_at": f.bucket_start,
-        "detected_at": f.bucket_end,
-        "last_bucket_end": f.bucket_end,
-        "updated_at": now_ms,
-        **_peak(f),
-        "parameters": {**f.parameters, "firing": {key: True}},
-    }
-    alert_id = int(c.execute(insert(Alert).values(**values).returning(Alert.id)).scalar_one())
-    data = {"score": f.score, "severity": f.severity, "seen": f.seen_negative, "expected": f.expected_negative}
-    _event(c, alert_id, now_ms, DETECTOR, "opened", f.summary, data)
-    return AlertChange(alert_id, "first", f.quiet)
-
-
-def _peak(f: Finding) -> dict[str, Any]:
-    return {
-        "peak_at": f.bucket_end,
-        "score": f.score,
-        "expected_negative": f.expected_negative,
-        "seen_negative": f.seen_negative,
-        "seen_total": f.seen_total,
-        "window_seconds": f.window_seconds,
-        "arm": f.arm,
-        "detector_version": f.detector_version,
-        "model_id": f.model_id,
-        "explanation": f.explanation,
-        "evidence": f.evidence,
-    }
-
-
-def _latest(c: Connection, fingerprint: str) -> Row[Any] | None:
-    return c.execute(
+    if f.severity not in SEVERITIES:
+        raise AlertError(f"finding {f.fingerprint}: severity {f.severity!r} is none of {', '.join(SEVERITIES)}")
+    if f.level is not None:
+        _known_level(f.level)
+    if f.bucket_end < f.bucket_start:
+        raise AlertError(f"finding {f.fingerprint}: it ends at {f.bucket_end}, before it starts at {f.bucket_start}")
+    row = c.execute(
         select(Alert.__table__)
-        .where(Alert.fingerprint == fingerprint)
+        .where(Alert.fingerprint == f.fingerprint, Alert.ended_at.is_(None))
         .order_by(Alert.id.desc())
         .limit(1)
         .with_for_update()
     ).one_or_none()
+    if not f.firing:
+        return _let_go(c, row, f, now_ms) if row is not None else None
+    if row is None:
+        return _open(c, f, {}, now_ms)
+    if row.state in OPEN:
+        return _carry_on(c, row, f, now_ms)
+    parts = row.explanation["kinds"]
+    if f.part in parts and parts[f.part]["firing"] and _rank(f.severity) <= _rank(row.severity):
+        c.execute(
+            update(Alert)
+            .where(Alert.id == row.id)
+            .values(last_bucket_end=max(row.last_bucket_end, f.bucket_end), updated_at=now_ms)
+        )
+        return AlertChange(row.id, row.fingerprint, None)
+    # A person had closed it, and this is more than they knew: a new alert takes over what still fires.
+    _set(c, row.id, now_ms, ended_at=f.bucket_end)
+    _event(c, row.id, now_ms, DETECTOR, "ended", None, {"ended_at": f.bucket_end, "goes_on_in_a_new_alert": True})
+    return _open(c, f, {key: part for key, part in parts.items() if part["firing"]}, now_ms)
+
+
+def _open(c: Connection, f: Finding, inherited: dict[str, Any], now_ms: int) -> AlertChange:
+    parts = {**inherited, f.part: _part(f, None)}
+    alert_id = c.execute(
+        insert(Alert)
+        .values(
+            type=f.type, fingerprint=f.fingerprint, series_id=f.series_id, kinds=_kinds(parts), state="firing",
+            severity=f.severity, level=f.level, started_at=f.bucket_start, detected_at=f.bucket_end,
+            last_bucket_end=f.bucket_end, evidence=f.evidence[:MAX_EVIDENCE], updated_at=now_ms,
+            **_figures(f, parts, f.quiet),
+        )
+        .returning(Alert.id)
+    ).scalar_one()  # fmt: skip
+    _event(c, alert_id, now_ms, DETECTOR, "opened", f.summary, {"severity": f.severity, **_numbers(f)})
+    return AlertChange(alert_id, f.fingerprint, "first")
+
+
+def _carry_on(c: Connection, row: Row[Any], f: Finding, now_ms: int) -> AlertChange:
+    old = row.explanation["kinds"]
+    before = old.get(f.part)
+    parts = {**old, f.part: _part(f, before)}
+    joined = before is None or not before["firing"]
+    peak = f.score > row.score
+    worse = _rank(f.severity) > _rank(row.severity)
+    quiet = bool(row.explanation.get("quiet")) and f.quiet
+    heard = bool(row.explanation.get("quiet")) and not f.quiet
+    values: dict[str, Any] = {
+        "kinds": _kinds(parts),
+        "started_at": min(row.started_at, f.bucket_start),
+        "last_bucket_end": max(row.last_bucket_end, f.bucket_end),
+        "severity": f.severity if worse else row.severity,
+        "level": row.level or f.level,
+    }
+    if peak:
+        values |= _figures(f, parts, quiet)
+    else:
+        values["explanation"] = {**row.explanation, "kinds": parts, "quiet": quiet}
+    if before is None or f.score > before["score"]:
+        values["evidence"] = _merged(row.evidence, f, first=peak)
+    told = float(row.explanation.get("told_score", row.score))
+    telling = worse or joined or heard or (peak and f.score >= told * TELLING_RISE)
+    if telling:
+        values.setdefault("explanation", row.explanation)
+        values["explanation"] = {**values["explanation"], "told_score": max(row.score, f.score)}
+        data = {"severity": f.severity, "joined": joined, **_numbers(f)}
+        _event(c, row.id, now_ms, DETECTOR, "worse" if worse else "updated", f.summary, data)
+    elif peak:
+        values["explanation"] = {**values["explanation"], "told_score": told}
+    _set(c, row.id, now_ms, **values)
+    return AlertChange(row.id, row.fingerprint, "worse" if worse or heard else None)
+
+
+def _let_go(c: Connection, row: Row[Any], f: Finding, now_ms: int) -> AlertChange | None:
+    parts = dict(row.explanation["kinds"])
+    part = parts.get(f.part)
+    if part is None or not part["firing"]:
+        return None
+    parts[f.part] = {**part, "firing": False, "until": f.bucket_end}
+    values: dict[str, Any] = {
+        "explanation": {**row.explanation, "kinds": parts},
+        "last_bucket_end": max(row.last_bucket_end, f.bucket_end),
+    }
+    reason: ChangeReason | None = None
+    if any(p["firing"] for p in parts.values()):
+        _event(c, row.id, now_ms, DETECTOR, "updated", f.summary, {"let_go": f.part, "bucket_end": f.bucket_end})
+    else:
+        values["ended_at"] = f.bucket_end
+        _event(c, row.id, now_ms, DETECTOR, "ended", f.summary, {"ended_at": f.bucket_end})
+        if row.state in OPEN:
+            values |= {"state": "resolved", "resolved_at": now_ms, "resolved_by": DETECTOR}
+            _event(c, row.id, now_ms, DETECTOR, "resolved", None, {"was": row.state})
+            reason = "resolved"
+    _set(c, row.id, now_ms, **values)
+    return AlertChange(row.id, row.fingerprint, reason)
+
+
+def _part(f: Finding, before: dict[str, Any] | None) -> dict[str, Any]:
+    """State of one kind within the alert: whether it fires, since when, and its own highest score."""
+    since = f.bucket_start
+    if before is not None and before["firing"]:
+        since = min(since, before["since"])
+    score = f.score if before is None else max(f.score, before["score"])
+    return {"firing": True, "since": since, "until": None, "score": score, "severity": f.severity, "kind": f.kind}
+
+
+def _kinds(parts: dict[str, Any]) -> list[int]:
+    return sorted({int(p["kind"]) for p in parts.values() if p["kind"] is not None})
+
+
+def _figures(f: Finding, parts: dict[str, Any], quiet: bool) -> dict[str, Any]:
+    """The columns that show the finding with the highest score."""
+    explanation = {**f.explanation, "kinds": parts, "quiet": quiet, "told_score": f.score}
+    if f.summary:
+        explanation["summary"] = f.summary
+    return {
+        "peak_at": f.bucket_end, "score": f.score, "expected_negative": f.expected_negative,
+        "seen_negative": f.seen_negative, "seen_total": f.seen_total, "window_seconds": f.window_seconds,
+        "arm": f.arm, "detector_version": f.detector_version, "model_id": f.model_id, "parameters": f.parameters,
+        "explanation": explanation,
+    }  # fmt: skip
+
+
+def _numbers(f: Finding) -> dict[str, Any]:
+    return {
+        "kind": f.kind, "score": round(f.score, 3), "seen_negative": f.seen_negative, "seen_total": f.seen_total,
+        "expected_negative": round(f.expected_negative, 3), "window_seconds": f.window_seconds,
+        "bucket_end": f.bucket_end,
+    }  # fmt: skip
+
+
+def _merged(kept: list[dict[str, Any]], f: Finding, *, first: bool) -> list[dict[str, Any]]:
+    """The finding's texts beside those of other kinds: each side keeps room for half, the higher score leads."""
+    others = [e for e in kept if f.kind is not None and e.get("kind") != f.kind]
+    if not f.evidence:
+        return kept
+    own = f.evidence[: MAX_EVIDENCE - min(len(others), MAX_EVIDENCE // 2)]
+    others = others[: MAX_EVIDENCE - len(own)]
+    return own + others if first else others + own
+
+
+# --- what people do --------------------------------------------------------------------------------------------------
+
+
+def acknowledge(c: Connection, alert_id: int, actor: str, comment: str | None, now_ms: int) -> AlertChange:
+    """Somebody takes the alert in hand: it is no longer repeated.
+
+    Raises:
+        AlertError: there is no such alert, or it is acknowledged or resolved already; says by whom.
+    """
+    row = _locked(c, alert_id)
+    if row.state == "acknowledged":
+        raise AlertError(f"alert {alert_id} was acknowledged already, by {row.acknowledged_by}")
+    if row.state == "resolved":
+        raise AlertError(f"alert {alert_id} was resolved already, by {row.resolved_by}: nothing to acknowledge")
+    _set(c, alert_id, now_ms, state="acknowledged", acknowledged_at=now_ms, acknowledged_by=actor)
+    _event(c, alert_id, now_ms, actor, "acknowledged", comment, {})
+    return AlertChange(alert_id, row.fingerprint, None)
+
+
+def resolve(
+    c: Connection, alert_id: int, actor: str, resolution: str | None, comment: str | None, now_ms: int
+) -> AlertChange:
+    """Somebody closes the alert, acknowledged or not; the detector may still hold it (see :func:`apply_finding`).
+
+    Args:
+        resolution: real, false_alarm, known or other.
+
+    Raises:
+        AlertError: there is no such alert, or it is resolved already; says by whom.
+    """
+    row = _locked(c, alert_id)
+    if row.state == "resolved":
+        raise AlertError(f"alert {alert_id} was resolved already, by {row.resolved_by}")
+    _set(c, alert_id, now_ms, state="resolved", resolved_at=now_ms, resolved_by=actor, resolution=resolution)
+    _event(c, alert_id, now_ms, actor, "resolved", comment, {"was": row.state, "resolution": resolution})
+    return AlertChange(alert_id, row.fingerprint, "resolved")
+
+
+def comment(c: Connection, alert_id: int, actor: str, text: str, now_ms: int) -> None:
+    """A remark, in any state.
+
+    Raises:
+        AlertError: there is no such alert, or the remark is empty.
+    """
+    _locked(c, alert_id)
+    if not text.strip():
+        raise AlertError("comment: say something")
+    _event(c, alert_id, now_ms, actor, "commented", text, {})
+
+
+def assign(c: Connection, alert_id: int, actor: str, assignee: str | None, now_ms: int) -> None:
+    """Give an open alert to somebody; None takes it away.
+
+    Raises:
+        AlertError: there is no such alert, or it is resolved.
+    """
+    row = _locked(c, alert_id)
+    if row.state == "resolved":
+        raise AlertError(f"alert {alert_id} is resolved: it cannot be assigned")
+    if row.assignee != assignee:
+        _set(c, alert_id, now_ms, assignee=assignee)
+        _event(c, alert_id, now_ms, actor, "assigned", None, {"from": row.assignee, "to": assignee})
+
+
+def set_level(
+    c: Connection, alert_id: int, actor: str, level: str | None, now_ms: int, comment: str | None = None
+) -> None:
+    """Say how grave the matter is (ordinary 一般, major 较大, grave 重大; None: not said), in any state.
+
+    Raises:
+        AlertError: there is no such alert, or no such level.
+    """
+    if level is not None:
+        _known_level(level)
+    row = _locked(c, alert_id)
+    if row.level != level:
+        _set(c, alert_id, now_ms, level=level)
+        _event(c, alert_id, now_ms, actor, "level", comment, {"from": row.level, "to": level})
+
+
+def record_event(
+    c: Connection, alert_id: int, now_ms: int, actor: str, action: str, comment: str | None, data: dict[str, Any]
+) -> None:
+    """Add to an alert's history what happened around it (silenced, notification_failed ...)."""
+    _event(c, alert_id, now_ms, actor, action, comment, data)
+
+
+# --- rows ------------------------------------------------------------------------------------------------------------
+
+
+def _rank(severity: str) -> int:
+    return SEVERITIES.index(severity)
+
+
+def _known_level(level: str) -> None:
+    if level not in LEVELS:
+        raise AlertError(f"level {level!r}: use one of {', '.join(LEVELS)}")
 
 
 def _locked(c: Connection, alert_id: int) -> Row[Any]:
-    a = c.execute(select(Alert.__table__).where(Alert.id == alert_id).with_for_update()).one_or_none()
-    if a is None:
-        raise StoreError(f"there is no alert {alert_id}")
-    return a
+    row = c.execute(select(Alert.__table__).where(Alert.id == alert_id).with_for_update()).one_or_none()
+    if row is None:
+        raise AlertError(f"there is no alert {alert_id}")
+    return row
+
+
+def _set(c: Connection, alert_id: int, now_ms: int, **values: Any) -> None:
+    c.execute(update(Alert).where(Alert.id == alert_id).values(updated_at=now_ms, **values))
 
 
 def _event(
     c: Connection, alert_id: int, at: int, actor: str, action: str, comment: str | None, data: dict[str, Any]
 ) -> None:
-    c.execute(
-        insert(AlertEvent).values(alert_id=alert_id, at=at, actor=actor, action=action, comment=comment, data=data)
-    )
-
-
-def _kind_name(kind: int | None) -> str:
-    return "any" if kind is None else Kind(kind).name.lower()
-
-
-def _by(a: Row[Any]) -> str:
-    who = a.resolved_by if a.state == "resolved" else a.acknowledged_by
-    return f" (by {who})" if who else ""
+    row = {"alert_id": alert_id, "at": at, "actor": actor, "action": action, "comment": comment, "data": data}
+    c.execute(insert(AlertEvent).values(**row))
