@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask_login import current_user
 
 from barometer.errors import BarometerError
+from barometer.store import alerts
 from dashboard.context import context
 
 RESOLUTIONS = ("real", "false_alarm", "known", "other")
@@ -27,8 +28,6 @@ def act(what: str, alert_id: int, comment: str | None, resolution: str | None = 
     said = (comment or "").strip() or None
     if said and len(said) > MAX_COMMENT:
         raise BarometerError(f"comment: at most {MAX_COMMENT} characters")
-    from barometer.store import alerts
-
     store = context().store
     with store.write() as c:
         now = store.now_ms(c)

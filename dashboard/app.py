@@ -15,7 +15,7 @@ from dashboard.context import KEY, Context, view
 from dashboard.i18n import t
 
 _INDEX = """<!DOCTYPE html>
-<html {%attributes%}>
+<html >
     <head>
         {%metas%}
         <title>{%title%}</title>
@@ -32,12 +32,12 @@ _INDEX = """<!DOCTYPE html>
 class _App(dash.Dash):
     """Dash that sends the page in the reader's language and theme from the first byte, so that nothing flashes."""
 
-    def interpolate_index(self, **parts: Any) -> str:
+    def interpolate_index(self, *args: Any, **parts: Any) -> str:
         how = view()
         lang = "zh-CN" if how.lang == "zh" else "en"
         attributes = f'lang="{lang}" data-mantine-color-scheme="{how.theme}"'
-        page: str = super().interpolate_index(**parts)
-        return page.replace("{%attributes%}", attributes, 1).replace("<html >", f"<html {attributes}>", 1)
+        page: str = super().interpolate_index(*args, **parts)
+        return page.replace("<html >", f"<html {attributes}>", 1)
 
 
 def create_app(settings: Settings, store: Store) -> Flask:
@@ -54,7 +54,7 @@ def create_app(settings: Settings, store: Store) -> Flask:
     server.register_blueprint(api.blueprint)
     app = _App(
         "dashboard",
-        server=server,
+        server=server,  # type: ignore[arg-type]  # a Flask app is what it documents
         use_pages=True,
         pages_folder="",
         title=t("zh", "product"),

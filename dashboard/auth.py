@@ -76,9 +76,8 @@ def protect(server: Flask, settings: Settings, store: Store) -> None:
     # Counted in each server process by itself: with N processes a guesser gets at most N times the limit.
     limiter = Limiter(_who_tries, app=server, storage_uri="memory://", headers_enabled=False)
     server.register_blueprint(blueprint)
-    server.view_functions["auth.login"] = limiter.limit(settings.login_limit, methods=["POST"])(
-        server.view_functions["auth.login"]
-    )
+    limited: Any = limiter.limit(settings.login_limit, methods=["POST"])(server.view_functions["auth.login"])
+    server.view_functions["auth.login"] = limited
     server.extensions["barometer_csrf"] = csrf
     server.before_request(_gate)
     server.after_request(_harden)

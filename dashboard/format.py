@@ -10,34 +10,34 @@ from dashboard.i18n import Lang, t
 DASH = "–"
 
 
-def number(lang: Lang, value: float | None) -> str:
-    """A count, at most five characters wide or so.
+_UNITS: dict[Lang, tuple[tuple[float, str], ...]] = {
+    "zh": ((1e8, "亿"), (1e4, "万")),
+    "en": ((1e9, "B"), (1e6, "M"), (1e3, "k")),
+}
 
-    >>> number("zh", 12345), number("zh", 250000000), number("en", 12345), number("zh", 9999)
-    ('1.2万', '2.5亿', '12.3k', '9,999')
+
+def number(lang: Lang, value: float | None) -> str:
+    """A count in few characters; up to 9,999 in full.
+
+    >>> number("zh", 12345), number("zh", 250000000), number("zh", 99_999_999), number("zh", 9999)
+    ('1.2万', '2.5亿', '1亿', '9,999')
+    >>> number("en", 12345), number("en", 999_999), number("en", -3.25)
+    ('12.3k', '1M', '-3.2')
     """
     if value is None:
         return DASH
-    steps: tuple[tuple[float, str], ...] = (
-        ((1e8, "亿"), (1e4, "万")) if lang == "zh" else ((1e9, "B"), (1e6, "M"), (1e4, "k"))
-    )
-    size = abs(value)
-    for i, (step, unit) in enumerate(steps):
-        divisor = 1e3 if unit == "k" else step
-        shown = size / divisor
-        # 99,999,999 is 1亿, not 10000.0万.
-        if size >= step or (
-            i + 1 < len(steps) and round(size / _divisor(steps[i + 1])) * _divisor(steps[i + 1]) >= step
-        ):
-            text = f"{shown:.1f}" if shown < 100 else f"{shown:,.0f}"
-            return ("-" if value < 0 else "") + text.removesuffix(".0") + unit
-    if isinstance(value, float) and not value.is_integer():
-        return f"{value:,.1f}"
-    return f"{int(value):,}"
-
-
-def _divisor(step: tuple[float, str]) -> float:
-    return 1e3 if step[1] == "k" else step[0]
+    size, sign = abs(value), "-" if value < 0 else ""
+    if size < 1e4:
+        return f"{value:,.1f}" if isinstance(value, float) and not value.is_integer() else f"{int(value):,}"
+    for i, (unit, name) in enumerate(_UNITS[lang]):
+        digits = 1 if size < 100 * unit else 0
+        shown = round(size / unit, digits)
+        # 999,999 is 1M, not 1,000k: a unit that rounds up to the next larger one gives way to it.
+        larger = _UNITS[lang][i + 1] if i + 1 < len(_UNITS[lang]) else None
+        rounds_up = larger and round(size / larger[0], 1 if size < 100 * larger[0] else 0) * larger[0] >= unit
+        if size >= unit or rounds_up:
+            return sign + f"{shown:,.{digits}f}".removesuffix(".0") + name
+    raise AssertionError("the smallest unit is below 10,000")
 
 
 def exact(value: float | None) -> str:
@@ -76,21 +76,22 @@ def stamp(ms: int | None, zone: ZoneInfo) -> str:
 
 
 def duration(lang: Lang, ms: float) -> str:
-    """A stretch of time in its largest fitting unit.
+    """A stretch of time, in one unit or, from an hour to two days, in hours and minutes.
 
-    >>> duration("zh", 90_000), duration("en", 7_200_000), duration("en", 800)
-    ('1 分钟', '2 h', '0 s')
+    >>> duration("zh", 90_000), duration("en", 5_400_000), duration("zh", 3_600_000), duration("en", 800)
+    ('1 分钟', '1 h 30 min', '1 小时', '0 s')
     """
     seconds = max(0, int(ms // 1000))
-    for size, unit in (
-        (86_400 * 365, "unit.years"),
-        (86_400, "unit.days"),
-        (3_600, "unit.hours"),
-        (60, "unit.minutes"),
-    ):
-        if seconds >= 2 * size or (size == 60 and seconds >= 60):
-            return t(lang, unit, n=seconds // size)
-    return t(lang, "unit.seconds", n=seconds)
+    if seconds < 60:
+        return t(lang, "unit.seconds", n=seconds)
+    if seconds < 3_600:
+        return t(lang, "unit.minutes", n=seconds // 60)
+    if seconds < 2 * 86_400:
+        hours, minutes = divmod(seconds // 60, 60)
+        text = t(lang, "unit.hours", n=hours)
+        return f"{text} {t(lang, 'unit.minutes', n=minutes)}" if minutes and hours < 12 else text
+    days = seconds // 86_400
+    return t(lang, "unit.days", n=days) if days < 730 else t(lang, "unit.years", n=days // 365)
 
 
 def ago(lang: Lang, ms: int | None, now_ms: int) -> str:

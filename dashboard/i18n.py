@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, cast
+from typing import Literal
 
 Lang = Literal["zh", "en"]
 Theme = Literal["light", "dark"]
@@ -12,11 +12,11 @@ THEMES: tuple[Theme, ...] = ("light", "dark")
 
 def as_lang(value: object) -> Lang:
     """A language from outside; Chinese unless it is one we have."""
-    return cast(Lang, value) if value in LANGS else "zh"
+    return "en" if value == "en" else "zh"
 
 
 def as_theme(value: object) -> Theme:
-    return cast(Theme, value) if value in THEMES else "light"
+    return "dark" if value == "dark" else "light"
 
 
 def t(lang: Lang, key: str, **values: object) -> str:
@@ -181,6 +181,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "series.outage": ("停供", "Outage"),
     "series.texts": ("原文", "Texts"),
     "series.texts_of": ("{from_} 至 {to} 的原文", "Texts from {from_} to {to}"),
+    "series.texts_all": ("最近 {range}里最负面的原文", "The most negative texts of the last {range}"),
+    "series.rolling": ("负面占比（滚动 {time}）", "Negative share (over {time})"),
     "series.texts_hint": (
         "点图上任意一点，看那段时间的原文",
         "Click any point of the chart to see the texts behind it",
@@ -278,6 +280,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "action.resolved": ("解决", "Resolved"),
     "action.notified": ("已通知", "Notified"),
     "action.notification_failed": ("通知失败", "Notification failed"),
+    "action.level": ("定级", "Level set"),
     "action.commented": ("备注", "Comment"),
     "action.assigned": ("指派", "Assigned"),
     "action.silenced": ("静默", "Silenced"),

@@ -1,4 +1,4 @@
-"""For WSGI servers of your own: ``gunicorn --factory``-like servers call :func:`application`, or use ``dashboard.wsgi:app()``."""
+"""For a WSGI server of your own: ``gunicorn 'dashboard.wsgi:app()'``."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ from dashboard.app import create_app
 
 
 def app() -> Flask:
-    """The application by the process's settings: ``gunicorn 'dashboard.wsgi:app()'``."""
+    """The application by the process's settings."""
     return create_app(settings(), open_store(settings()))

@@ -104,7 +104,7 @@ def totals(c: Connection, from_ms: int, to_ms: int, steps: int, kinds: Sequence[
         .where(b.series_id.in_(ids), b.kind.in_(kinds), b.start >= from_ms, b.start < to_ms)
         .group_by(b.series_id, step)
     ):
-        _add(out[r[0]], min(int(r[1]), steps - 1), *(int(v or 0) for v in r[2:6]), expected=r[6])
+        _add(out[r[0]], min(int(r[1]), steps - 1), int(r[2] or 0), int(r[3] or 0), int(r[4] or 0), int(r[5]), r[6])
     for row in _open(c, max(from_ms, sealed or from_ms), to_ms, kinds, None):
         _add(out[row.series_id], min((row.bucket - from_ms) // width, steps - 1), row.total, row.negative, row.unscored)
     return dict(out)

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, case, func, select
 from barometer.store.tables import Alert, AlertEvent, ModelVersion, Notification, Series
 
 OPEN_STATES = ("firing", "acknowledged")
-_LIST = tuple(column for column in Alert.__table__.columns if column.name not in ("evidence", "parameters", "explanation"))
+_LIST = tuple(column for column in Alert.__table__.columns if column.name not in ("evidence", "parameters"))
 
 
 def open_alerts(c: Connection, limit: int = 200) -> Sequence[Row[Any]]:

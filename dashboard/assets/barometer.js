@@ -38,6 +38,18 @@
     return new Date(ms).toTimeString().slice(0, 8);
   }
 
+  // The tab says what it shows, and how many alerts wait, also while another one is in front.
+  function title() {
+    var heading = document.querySelector("#main h1");
+    var brand = document.querySelector(".brand");
+    var badge = document.getElementById("badge");
+    if (!heading || !brand) return;
+    var waiting = badge && !badge.hidden ? "(" + badge.textContent + ") " : "";
+    var text = waiting + heading.textContent + " · " + brand.textContent;
+    if (document.title !== text) document.title = text;
+  }
+
+  setInterval(title, 500);
   setInterval(function () {
     var bar = document.getElementById("offline");
     // A hidden page asks less often, so it is judged only after it has been visible for a while.

@@ -23,7 +23,7 @@ def subject(v: View, alert: Any, series: str | None) -> str:
 def sentence(v: View, alert: Any) -> str:
     """The figures in a sentence; nothing for alerts that count no texts."""
     if not alert.seen_total:
-        return or_code(v, "type", alert.type)
+        return str(alert.explanation.get("summary") or or_code(v, "type", alert.type))
     window = duration(v.lang, alert.window_seconds * 1000)
     expected = number(v.lang, round(alert.expected_negative, 1))
     text = v.t("alert.sentence", window=window, seen=number(v.lang, alert.seen_negative), expected=expected)
@@ -35,6 +35,11 @@ def sentence(v: View, alert: Any) -> str:
             else f"（{v.t('alert.times', n=f'{times:.1f}')}）"
         )
     return text
+
+
+def actor_name(v: View, actor: str | None) -> str:
+    """Who did it: a user's name, or which part of the product."""
+    return v.t(f"actor.{actor}") if actor in ("detector", "system") else actor or "–"
 
 
 def alert_href(alert: Any) -> str:

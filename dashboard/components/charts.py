@@ -9,7 +9,7 @@ from dash import dcc
 
 from barometer.store.queries import Point
 from dashboard.context import View, context
-from dashboard.format import wall
+from dashboard.format import duration, wall
 
 PALETTE: dict[str, dict[str, str]] = {
     "light": {
@@ -23,6 +23,8 @@ PALETTE: dict[str, dict[str, str]] = {
         "alert": "rgba(255,138,84,.13)", "outage": "rgba(160,160,160,.14)", "hover": "#232936", "line": "#394152",
     },
 }  # fmt: skip
+HOUR_MS = 3_600_000
+SHARE_TEXTS = 5
 FONT = '-apple-system, "Segoe UI", "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", "Noto Sans SC", sans-serif'
 
 
@@ -56,7 +58,7 @@ def trend_figure(v: View, points: Sequence[Point], alerts: Sequence[tuple[int, i
                      "hovertemplate": "%{y:.1f}"})  # fmt: skip
     data += _sealed_and_open(v, points, x, [p.negative for p in points], v.t("series.negatives"), color, "y")
     if not compact:
-        shares = [None if p.share is None else round(p.share * 100, 1) for p in points]
+        shares, rolling = rolling_share(points)
         data += _sealed_and_open(v, points, x, shares, v.t("series.share"), color, "y2", suffix="%")
         data.append({"type": "bar", "x": x, "y": [p.total for p in points], "yaxis": "y3",
                      "name": v.t("series.volume"), "showlegend": False, "hovertemplate": "%{y:,}",
@@ -75,16 +77,31 @@ def trend_figure(v: View, points: Sequence[Point], alerts: Sequence[tuple[int, i
     if not compact:
         layout["annotations"] = [
             _row_title(v.t("series.negatives"), 1.0, color),
-            _row_title(v.t("series.share"), 0.46, color),
+            _row_title(v.t("series.rolling", time=duration(v.lang, rolling)), 0.46, color),
             _row_title(v.t("series.volume"), 0.18, color),
         ]
     return {"data": data, "layout": layout}
 
 
+def rolling_share(points: Sequence[Point]) -> tuple[list[float | None], int]:
+    """Negative share in percent over the hour that ends with each point (one point where they are wider), and that
+    width in milliseconds. One text of one is no 100 %: under ``SHARE_TEXTS`` texts there is no share to show."""
+    width = points[0].end - points[0].start if points else HOUR_MS
+    over = max(width, HOUR_MS // width * width)
+    out: list[float | None] = []
+    first = 0
+    for i, p in enumerate(points):
+        while points[first].start <= p.start - over:
+            first += 1
+        scored = sum(q.total - q.unscored for q in points[first : i + 1])
+        negative = sum(q.negative for q in points[first : i + 1])
+        out.append(round(negative / scored * 100, 1) if scored >= SHARE_TEXTS else None)
+    return out, over
+
+
 def _sealed_and_open(v: View, points: Sequence[Point], x: list[str], y: Sequence[float | None], name: str,
                      color: dict[str, str], axis: str, suffix: str = "") -> list[dict[str, Any]]:  # fmt: skip
-    """One line for what is sealed; what is still open goes on from its last point, lighter."""
-    last = max((i for i, p in enumerate(points) if p.sealed), default=-1)
+    """One line for what is sealed; what is still open stands beside it as hollow points."""
     common = {"type": "scatter", "mode": "lines", "yaxis": axis, "connectgaps": False,
               "hovertemplate": "%{y:,}" + suffix, "customdata": [p.start for p in points]}  # fmt: skip
     sealed = [value if points[i].sealed else None for i, value in enumerate(y)]
@@ -92,12 +109,12 @@ def _sealed_and_open(v: View, points: Sequence[Point], x: list[str], y: Sequence
         {**common, "x": x, "y": sealed, "name": name, "showlegend": axis == "y",
          "line": {"color": color["negative"], "width": 2.2 if axis == "y" else 1.6, "shape": "linear"}}
     ]  # fmt: skip
-    if last < len(points) - 1:
-        opened = [value if i >= last else None for i, value in enumerate(y)]
+    opened = [None if p.sealed else value for p, value in zip(points, y, strict=True)]
+    if any(value is not None for value in opened):
+        # Apart from the line: a bucket that is still filling looks like a fall where it is joined to it.
         traces.append(
-            {**common, "x": x, "y": opened, "name": v.t("series.open"), "mode": "lines+markers",
-             "showlegend": axis == "y", "line": {"color": color["faint"], "width": 2},
-             "marker": {"size": [0 if i <= last else 6 for i in range(len(points))], "color": color["faint"]}}
+            {**common, "x": x, "y": opened, "name": v.t("series.open"), "mode": "markers", "showlegend": axis == "y",
+             "marker": {"size": 8, "color": "rgba(0,0,0,0)", "line": {"color": color["faint"], "width": 2}}}
         )  # fmt: skip
     return traces
 
@@ -119,7 +136,7 @@ def _layout(v: View, color: dict[str, str], compact: bool) -> dict[str, Any]:
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "font": {"family": FONT, "size": 12, "color": color["ink"]},
-        "margin": {"l": 40, "r": 8, "t": 30 if compact else 44, "b": 28},
+        "margin": {"l": 40, "r": 8, "t": 30 if compact else 44, "b": 40},
         "hovermode": "x unified",
         "hoverlabel": {"bgcolor": color["hover"], "bordercolor": color["line"], "font": {"color": color["ink"]}},
         "legend": {"orientation": "h", "x": 1, "xanchor": "right", "y": 1.0, "yanchor": "bottom",

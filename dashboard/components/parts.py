@@ -15,9 +15,19 @@ from dashboard.i18n import has, series_name
 Component = Any
 
 
+def aria(**names: Any) -> Any:
+    """Attributes for screen readers: ``aria(label=...)`` is aria-label."""
+    return {f"aria-{name}": value for name, value in names.items()}
+
+
+def data(**names: Any) -> Any:
+    """Attributes for style sheet and tests."""
+    return {f"data-{name}": value for name, value in names.items()}
+
+
 def icon(name: str) -> Component:
     """A picture of the style sheet; says nothing to a screen reader."""
-    return html.Span(className=f"icon icon-{name}", **{"aria-hidden": "true"})
+    return html.Span(className=f"icon icon-{name}", **aria(hidden="true"))
 
 
 def severity_pill(v: View, severity: str) -> Component:
@@ -65,7 +75,7 @@ def chips(label: str, options: Iterable[tuple[str, str]], chosen: str, path: str
         dcc.Link(text, href=href(path, {**query, name: value}), className="chip on" if value == chosen else "chip")
         for value, text in options
     ]
-    return html.Nav(links, className="chips", **{"aria-label": label})
+    return html.Nav(links, className="chips", **aria(label=label))
 
 
 def kpi(label: str, value: str, note: Any = None, tone: str = "") -> Component:
@@ -105,7 +115,7 @@ def table(heads: Sequence[tuple[str, str]], rows: Iterable[Sequence[Any]]) -> Co
                 html.Thead(html.Tr([html.Th(text, className=c, scope="col") for text, c in heads])),
                 html.Tbody(
                     [
-                        html.Tr([html.Td(x, className=heads[i][1], **{"data-label": heads[i][0]})
+                        html.Tr([html.Td(html.Div(x), className=heads[i][1], **data(label=heads[i][0]))
                                  for i, x in enumerate(row)])
                         for row in rows
                     ]

@@ -7,11 +7,12 @@ from typing import Any
 import dash
 import dash_mantine_components as dmc
 from dash import ClientsideFunction, Input, Output, State, ctx, dcc, html, no_update
+from flask import request
 from flask_login import current_user
 
 from barometer.store.status import status
 from barometer.store.users import set_preferences
-from dashboard.components.parts import icon
+from dashboard.components.parts import aria, data, icon
 from dashboard.components.truth import truth_line
 from dashboard.context import View, context, view
 from dashboard.i18n import LANGS, THEMES
@@ -38,10 +39,11 @@ def layout() -> Any:
                 dcc.Store(id="ui", data={"lang": v.lang, "theme": v.theme}),
                 dcc.Interval(id="tick", interval=TICK_MS),
                 html.Div(id="painted", hidden=True),
-                html.Header(top(v, "/"), id="top"),
+                # Dash also builds this page for itself, at the first request of anybody.
+                html.Header(top(v, request.path) if current_user.is_authenticated else [], id="top"),
                 html.Div(id="offline", hidden=True, role="alert",
-                         **{"data-text": v.t("offline", time="{time}")}),
-                html.Div(id="truth", className="truth-slot", **{"aria-live": "polite"}),
+                         **data(text=v.t("offline", time="{time}"))),
+                html.Div(id="truth", className="truth-slot", **aria(live="polite")),
                 html.Main(dash.page_container, id="main", tabIndex=-1),
             ],
             className="shell",
@@ -66,15 +68,15 @@ def top(v: View, pathname: str) -> list[Any]:
     return [
         html.A(v.t("nav.skip"), href="#main", className="skip"),
         dcc.Link([html.Span(className="logo"), html.Span(v.t("product"))], href="/", className="brand"),
-        html.Nav(links, className="nav", **{"aria-label": v.t("nav.menu")}),
+        html.Nav(links, className="nav", **aria(label=v.t("nav.menu"))),
         html.Div(
             [
                 html.Button(v.t("switch.lang"), id="switch-lang", className="tool", title=v.t("switch.lang_label")),
                 html.Button(icon("dark" if v.theme == "light" else "light"), id="switch-theme", className="tool square",
-                            title=v.t("switch.theme"), **{"aria-label": v.t("switch.theme")}),
+                            title=v.t("switch.theme"), **aria(label=v.t("switch.theme"))),
                 html.Div([html.Span(current_user.name), html.Small(v.t(f"role.{current_user.role}"))], className="who"),
                 html.Form(html.Button(icon("logout"), className="tool square", title=v.t("logout"),
-                                      **{"aria-label": v.t("logout")}), action="/logout", method="POST"),
+                                      **aria(label=v.t("logout"))), action="/logout", method="POST"),
             ],
             className="tools",
         ),

@@ -8,6 +8,8 @@ from urllib.parse import quote
 
 from dash import html
 
+from dashboard.components.parts import aria
+
 WIDTH, HEIGHT = 120, 32
 
 
@@ -34,7 +36,7 @@ def sparkline(values: Sequence[float], expected: Sequence[float | None], label: 
     if usual:
         layers.append(_layer("spark-expected", f'<path d="{usual}" {_STROKE} stroke-width="1.4"/>'))
     layers.append(_layer("spark-line", f'<path d="{line}" {_STROKE} stroke-width="1.8"/>'))
-    return html.Div(layers, className="spark", role="img", **{"aria-label": label})
+    return html.Div(layers, className="spark", role="img", **aria(label=label))
 
 
 _STROKE = 'fill="none" stroke="#000" stroke-linejoin="round" vector-effect="non-scaling-stroke"'

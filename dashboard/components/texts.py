@@ -8,7 +8,7 @@ from typing import Any
 from dash import html
 
 from barometer.store.queries_documents import Text
-from dashboard.components.parts import kind_name, or_code, safe_link, sentiment_pill, topic_links
+from dashboard.components.parts import data, kind_name, or_code, safe_link, sentiment_pill, topic_links
 from dashboard.context import View, context
 from dashboard.format import clock, number
 
@@ -58,13 +58,14 @@ def _card(v: View, key: str, title: str | None, text: str, marks: list[Any], kin
         meta.append(link)
     return html.Article(
         [
-            html.Div([html.Div(marks, className="marks"), html.Div(meta, className="meta")], className="text-head"),
+            html.Div(
+                [html.Div([*marks, *tags], className="marks"), html.Div(meta, className="meta")], className="text-head"
+            ),
             html.Div(title, className="text-title") if title else None,
             html.P(text),
-            html.Div(list(tags), className="tags") if tags else None,
         ],
         className="text-card",
-        **{"data-row": key},
+        **data(row=key),
     )
 
 

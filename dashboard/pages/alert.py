@@ -10,12 +10,14 @@ from dash import Input, Output, State, ctx, dcc, html, no_update
 from flask_login import current_user
 
 from barometer.errors import BarometerError
+from barometer.store.alerts import SEVERITIES
 from barometer.store.queries import Point, points
 from barometer.store.queries_alerts import AlertPage, alert_page
 from dashboard.acts import RESOLUTIONS, act
-from dashboard.components.alert_parts import sentence, subject
+from dashboard.components.alert_parts import actor_name, sentence, subject
 from dashboard.components.charts import graph, trend_figure
 from dashboard.components.parts import (
+    aria,
     empty,
     facts,
     kind_name,
@@ -56,7 +58,7 @@ def layout(number_: str = "", ui: dict[str, Any] | None = None, **query: str) ->
                     ),
                     html.Div([_form(v, page), html.Div(side(v, page), id="alert-side")]),
                 ],
-                className="columns",
+                className="columns acting",
             ),
         ]
     )
@@ -132,7 +134,7 @@ def head(v: View, page: AlertPage) -> list[Any]:
         said.append(of)
     hands = None
     if a.state == "resolved" and a.resolved_by:
-        hands = v.t("alert.resolved_by", name=a.resolved_by, time=clock(a.resolved_at, zone, now))
+        hands = v.t("alert.resolved_by", name=actor_name(v, a.resolved_by), time=clock(a.resolved_at, zone, now))
         if a.resolution:
             hands += f" · {or_code(v, 'resolution', a.resolution)}"
     elif a.acknowledged_by:
@@ -195,7 +197,13 @@ def side(v: View, page: AlertPage) -> list[Any]:
         [
             html.Li(
                 [
-                    html.Div([html.Strong(or_code(v, "action", e.action)), html.Span(_actor(v, e.actor))]),
+                    html.Div(
+                        [
+                            html.Strong(or_code(v, "action", e.action)),
+                            severity_pill(v, e.data["severity"]) if e.data.get("severity") in SEVERITIES else None,
+                            html.Span(actor_name(v, e.actor)),
+                        ]
+                    ),
                     html.Div(clock(e.at, zone, now, seconds=True), className="muted num small"),
                     html.P(e.comment, className="comment") if e.comment else None,
                 ]
@@ -221,10 +229,6 @@ def side(v: View, page: AlertPage) -> list[Any]:
     return [figures, section(v.t("alert.history"), history), section(v.t("alert.notifications"), told)]
 
 
-def _actor(v: View, actor: str) -> str:
-    return v.t(f"actor.{actor}") if actor in ("detector", "system") else actor
-
-
 def _evidence(v: View, page: AlertPage) -> Any:
     kept = [e for e in page.alert.evidence if isinstance(e, dict)]
     if not kept and page.alert.series_id is None:
@@ -243,13 +247,13 @@ def _form(v: View, page: AlertPage) -> Any:
     if current_user.may_act:
         parts = [
             dmc.Textarea(id="alert-comment", label=v.t("alert.comment"), placeholder=v.t("alert.comment_hint"),
-                         autosize=True, minRows=2, maxLength=2000),
+                         autosize=True, minRows=2),
             html.Button(v.t("alert.acknowledge"), id="alert-acknowledge", className="button primary only-firing"),
             html.Div(
                 [
                     dmc.Select(id="alert-resolution", value="real", allowDeselect=False, w=170,
                                data=[{"value": r, "label": v.t(f"resolution.{r}")} for r in RESOLUTIONS],
-                               **{"aria-label": v.t("alert.resolution")}),
+                               **aria(label=v.t("alert.resolution"))),
                     html.Button(v.t("alert.resolve"), id="alert-resolve", className="button"),
                 ],
                 className="resolve-row",

@@ -9,7 +9,7 @@ from dash import Input, Output, State, dcc, html
 
 from barometer.store.queries import list_series
 from barometer.store.queries_alerts import open_alerts, past_alerts
-from dashboard.components.alert_parts import alert_href, subject
+from dashboard.components.alert_parts import actor_name, alert_href, subject
 from dashboard.components.parts import chips, empty, href, severity_pill, state_pill, table
 from dashboard.context import View, choose, context, view
 from dashboard.format import clock, duration, number
@@ -86,12 +86,12 @@ def _row(v: View, a: Any, series: str | None, now: int) -> list[Any]:
     over = html.Span(v.t("state.over"), className="muted small") if a.ended_at and a.state != "resolved" else None
     seen = [html.Strong(number(v.lang, a.seen_negative)), f" / {number(v.lang, round(a.expected_negative, 1))}"]
     return [
-        html.Div([severity_pill(v, a.severity), state_pill(v, a.state)], className="marks"),
+        html.Div([severity_pill(v, a.severity), state_pill(v, a.state)], className="marks one-line"),
         dcc.Link([html.Strong(subject(v, a, series)), html.Small(f"#{a.id}", className="muted num"), over],
                  href=alert_href(a), className="row-link"),
         seen if a.seen_total else "–",
         f"{a.score:.1f}" if a.score else "–",
         clock(a.started_at, zone, now),
         duration(v.lang, (end or now) - a.started_at),
-        (a.resolved_by if a.state == "resolved" else a.acknowledged_by) or "–",
+        actor_name(v, a.resolved_by if a.state == "resolved" else a.acknowledged_by),
     ]  # fmt: skip

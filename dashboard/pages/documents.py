@@ -11,7 +11,7 @@ from dash import Input, Output, State, dcc, html, no_update
 from barometer.records import Sentiment
 from barometer.store.queries import list_series
 from barometer.store.queries_documents import latest_texts
-from dashboard.components.parts import chips, empty, href
+from dashboard.components.parts import aria, chips, empty, href
 from dashboard.components.texts import text_card, text_list
 from dashboard.context import KINDS, RANGES, View, choose, context, view
 from dashboard.i18n import series_name, t
@@ -42,7 +42,7 @@ def layout(ui: dict[str, Any] | None = None, **query: str) -> Any:
                                 allowDeselect=False,
                                 data=[{"value": "", "label": f"{v.t('documents.series')}: {v.t('documents.any')}"}]
                                 + [{"value": n, "label": series_name(v.lang, n)} for n in names],
-                                **{"aria-label": v.t("documents.series")},
+                                **aria(label=v.t("documents.series")),
                             ),
                             chips(v.t("kind.label"), [(k if k != "all" else "", v.t(f"kind.{k}")) for k in KINDS],
                                   "" if kind == "all" else kind, "/documents", kept, "kind"),

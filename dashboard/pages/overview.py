@@ -12,7 +12,7 @@ from barometer.store.queries import SeriesRow, Totals, list_series, totals
 from barometer.store.queries_alerts import open_alerts
 from barometer.store.status import read_status
 from dashboard.components.alert_parts import alert_strip
-from dashboard.components.parts import chips, empty, kpi, series_href
+from dashboard.components.parts import aria, chips, data, empty, kpi, series_href
 from dashboard.components.spark import sparkline
 from dashboard.components.truth import freshness
 from dashboard.context import KINDS, Period, View, choose, context, period, ranges, view
@@ -100,7 +100,7 @@ def _alerts(v: View, alerts: list[Any], names: dict[int, str], now: int, *, calm
     strips = [alert_strip(v, a, names.get(a.series_id), now) for a in alerts[:_SHOWN]]
     if len(alerts) > _SHOWN:
         strips.append(dcc.Link(f"{v.t('nav.alerts')} ({len(alerts)}) →", href="/alerts", className="more"))
-    return html.Section(strips, className="strips", **{"aria-label": v.t("overview.running")})
+    return html.Section(strips, className="strips", **aria(label=v.t("overview.running")))
 
 
 def _figures(v: View, series: list[SeriesRow], counts: dict[int, Totals], alerts: list[Any]) -> Any:
@@ -160,12 +160,12 @@ def _row(v: View, s: SeriesRow, item: Totals, alerting: bool, query: dict[str, s
     return dcc.Link(
         [
             html.Span([html.Span(name, className="series-name"), *marks], className="cell-name"),
-            html.Span(number(v.lang, item.total), className="num cell", **{"data-label": v.t("overview.volume")}),
+            html.Span(number(v.lang, item.total), className="num cell", **data(label=v.t("overview.volume"))),
             html.Span(number(v.lang, item.negative), className="num cell cell-negative",
-                      **{"data-label": v.t("overview.negative")}),
+                      **data(label=v.t("overview.negative"))),
             html.Span([html.Span(percent(share), className="num"),
                        html.Span(html.I(style={"width": percent(share or 0)}), className="meter")],
-                      className="cell cell-share", **{"data-label": v.t("overview.share")}),
+                      className="cell cell-share", **data(label=v.t("overview.share"))),
             html.Span(_change(v, item), className="cell cell-change"),
             spark if item.total else html.Span("–", className="muted cell-spark"),
         ],

@@ -37,7 +37,7 @@ def layout(name: str = "", ui: dict[str, Any] | None = None, **query: str) -> An
         [
             dcc.Store(id="series-query", data=chosen),
             dcc.Store(id="series-point", data=span["point"]),
-            _head(v, row, chosen, span),
+            _head(v, row, span),
             html.Div(head, id="series-figures", className="kpis"),
             html.Section(
                 [graph("series-chart", figure, 460), html.P(_hint(v, span), className="note", id="series-note")],
@@ -115,7 +115,6 @@ def look(v: View, query: dict[str, Any]) -> _FOUND | None:
     judged = [p for p in found if p.sealed and p.expected_negative is not None]
     expected = sum(p.expected_negative or 0 for p in judged) if judged else None
     independent = sum(p.independent or 0 for p in found)
-    from dashboard.components.parts import kpi
 
     head = [
         kpi(v.t("overview.kpi_texts"), number(v.lang, total), v.t("series.distinct", n=number(v.lang, independent))),
@@ -123,7 +122,8 @@ def look(v: View, query: dict[str, Any]) -> _FOUND | None:
             v.t("overview.expected", n=number(v.lang, round(expected))) if expected is not None
             else v.t("overview.learning"), "tone-negative"),
         kpi(v.t("series.share"), percent(negative / scored if scored else None)),
-        kpi(v.t("nav.alerts"), str(len(alerts)), None, "tone-alert" if any(a.state == "firing" for a in alerts) else ""),
+        kpi(v.t("nav.alerts"), str(len(alerts)), None,
+            "tone-alert" if any(a.state == "firing" for a in alerts) else ""),
     ]  # fmt: skip
     at = query.get("at")
     point = int(at) if at and str(at).isdigit() and len(str(at)) < 16 else None
@@ -132,7 +132,7 @@ def look(v: View, query: dict[str, Any]) -> _FOUND | None:
     return row, figure, head, _alerts(v, alerts, span.now), about
 
 
-def _head(v: View, row: SeriesRow, query: dict[str, Any], span: dict[str, Any]) -> Any:
+def _head(v: View, row: SeriesRow, span: dict[str, Any]) -> Any:
     offered, first = ranges(context().settings.bucket_ms)
     kept = {"range": None if span["range"] == first else span["range"],
             "kind": None if span["kind"] == "all" else span["kind"]}  # fmt: skip
@@ -174,6 +174,8 @@ def _texts(v: View, row: SeriesRow, query: dict[str, Any], point: int | None, sp
     ctx = context()
     begin, end = (point, point + span["width"]) if point is not None else (span["from"], span["to"])
     title = v.t("series.texts_of", from_=clock(begin, ctx.zone, span["now"]), to=clock(end, ctx.zone, span["now"]))
+    if point is None:
+        title = v.t("series.texts_all", range=v.t(f"range.{span['range']}"))
     if row.name == "all":
         return section(title, empty(v.t("series.no_texts_all"), None, "texts"))
     kind = choose(query.get("kind"), KINDS, "all")

@@ -50,7 +50,7 @@ def body(v: View) -> list[Any]:
         _problems(v, report),
         _flow(v, report),
         _accounts(v, report),
-        html.Div([_processes(v, report), _jobs(v, report)], className="columns even"),
+        html.Div([_processes(v, report), html.Div([_jobs(v, report), _leases(v, report)])], className="columns even"),
         html.Div([_sources(v, report), _partitions(v, report)], className="columns even"),
         _letters(v, letters, report["now"]),
     ]
@@ -118,20 +118,20 @@ def _processes(v: View, report: dict[str, Any]) -> Any:
         )  # fmt: skip
     heads = [(v.t("system.role"), ""), (v.t("system.host"), "grow num"), (v.t("system.process_state"), ""),
              (v.t("system.seen"), "num")]  # fmt: skip
-    leases = [
+    shown = table(heads, rows) if rows else empty(v.t("truth.no_workers"), None, "lost")
+    return section(v.t("system.processes"), shown, class_name="flush")
+
+
+def _leases(v: View, report: dict[str, Any]) -> Any:
+    now = report["now"]
+    rows = [
         [html.Strong(x["name"]), x["holder"], exact(x["term"]),
          clock(x["expires_at"], context().zone, now, seconds=True) if x["live"] else v.t("system.expired")]
         for x in report["leases"]
     ]  # fmt: skip
-    lease_heads = [(v.t("system.lease"), ""), (v.t("system.holder"), "grow"), (v.t("system.term"), "num right"),
-                   (v.t("system.expires"), "num")]  # fmt: skip
-    return html.Div(
-        [
-            section(v.t("system.processes"), table(heads, rows) if rows else empty(v.t("truth.no_workers"), None, "lost"),
-                    class_name="flush"),
-            section(v.t("system.leases"), table(lease_heads, leases), class_name="flush") if leases else None,
-        ]
-    )  # fmt: skip
+    heads = [(v.t("system.lease"), ""), (v.t("system.holder"), "grow"), (v.t("system.term"), "num right"),
+             (v.t("system.expires"), "num")]  # fmt: skip
+    return section(v.t("system.leases"), table(heads, rows), class_name="flush") if rows else None
 
 
 def _jobs(v: View, report: dict[str, Any]) -> Any:
