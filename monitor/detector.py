@@ -28,6 +28,9 @@ from typing import Any, ClassVar
 
 DAY = 86_400.0
 
+Sums = tuple[float, float, float, float]
+"""Of one window: texts, negatives, expected texts, expected negatives."""
+
 
 @dataclass(frozen=True, slots=True)
 class DetectorParams:
@@ -213,7 +216,7 @@ class Detector:
         self._alert(score)
         return self._judgement(score, index, arm, sums, expected, share, outage, cold)
 
-    def _score(self, sums: list[tuple[float, float, float, float]], share: float) -> tuple[float, int, str | None]:
+    def _score(self, sums: list[Sums], share: float) -> tuple[float, int, str | None]:
         p, s = self.params, self._s
         best: tuple[float, int, str | None] = (0.0, 0, None)
         effective = s.share[0] + s.share[1] + self.prior.weight
@@ -245,7 +248,7 @@ class Detector:
         excess = sum(self._recent[-1 - k][1] - self._recent[-1 - k][3] for k in range(tail))
         return excess >= self.params.recent_share * (negative - expected)
 
-    def _sums(self) -> list[tuple[float, float, float, float]]:
+    def _sums(self) -> list[Sums]:
         """(total, negative, expected total, expected negative) of each window that is filled."""
         out, n, j = [], len(self._recent), 0
         a = b = c = d = 0.0
@@ -260,7 +263,7 @@ class Detector:
         return out
 
     def _learn(
-        self, sums: list[tuple[float, float, float, float]], total: float, negative: float, expected: float, share: float,
+        self, sums: list[Sums], total: float, negative: float, expected: float, share: float,
         season: float, off: int, hour: int, elapsed: float, score: float, outage: bool,
     ) -> None:  # fmt: skip
         s, p = self._s, self.params
@@ -365,7 +368,7 @@ class Detector:
         return "critical" if self._s.worst >= p.critical else "warning" if self._s.worst >= p.warning else "info"
 
     def _judgement(
-        self, score: float, index: int, arm: str | None, sums: list[tuple[float, float, float, float]],
+        self, score: float, index: int, arm: str | None, sums: list[Sums],
         expected: float, share: float, outage: bool, cold: bool,
     ) -> Judgement:  # fmt: skip
         e = expected * share
