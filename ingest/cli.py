@@ -13,8 +13,6 @@ from zoneinfo import ZoneInfo
 
 import typer
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from barometer.errors import BarometerError
 from barometer.settings import Settings, settings
@@ -104,16 +102,15 @@ def list_(
         for letter in letters:
             print(_json(letter, whole=False))
         return
-    table = Table(box=None, header_style="bold")
-    for name in ("row", "reason", "stored", "record time", "bytes", "replays", "detail", "begins with"):
-        table.add_column(name, no_wrap=name != "detail")
+    if not letters:
+        print("no dead letters")
+        return
+    print(f"{'row':>17}  {'reason':<20}  {'stored':<19}  {'record time':<19}  {'bytes':>9}  replays  detail")
     for x in letters:
-        cells = (
-            str(x.row_id), x.reason, _local(x.stored_at, s), _local(x.record_timestamp, s), f"{x.value_length:,}",
-            str(x.replays or ""), printable(x.detail.encode()), printable(x.value[:120])[:40],
-        )  # fmt: skip
-        table.add_row(*(Text(c) for c in cells))
-    Console(highlight=False).print(table if letters else "no dead letters")
+        print(
+            f"{x.row_id:>17}  {x.reason:<20}  {_local(x.stored_at, s):<19}  {_local(x.record_timestamp, s):<19}"
+            f"  {x.value_length:>9,}  {x.replays or '':>7}  {printable(x.detail.encode())}"
+        )
 
 
 @dlq.command("show")

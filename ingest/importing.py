@@ -99,18 +99,19 @@ def produce_files(settings: Settings, plan: Plan, console: Console) -> Sent:
                         job, store, _paced(archive, plan), lambda s: bar.update(task, completed=s.records + s.skipped)
                     )
     except KeyboardInterrupt:
-        console.print(_how_far(job, total))
+        _say(console, _how_far(job, total))
         _list_bad(job)
         raise
     except BarometerError:
         if job.sent.records:
-            console.print(_how_far(job, total))
+            _say(console, _how_far(job, total))
         raise
     seconds = time.monotonic() - begin
     sent = job.sent
-    console.print(
-        f"{sent.records:,} records into {plan.topic} in {seconds:.1f} s"
-        + (f", with {sent.progress:,} progress records" if sent.progress else "")
+    _say(
+        console,
+        f"{_count(sent.records, 'record')} into {plan.topic} in {seconds:.1f} s"
+        + (f", with {_count(sent.progress, 'progress record')}" if sent.progress else ""),
     )
     _list_bad(job)
     return sent
@@ -146,24 +147,24 @@ def _watched(job: _Import, bar: Progress, what: str) -> Iterator[Record]:
     """All rows of all files as records, in the order of the files; bad ones are noted or raised."""
     plan = job.plan
     sizes = [os.path.getsize(path) for path in plan.files if path != STDIN]
-    task = bar.add_task(what, total=sum(sizes) if len(sizes) == len(plan.files) else None)
+    task = bar.add_task(what, total=sum(sizes) if len(sizes) == len(plan.files) else None, rows=0)
     mapper = Mapper(plan.columns)
-    rows = 0
-    for path in plan.files:
-        for row in read_rows(path, plan.encoding, lambda n: bar.advance(task, n)):
-            if plan.limit is not None and rows >= plan.limit:
-                return
-            rows += 1
-            if rows % 100 == 0:
-                bar.update(task, rows=rows)
-            try:
-                if isinstance(row, BadRow):
-                    raise row
-                record = mapper.record(row)
-            except BadRow as e:
-                _note_bad(job, e)
-                continue
-            yield record
+    rows = itertools.chain.from_iterable(
+        read_rows(path, plan.encoding, lambda n: bar.advance(task, n)) for path in plan.files
+    )
+    n = 0
+    for n, row in enumerate(itertools.islice(rows, plan.limit), 1):
+        if n % 100 == 0:
+            bar.update(task, rows=n)
+        try:
+            if isinstance(row, BadRow):
+                raise row
+            record = mapper.record(row)
+        except BadRow as e:
+            _note_bad(job, e)
+            continue
+        yield record
+    bar.update(task, rows=n)
 
 
 def _note_bad(job: _Import, error: BarometerError) -> None:
@@ -176,11 +177,11 @@ def _note_bad(job: _Import, error: BarometerError) -> None:
 
 def _list_bad(job: _Import) -> None:
     if job.bad_count:
-        job.console.print(f"{job.bad_count:,} rows were left out:")
+        _say(job.console, f"{_count(job.bad_count, 'row')} left out:")
         for line in job.bad:
-            job.console.print(f"  {line}")
+            _say(job.console, f"  {line}")
         if job.bad_count > len(job.bad):
-            job.console.print(f"  ... and {job.bad_count - len(job.bad):,} more")
+            _say(job.console, f"  ... and {job.bad_count - len(job.bad):,} more")
 
 
 def _send(job: _Import, store: Store | None, records: Iterable[Record], show: Callable[[Sent], None] | None) -> None:
@@ -220,9 +221,10 @@ def _tell_of_lateness(job: _Import, store: Store | None, archive: Archive) -> No
     start = Buckets(job.settings.bucket_seconds, job.settings.zone).start_of(passed)
     late = archive.count_before(start)
     if late:
-        job.console.print(
-            f"note: the topic has passed {_local(start, job.settings)}. {late:,} of {len(archive):,} rows are before it:"
-            " they will be stored, counted as late, and raise no alert"
+        _say(
+            job.console,
+            f"note: the topic has passed {_local(start, job.settings)}; {late:,} of {len(archive):,} rows are before "
+            "that and will be stored, counted as late, and raise no alert",
         )
 
 
@@ -233,7 +235,15 @@ def _how_far(job: _Import, total: int | None) -> str:
         return f"stopped: none{of or ' of the rows'} was sent"
     time_ms = sent.last_time_ms
     when = f", {_local(time_ms, job.settings)}" if time_ms is not None else ""
-    return f"stopped: {sent.records:,}{of} records were given to the broker; the last is {sent.last_where}{when}"
+    return f"stopped: {_count(sent.records, 'record')}{of} given to the broker; the last is {sent.last_where}{when}"
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, soft_wrap=True)  # long lines are for the terminal to break
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n:,} {what}{'' if n == 1 else 's'}"
 
 
 def _local(time_ms: int, settings: Settings) -> str:

@@ -161,12 +161,13 @@ class ProgressWriter:
 
     def finish(self) -> None:
         """After the last row: closes its bucket, but promises nothing beyond the present, where a live stream may go
-        on in the same bucket."""
+        on in the same bucket. Returns when it is in the log."""
         if self._last is not None:
             self._write(min(self._end + self._lateness_ms, max(self._now_ms(), self._last + self._lateness_ms)))
+            self._sender.flush()
 
     def _write(self, t: int) -> None:
-        self._sender.flush()
+        self._sender.flush()  # may take long, so the lease is looked at after it
         term = self._lease.term
         headers, value = progress_record(t, self._lease.holder, term)
         # The record's own time says nothing; t may be ahead of the clock, which some brokers refuse.

@@ -88,7 +88,8 @@ class Sender:
         future.add_errback(partial(self._failed, where))
 
     def broadcast(self, timestamp_ms: int | None, value: bytes, headers: list[Header], *, where: str) -> int:
-        """One record into every partition, behind all that was sent before; returns the number of partitions.
+        """One record into every partition, behind all that was sent before, which is in the log by then, and before all
+        that is sent after; returns the number of partitions.
 
         Raises:
             DeliveryError: an earlier record was lost: then nothing is broadcast.
@@ -97,7 +98,6 @@ class Sender:
         partitions = sorted(self._producer.partitions_for(self.topic))
         for p in partitions:
             self.send(timestamp_ms, None, value, headers, where=where, partition=p)
-        self.flush()
         return len(partitions)
 
     def flush(self) -> None:

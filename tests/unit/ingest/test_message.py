@@ -221,8 +221,9 @@ def test_a_text_of_20_mb_is_cut() -> None:
 
 def test_nul_is_replaced_everywhere() -> None:
     raw = (
-        rb'{"text": "a\u0000b", "kind": "news", "source": "s\u0000", "url": "u\u0000", "title": "t\u0000", "id": "i\u0000",'
-        rb'"symbols": ["6\u0000"], "engagement": {"r\u0000": 1}, "x\u0000": ["\u0000", {"\u0000": "\u0000"}]}'
+        rb'{"text": "a\u0000b", "kind": "news", "source": "s\u0000", "url": "u\u0000", "title": "t\u0000",'
+        rb'"id": "i\u0000", "symbols": ["6\u0000"], "engagement": {"r\u0000": 1},'
+        rb'"x\u0000": ["\u0000", {"\u0000": "\u0000"}]}'
     )
     d = good(raw)
     assert (d.text, d.source, d.url, d.title, d.external_id) == ("a\ufffdb", "s\ufffd", "u\ufffd", "t\ufffd", "i\ufffd")
