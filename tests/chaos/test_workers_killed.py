@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import time
 from collections.abc import Callable
@@ -30,6 +31,7 @@ from tests.integration.stream import (
 )
 
 KILLS = 4
+SEED = int(os.environ.get("BAROMETER_CHAOS_SEED", "20260"))
 
 
 def produce(topic: Topic, chance: random.Random) -> None:
@@ -74,7 +76,7 @@ def contents(store: Store) -> tuple[object, ...]:
 def test_killed_workers_leave_the_same_rows(
     store: Store, broker: EmbeddedBroker, settings_for: Callable[..., Settings], tmp_path: Path
 ) -> None:
-    chance = random.Random(20260)
+    chance = random.Random(SEED)
     settings = settings_for(
         broker, store.url.render_as_string(hide_password=False), worker_batch=16, session_timeout_ms=1_500
     )

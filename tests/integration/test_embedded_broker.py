@@ -53,13 +53,16 @@ def test_a_taken_port_is_named() -> None:
             EmbeddedBroker(port=port).start()
 
 
-def test_it_dies_with_a_killed_parent() -> None:
+def test_it_dies_with_a_killed_parent(tmp_path: Path) -> None:
     code = (
-        "import sys, time; from ingest.embedded_broker import EmbeddedBroker\n"
-        "b = EmbeddedBroker().start(); print('pid', b.pid, flush=True); time.sleep(60)"
+        "import sys, time; from pathlib import Path; from ingest.embedded_broker import EmbeddedBroker\n"
+        "b = EmbeddedBroker(log_file=Path(sys.argv[1])).start(); print('pid', b.pid, flush=True); time.sleep(60)"
     )
     parent = subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]
+        [sys.executable, "-c", code, str(tmp_path / "broker.log")],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
     )
     assert parent.stdout is not None
     pid = next(int(line.split()[1]) for line in parent.stdout if line.startswith("pid"))
