@@ -22,7 +22,7 @@ from barometer.store.logs import register_log
 from barometer.store.migrate import open_store
 from barometer.store.tables import Offset
 from ingest.embedded_broker import EmbeddedBroker
-from ingest.topics import cluster_id
+from ingest.topics import cluster_id, ensure_topics
 from tests.integration.keyword_scorer import KeywordScorer
 from tests.integration.stream import topic_of, totals, wait_for, worker
 from tests.integration.test_produce import read
