@@ -481,8 +481,3 @@ def encode(message: Mapping[str, Any]) -> tuple[bytes, bytes]:
     except TypeError:  # lone surrogates, integers beyond 64 bits
         value = json.dumps(dict(message)).encode()
     return b"%016x" % (key & (1 << 64) - 1), value
-
-
-def progress_record(t: int, writer: str, term: int) -> tuple[list[Header], bytes]:
-    """Headers and value of a progress record: nothing older than t - lateness follows in its partition."""
-    return [(PROGRESS_HEADER, b"1")], orjson.dumps({"t": t, "writer": writer, "term": term})

@@ -19,9 +19,10 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from barometer.buckets import Buckets
 from barometer.errors import BarometerError
+from barometer.progress import progress_record
 from barometer.store.engine import Store, is_away
 from barometer.store.leases import Lease, acquire, holder_of, progress_lease, release
-from ingest.message import AHEAD_MS, progress_record
+from ingest.message import AHEAD_MS
 from ingest.sender import Sender
 
 log = structlog.get_logger(__name__)

@@ -1,0 +1,76 @@
+"""``/metrics`` for Prometheus and ``/health`` for whoever restarts processes, from a small server beside the work."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterable
+from socketserver import ThreadingMixIn
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+import structlog
+from prometheus_client import make_wsgi_app
+
+log = structlog.get_logger(__name__)
+
+Health = Callable[[], tuple[bool, dict[str, Any]]]
+"""Whether the process does its work or rightly waits, and what to say of it."""
+
+
+class MetricsServer:
+    """The running server; ``port`` is the one it got."""
+
+    def __init__(self, server: WSGIServer) -> None:
+        self._server = server
+        self.port = int(server.server_port)
+        self._thread = threading.Thread(target=server.serve_forever, name="metrics", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(2.0)
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+
+class _Handler(WSGIRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:
+        """A line for each scrape would drown the others."""
+
+
+def serve(host: str, port: int, health: Health | None = None) -> MetricsServer:
+    """Serve the process's metrics and health; where the port is taken, on a free one, and say so.
+
+    Several workers on one machine share one setting: the first gets the port.
+
+    Args:
+        port: 0 takes any free port.
+        health: without one the process is healthy as long as it answers.
+    """
+    metrics = make_wsgi_app()
+
+    def app(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        path = environ.get("PATH_INFO", "/")
+        if path == "/metrics":
+            answer: Iterable[bytes] = metrics(environ, start_response)
+            return answer
+        if path != "/health":
+            start_response("404 Not Found", [("Content-Type", "text/plain; charset=utf-8")])
+            return [b"/metrics or /health\n"]
+        ok, said = health() if health is not None else (True, {})
+        status = "200 OK" if ok else "503 Service Unavailable"
+        start_response(status, [("Content-Type", "application/json"), ("Cache-Control", "no-store")])
+        return [json.dumps({"ok": ok, **said}, ensure_ascii=False).encode()]
+
+    try:
+        server = make_server(host, port, app, _Server, _Handler)
+    except OSError as e:
+        log.warning("metrics port taken, using a free one", host=host, port=port, error=e.strerror)
+        server = make_server(host, 0, app, _Server, _Handler)
+    running = MetricsServer(server)
+    log.info("metrics", url=f"http://{host}:{running.port}/metrics")
+    return running

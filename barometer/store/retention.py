@@ -1,0 +1,79 @@
+"""Dropping what is older than ``retention_days``: documents, predictions, memberships. Counts and alerts stay."""
+
+from __future__ import annotations
+
+import structlog
+from sqlalchemy import text
+
+from barometer.settings import Settings
+from barometer.store.engine import Store
+from barometer.store.leases import Lease, check
+from barometer.store.months import month_bounds
+from barometer.store.tables import MONTHLY_TABLES
+
+log = structlog.get_logger(__name__)
+
+BATCH = 5_000
+DAY_MS = 86_400_000
+
+
+def drop_old(store: Store, settings: Settings, lease: Lease, now_ms: int | None = None) -> int:
+    """Drop rows past the retention; returns how many months (PostgreSQL) or rows (SQLite) went.
+
+    PostgreSQL drops a month when all of it is past; SQLite deletes in batches, so that writers get their turn.
+
+    Raises:
+        StaleWrite: the lease is gone.
+    """
+    if not settings.retention_days:
+        return 0
+    if now_ms is None:
+        with store.read() as c:
+            now_ms = store.now_ms(c)
+    before = now_ms - settings.retention_days * DAY_MS
+    return _delete(store, lease, before) if store.is_sqlite else _drop_months(store, lease, before)
+
+
+def _drop_months(store: Store, lease: Lease, before: int) -> int:
+    dropped = 0
+    with store.read() as c:
+        names = c.execute(
+            text(
+                "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
+                " JOIN pg_class p ON p.oid = i.inhparent WHERE p.relname = ANY(:tables) ORDER BY c.relname"
+            ),
+            {"tables": list(MONTHLY_TABLES)},
+        ).scalars()
+        old = [n for n in names if month_bounds((int(n[-7:-3]), int(n[-2:])))[1] <= before]
+    for name in old:
+        parent = name[:-8]
+        with store.write() as c:
+            check(store, c, lease)
+            c.execute(text(f"ALTER TABLE {parent} DETACH PARTITION {name}"))
+            c.execute(text(f"DROP TABLE {name}"))
+        log.info("month dropped", table=name)
+        dropped += 1
+    return dropped
+
+
+def _delete(store: Store, lease: Lease, before: int) -> int:
+    gone = 0
+    for table, key in (
+        ("documents", "observed_at, row_id"),
+        ("predictions", "observed_at, row_id, model_id"),
+        ("series_documents", "series_id, observed_at, row_id"),
+    ):
+        while True:
+            with store.write() as c:
+                check(store, c, lease)
+                n = c.execute(
+                    text(
+                        f"DELETE FROM {table} WHERE ({key}) IN"
+                        f" (SELECT {key} FROM {table} WHERE observed_at < :before LIMIT {BATCH})"
+                    ),
+                    {"before": before},
+                ).rowcount
+            gone += n
+            if n < BATCH:
+                break
+    return gone
