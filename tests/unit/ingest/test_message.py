@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from barometer.progress import progress_record
 from barometer.records import (
     MAX_LETTER_BYTES,
     MAX_TEXT,
@@ -26,7 +27,7 @@ from barometer.records import (
     pack_row,
     unpack_row,
 )
-from ingest.message import MAX_DEPTH, MAX_VALUE_BYTES, Decoder, encode, parse_rfc3339, progress_record
+from ingest.message import MAX_DEPTH, MAX_VALUE_BYTES, Decoder, encode, parse_rfc3339
 
 NOW = 1_700_000_000_000
 MIN_TIME = 946_684_800_000
