@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import threading
 from collections.abc import Callable, Iterable
@@ -11,6 +12,8 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import structlog
 from prometheus_client import make_wsgi_app
+
+from barometer.errors import SettingsError
 
 log = structlog.get_logger(__name__)
 
@@ -27,7 +30,7 @@ class MetricsServer:
         self._thread = threading.Thread(target=server.serve_forever, name="metrics", daemon=True)
         self._thread.start()
 
-    def close(self) -> None:
+    def shutdown(self) -> None:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join(2.0)
@@ -42,14 +45,16 @@ class _Handler(WSGIRequestHandler):
         """A line for each scrape would drown the others."""
 
 
-def serve(host: str, port: int, health: Health | None = None) -> MetricsServer:
-    """Serve the process's metrics and health; where the port is taken, on a free one, and say so.
-
-    Several workers on one machine share one setting: the first gets the port.
+def serve(host: str, port: int, health: Health | None = None, *, fall_back: bool = False) -> MetricsServer:
+    """Serve the process's metrics and health from a thread.
 
     Args:
         port: 0 takes any free port.
         health: without one the process is healthy as long as it answers.
+        fall_back: where the port is taken, take a free one and say so: several workers on one machine share a setting.
+
+    Raises:
+        SettingsError: the port cannot be had.
     """
     metrics = make_wsgi_app()
 
@@ -69,7 +74,12 @@ def serve(host: str, port: int, health: Health | None = None) -> MetricsServer:
     try:
         server = make_server(host, port, app, _Server, _Handler)
     except OSError as e:
-        log.warning("metrics port taken, using a free one", host=host, port=port, error=e.strerror)
+        if not (fall_back and port and e.errno == errno.EADDRINUSE):
+            raise SettingsError(
+                f"metrics cannot be served on {host}:{port}: {e.strerror}; "
+                "choose another metrics_host or metrics_port_worker / metrics_port_monitor (0 takes any free port)"
+            ) from e
+        log.warning("metrics port taken, using a free one", host=host, port=port)
         server = make_server(host, 0, app, _Server, _Handler)
     running = MetricsServer(server)
     log.info("metrics", url=f"http://{host}:{running.port}/metrics")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,8 @@ from ingest import metrics
 log = structlog.get_logger(__name__)
 
 BEAT_SECONDS = 3.0
+STUCK_SECONDS = 120.0
+"""A loop that did not turn for this long is stuck: none of its waits is as long."""
 HIGH_WATER_SECONDS = 5.0
 
 OnEvent = Callable[[str, dict[str, Any]], None]
@@ -33,6 +36,7 @@ class Pulse:
         self._store, self._id = store, process_id
         self._on_event: OnEvent = on_event or (lambda _name, _data: None)
         self._documents = 0
+        self._turned = time.monotonic()
         self._lock = threading.Lock()
         self._wake, self._end = threading.Event(), threading.Event()
         self._state, self._info = "starting", dict[str, Any]()
@@ -56,6 +60,15 @@ class Pulse:
             self._state, self._detail = state, detail
         self._wake.set()
         self._on_event("state", {"state": state, **detail})
+
+    def turn(self) -> None:
+        """The loop goes round."""
+        self._turned = time.monotonic()
+
+    def health(self) -> tuple[bool, dict[str, Any]]:
+        """Waiting for something that is away is healthy (a restart would not bring it back); a stuck loop is not."""
+        since = time.monotonic() - self._turned
+        return since < STUCK_SECONDS, {"state": self._state, "seconds_since_turn": round(since, 1), **self._detail}
 
     def batch(self, figures: dict[str, Any]) -> None:
         """Say what became of a batch."""

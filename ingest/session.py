@@ -122,6 +122,7 @@ class Session:
     def _step(self) -> None:
         if self._pipeline.failure is not None:
             raise self._pipeline.failure
+        self._pulse.turn()
         records = self._poll()
         if self._positions.generation != self._generation:
             self._start_over()

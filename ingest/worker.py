@@ -14,6 +14,7 @@ import time
 import uuid
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import structlog
 from kafka.errors import KafkaError
@@ -72,6 +73,10 @@ class Worker:
         self.id = f"worker-{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
         self._pulse = Pulse(store, self.id, on_event)
 
+    def health(self) -> tuple[bool, dict[str, Any]]:
+        """For ``/health``; see :meth:`ingest.pulse.Pulse.health`."""
+        return self._pulse.health()
+
     def run(self) -> None:
         """Sessions with the broker, one after another, until stopped."""
         with only_worker(self._store):
@@ -80,6 +85,7 @@ class Worker:
             try:
                 while not self._stop.is_set():
                     began = time.monotonic()
+                    self._pulse.turn()
                     try:
                         Session(self._settings, self._store, self._provider, self._stop, self._pulse).run()
                     except SessionOver as e:
@@ -108,6 +114,7 @@ class Worker:
         metrics.WAITS.labels("operator").inc()
         self._pulse.set("log replaced", reason=str(error))
         while not self._stop.wait(1.0):
+            self._pulse.turn()
             try:
                 with self._store.read() as c:
                     row = logs.current_log(c, self._settings.topic_documents)
@@ -126,7 +133,6 @@ def worker_main(settings: Settings) -> None:
         BarometerError: a message for the operator (wrong settings, no model, a second worker on SQLite).
     """
     from barometer.metrics import serve
-
     from barometer.store.waiting import open_store_patiently
     from models.scorer import load_scorer
 
@@ -138,9 +144,13 @@ def worker_main(settings: Settings) -> None:
             return
         try:
             scorer = load_scorer(settings.model_path, settings.scorer_threads or None)
-            serve(settings.metrics_host, settings.metrics_port_worker)
+            worker = Worker(settings, store, partial(_same, scorer), stop)
+            server = serve(settings.metrics_host, settings.metrics_port_worker, worker.health, fall_back=True)
             log.info("worker starts", group=settings.consumer_group, topic=settings.topic_documents)
-            run_worker(settings, store, scorer, stop)
+            try:
+                worker.run()
+            finally:
+                server.shutdown()
         finally:
             store.close()
     finally:
