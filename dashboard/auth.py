@@ -134,7 +134,7 @@ def _back(target: str | None) -> str:
 @blueprint.route("/login", methods=["GET", "POST"])
 def login() -> Any:
     """The form, and what comes of it."""
-    if request.method == "GET":
+    if request.method != "POST":
         if current_user.is_authenticated and time.time() < session.get("until", 0):
             return redirect(_back(request.args.get("next")))
         return _form("login.expired" if request.args.get("expired") else None)

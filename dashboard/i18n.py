@@ -116,12 +116,12 @@ TEXTS: dict[str, tuple[str, str]] = {
     # the line of truth
     "truth.live": ("数据实时", "Data is live"),
     "truth.asof": ("截至 {time}，滞后 {lag}", "up to {time}, {lag} behind"),
-    "truth.workers": ("{n} 个处理进程", "{n} workers"),
+    "truth.workers": ("{n} 个处理进程", "workers: {n}"),
     "truth.no_workers": ("没有处理进程在运行", "no worker is running"),
     "truth.no_monitor": ("没有监测进程在运行：不会有新告警", "no monitor is running: no new alerts will come"),
     "truth.unscored": ("近一小时未打分 {share}", "{share} unscored in the last hour"),
-    "truth.sources": ("{n} 个来源", "{n} sources"),
-    "truth.silent": ("{n} 个来源沉默", "{n} sources silent"),
+    "truth.sources": ("{n} 个来源", "sources: {n}"),
+    "truth.silent": ("{n} 个来源沉默", "silent sources: {n}"),
     "truth.stale": (
         "数据已停在 {time}（{lag}前）：以下不是现在的情况",
         "Data stopped at {time} ({lag} ago): this is not the present",

@@ -195,7 +195,7 @@ def _sources(c: Connection, now: int, settings: Settings) -> list[dict[str, Any]
         last = int(row[1]) if row else None
         silent = False
         if row and not source.muted and row[2] > 1:
-            gap = max(1, row[1] - row[3]) / row[2]
+            gap = max(1, int(row[1]) - int(row[3])) / int(row[2])
             silent = now - row[1] > max(gap * settings.silent_source_factor, SHORTEST_SILENCE_MS)
         out.append({"name": source.name, "muted": bool(source.muted), "last_observed_at": last,
                     "last_day": day.get(source.id, 0), "last_week": int(row[2]) if row else 0,

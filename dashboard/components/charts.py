@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from dash import dcc
@@ -66,11 +67,12 @@ def trend_figure(v: View, points: Sequence[Point], alerts: Sequence[tuple[int, i
                      "customdata": [p.start for p in points]})  # fmt: skip
     shapes = [_shade(when(a), when(b), color["alert"]) for a, b in alerts]
     shapes += [_shade(when(p.start), when(p.end), color["outage"]) for p in points if p.outage]
-    for before, after in zip(points, points[1:], strict=False):
+    for before, after in pairwise(points):
         if before.models and after.models and max(after.models) != max(before.models):
-            shapes.append({"type": "line", "xref": "x", "yref": "paper", "x0": when(after.start), "x1": when(after.start),
-                           "y0": 0, "y1": 1, "line": {"color": color["muted"], "width": 1, "dash": "dash"}})  # fmt: skip
-    layout = _layout(v, color, compact)
+            at = when(after.start)
+            shapes.append({"type": "line", "xref": "x", "yref": "paper", "x0": at, "x1": at, "y0": 0, "y1": 1,
+                           "line": {"color": color["muted"], "width": 1, "dash": "dash"}})  # fmt: skip
+    layout = _layout(color, compact)
     layout["shapes"] = shapes
     if window:
         layout["xaxis"]["range"] = [when(window[0]), when(window[1])]
@@ -129,7 +131,7 @@ def _row_title(text: str, y: float, color: dict[str, str]) -> dict[str, Any]:
             "showarrow": False, "font": {"size": 12, "color": color["muted"]}, "yshift": 4}  # fmt: skip
 
 
-def _layout(v: View, color: dict[str, str], compact: bool) -> dict[str, Any]:
+def _layout(color: dict[str, str], compact: bool) -> dict[str, Any]:
     axis = {"gridcolor": color["grid"], "zeroline": False, "rangemode": "tozero", "tickfont": {"color": color["muted"]},
             "fixedrange": True, "nticks": 5, "separatethousands": True, "automargin": True}  # fmt: skip
     layout: dict[str, Any] = {

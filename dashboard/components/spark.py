@@ -43,6 +43,7 @@ _STROKE = 'fill="none" stroke="#000" stroke-linejoin="round" vector-effect="non-
 
 
 def _layer(name: str, shape: str) -> Any:
-    svg = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" preserveAspectRatio="none">{shape}</svg>'
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" preserveAspectRatio="none">'
+    svg = f"{head}{shape}</svg>"
     uri = f'url("data:image/svg+xml,{quote(svg, safe="/:=")}")'
     return html.Div(className=name, style={"maskImage": uri, "WebkitMaskImage": uri})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import sqrt
 from typing import Any
 
@@ -92,7 +93,7 @@ def body(v: View, range_: str | None, kind_: str | None) -> list[Any]:
     ]
 
 
-def _alerts(v: View, alerts: list[Any], names: dict[int, str], now: int, *, calm: bool) -> Any:
+def _alerts(v: View, alerts: Sequence[Any], names: dict[int, str], now: int, *, calm: bool) -> Any:
     if not alerts:
         return html.Div(
             v.t("overview.calm" if calm else "overview.not_calm"), className="calm" if calm else "calm unsure"
@@ -103,7 +104,7 @@ def _alerts(v: View, alerts: list[Any], names: dict[int, str], now: int, *, calm
     return html.Section(strips, className="strips", **aria(label=v.t("overview.running")))
 
 
-def _figures(v: View, series: list[SeriesRow], counts: dict[int, Totals], alerts: list[Any]) -> Any:
+def _figures(v: View, series: list[SeriesRow], counts: dict[int, Totals], alerts: Sequence[Any]) -> Any:
     whole = next((counts.get(s.id) for s in series if s.name == "all"), None) or Totals()
     judged = [s for s in series if s.judged]
     above = sum(pressure(counts.get(s.id)) >= 2 for s in judged)
