@@ -15,11 +15,12 @@ import typer
 from rich.console import Console
 
 from barometer.errors import BarometerError
+from barometer.files import parse_time
 from barometer.settings import Settings, settings
 from barometer.store.engine import Store
 from barometer.store.migrate import open_store
 from ingest.dlq import CHUNK, Letter, Replayer, find_letters, get_letter, parse_row
-from ingest.files import Columns, parse_pairs, parse_time
+from ingest.files import Columns, parse_pairs
 from ingest.importing import Plan, produce_files
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)

@@ -18,11 +18,12 @@ from sqlalchemy.exc import DBAPIError
 
 from barometer.buckets import Buckets
 from barometer.errors import BarometerError
+from barometer.files import STDIN, BadRow, read_rows
 from barometer.settings import Settings
 from barometer.store.engine import Store, is_away
 from barometer.store.migrate import open_store
 from ingest.archive import Archive
-from ingest.files import STDIN, BadRow, Columns, Mapper, read_rows
+from ingest.files import Columns, Mapper
 from ingest.produce import Record, Sent, make_topic, passed_until, produce_records
 
 LISTED = 100

@@ -15,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from barometer.errors import BarometerError
+from barometer.files import BadRow, FileRow, parse_time, read_rows
 from ingest.archive import Archive
-from ingest.files import BadRow, Columns, FileRow, Mapper, parse_pairs, parse_time, read_rows
+from ingest.files import Columns, Mapper, parse_pairs
 from ingest.produce import Record
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
