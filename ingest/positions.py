@@ -117,6 +117,7 @@ class Positions(ConsumerRebalanceListener):
             stored: from :func:`read_offsets`, read after the last change of generation.
             beginnings: the log's first offset, for each unpositioned partition.
         """
+        starts: dict[int, int] = {}
         for p in self.unpositioned():
             row = stored.get(p)
             start = beginnings[p] if row is None else row.next_offset
@@ -128,7 +129,8 @@ class Positions(ConsumerRebalanceListener):
                 written=start,
                 lateness=Lateness(self._buckets, self._lateness_ms, progress, from_timestamps=self._timestamps),
             )
-            log.info("positioned", partition=p, offset=start, stored=row is not None)
+            starts[p] = start
+        log.info("positioned", offsets=starts)
 
     def get(self, partition: int) -> Position | None:
         """The partition's position; None if it is not ours or not positioned: its records are to be discarded."""

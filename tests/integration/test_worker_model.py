@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -58,6 +59,8 @@ def test_barometer_worker(broker: EmbeddedBroker, settings_for: Callable[..., Se
             with urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
                 figures = answer.read().decode()
             assert re.search(r'^barometer_worker_records_total\{outcome="document"\} 5\.0$', figures, re.M)
+            with urlopen(f"http://127.0.0.1:{port}/health") as answer:
+                assert json.loads(answer.read())["state"] == "running"
             process.send_signal(signal.SIGTERM)
             assert process.wait(15) == 0
         finally:
