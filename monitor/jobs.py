@@ -78,9 +78,8 @@ class Runner:
             if last is not None and last[1] == ok and time.monotonic() - last[0] < KEEP_SECONDS:
                 return
             self._kept[name] = (time.monotonic(), ok)
-        values = {
-            "name": name, "started_at": started, "finished_at": time.time_ns() // 1_000_000, "ok": ok, "message": message,
-        }  # fmt: skip
+        finished = time.time_ns() // 1_000_000
+        values = {"name": name, "started_at": started, "finished_at": finished, "ok": ok, "message": message}
         statement = upsert(self._store, JobRow).values(**values)
         changed = {k: statement.excluded[k] for k in values if k != "name"}
         try:

@@ -18,11 +18,13 @@ from typing import Any
 import structlog
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from barometer.metrics import serve
 from barometer.settings import Settings
 from barometer.store import leases
+from barometer.store.alerts import AlertChange
 from barometer.store.engine import Store, is_away
 from barometer.store.leases import Lease
 from barometer.store.processes import heartbeat
@@ -31,7 +33,8 @@ from monitor import metrics
 from monitor.alarms import Alarms
 from monitor.jobs import Job, Runner
 from monitor.notify.config import load_config
-from monitor.notify.outbox import Outbox
+from monitor.notify.outbox import enqueue, send_due
+from monitor.notify.reminders import repeat_due
 from monitor.progress import ProgressTicker
 from monitor.sealing import Sealer
 
@@ -42,6 +45,7 @@ HEALTHY_SECONDS = 60.0
 RETENTION_SECONDS = 3_600.0
 ALARM_SECONDS = 10.0
 SEND_SECONDS = 2.0
+REMIND_SECONDS = 15.0
 
 ExtraJob = tuple[str, float, Callable[[Lease], object]]
 
@@ -74,15 +78,16 @@ class Monitor:
         self._lease: Lease | None = None
         self._renewed_at = 0.0
         self._beat_at = time.monotonic()
-        self._outbox = Outbox(store, settings, load_config(settings))
-        self._sealer = Sealer(store, settings, self._outbox.enqueue)
+        self._notify = load_config(settings)
+        self._sealer = Sealer(store, settings, self._enqueue)
         self._ticker = ProgressTicker(settings, store, self.id)
-        self._alarms = Alarms(store, settings, self._outbox.enqueue)
+        self._alarms = Alarms(store, settings, self._enqueue)
         self._runner = Runner(store, self.lease, self._give_up)
         self._jobs = [
             Job("seal", settings.tick_seconds, self._seal),
             Job("alarms", ALARM_SECONDS, self._alarms.check),
-            Job("outbox", SEND_SECONDS, self._outbox.run),
+            Job("outbox", SEND_SECONDS, self._send),
+            Job("reminders", REMIND_SECONDS, self._remind),
             Job("retention", RETENTION_SECONDS, lambda lease: drop_old(store, settings, lease)),
             *(Job(*extra) for extra in extra_jobs),
         ]
@@ -169,6 +174,22 @@ class Monitor:
     def _tick(self, _lease: Lease) -> None:
         self._ticker.tick()
 
+    def _enqueue(self, c: Connection, change: AlertChange, now_ms: int) -> None:
+        """In the transaction that changed an alert: write what people have to be told."""
+        if change.reason is not None:
+            metrics.ALERT_CHANGES.labels(change.reason).inc()
+        enqueue(c, change, self._notify, now_ms)
+
+    def _send(self, lease: Lease) -> None:
+        send_due(self._store, lease, self._notify, _now_ms())
+
+    def _remind(self, lease: Lease) -> None:
+        repeat_due(self._store, lease, self._notify, _now_ms())
+
     def _health(self) -> tuple[bool, dict[str, Any]]:
         age = time.monotonic() - self._beat_at
         return age < HEALTHY_SECONDS, {"role": "monitor", "leading": self.lease() is not None, "beat_seconds_ago": age}
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,254 @@
+"""What would have been alerted on a dated file of texts: scorer, counts and detector, offline and without look-ahead.
+
+Each bucket is judged by what came before it, as sealing does it, with the same code (:mod:`monitor.judge`). Identical
+texts are scored once.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, NamedTuple, Protocol
+from zoneinfo import ZoneInfo
+
+from barometer.buckets import Buckets
+from barometer.errors import BarometerError
+from barometer.files import BadRow, parse_time, read_rows
+from barometer.records import Kind, Sentiment, fingerprint
+from barometer.store.alerts import SEVERITIES
+from barometer.store.sealing import Counts, Key
+from monitor.judge import Found, Judge, stopped_after_ms
+
+ALL = "all"
+BATCH = 2_048
+TOP_TEXTS = 5
+MAX_SHOWN = 300
+
+
+class Scorer(Protocol):
+    """What is needed of a scorer."""
+
+    def score(self, texts: list[str], kinds: list[str], langs: list[str | None]) -> Iterable[Any]: ...
+
+
+class Text(NamedTuple):
+    """One scored text of the file, as compactly as a file of a million needs."""
+
+    time_ms: int
+    kind: int
+    series: tuple[str, ...]
+    sentiment: int
+    p_negative: float
+    text: str
+
+
+@dataclass(slots=True)
+class Read:
+    """What became of the file's rows."""
+
+    texts: list[Text] = field(default_factory=list)
+    unscored: int = 0
+    bad: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class BacktestAlert:
+    """One alert, from its first bucket to its end; None where the file ends before it does."""
+
+    series: str
+    kinds: list[str]
+    started_at: int
+    detected_at: int
+    peak_at: int
+    ended_at: int | None
+    severity: str
+    score: float
+    expected_negative: float
+    seen_negative: int
+    seen_total: int
+    top_texts: list[str]
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON values; times are RFC 3339 in UTC."""
+        times = {k: _rfc3339(getattr(self, k)) for k in ("started_at", "detected_at", "peak_at", "ended_at")}
+        return {
+            "series": self.series, "kinds": self.kinds, **times, "severity": self.severity,
+            "score": round(self.score, 3), "expected_negative": round(self.expected_negative, 2),
+            "seen_negative": self.seen_negative, "seen_total": self.seen_total, "top_texts": self.top_texts,
+        }  # fmt: skip
+
+
+def read_texts(
+    path: str, scorer: Scorer, *, time_column: str, zone: ZoneInfo, kind: str | None, text_column: str = "text",
+    on_bytes: Callable[[int], None] | None = None,
+) -> Read:  # fmt: skip
+    """Read and score a file. Rows without text or time are counted, with file and line, and left out.
+
+    Args:
+        kind: of every row; None: the file's own column ``kind``, else unknown.
+
+    Raises:
+        BarometerError: the file cannot be read, or lacks the columns.
+    """
+    out = Read()
+    known: dict[tuple[str, str, str | None], tuple[tuple[str, ...], int, float] | None] = {}
+    waiting: list[tuple[int, str, str, str | None]] = []
+
+    def flush() -> None:
+        new = list(dict.fromkeys((text, k, lang) for _, text, k, lang in waiting if (text, k, lang) not in known))
+        if new:
+            results = scorer.score([x[0] for x in new], [x[1] for x in new], [x[2] for x in new])
+            for key, r in zip(new, results, strict=True):
+                known[key] = (
+                    (tuple(r.topics), int(r.sentiment), float(r.sentiment_probabilities[0])) if r.scored else None
+                )
+        for time_ms, text, k, lang in waiting:
+            said = known[text, k, lang]
+            if said is None:
+                out.unscored += 1
+            else:
+                out.texts.append(Text(time_ms, Kind[k.upper()], said[0], said[1], said[2], text))
+        waiting.clear()
+
+    for row in read_rows(path, on_bytes=on_bytes):
+        if isinstance(row, BadRow):
+            out.bad.append(str(row))
+            continue
+        if row.tabular:
+            for column in (time_column, text_column):
+                if column not in row.fields:
+                    raise BarometerError(f"{path}: no column {column!r}; there are: {', '.join(row.fields)}")
+        text = row.fields.get(text_column)
+        time_ms = parse_time(row.fields.get(time_column), zone)
+        row_kind = kind or str(row.fields.get("kind") or "unknown")
+        if not isinstance(text, str) or not text.strip():
+            out.bad.append(f"{row.where}: no text in {text_column}")
+        elif time_ms is None:
+            out.bad.append(f"{row.where}: {time_column} is no time: {row.fields.get(time_column)!r:.40}")
+        elif row_kind.upper() not in Kind.__members__:
+            out.bad.append(f"{row.where}: kind is {row_kind!r}; use news or comment")
+        else:
+            waiting.append((time_ms, text.strip(), row_kind, row.fields.get("lang") or None))
+            if len(waiting) >= BATCH:
+                flush()
+    flush()
+    out.texts.sort(key=lambda x: x.time_ms)
+    return out
+
+
+def backtest(
+    texts: list[Text], *, bucket_seconds: int, zone: ZoneInfo, open_at: float, series: str | None = None
+) -> Iterator[BacktestAlert]:
+    """Alerts on texts in time order, each when it has ended (or the texts have).
+
+    Args:
+        series: only this one (``topic:market``); None: all that the texts are about.
+    """
+    buckets = Buckets(bucket_seconds, zone)
+    offset = datetime.now(zone).utcoffset()
+    ids: dict[str, int] = {}
+    judge = Judge(bucket_seconds, int(offset.total_seconds()) if offset else 0, open_at, lambda _id: True)
+    running = _Running(texts)
+    for start, end, counts, first, last in _cut(texts, buckets, ids, series):
+        if counts is None:
+            # As sealing does it: silence is judged until the feed is known to have stopped.
+            at, stopped = start, start + stopped_after_ms(buckets.width_ms)
+            while at < end and at < stopped:
+                following = buckets.end_of(at)
+                yield from running.take(judge.bucket(at, following, {}).found, following, ids, first)
+                at = following
+            continue
+        yield from running.take(judge.bucket(start, end, counts).found, end, ids, last)
+    yield from running.finish()
+
+
+def _cut(
+    texts: list[Text], buckets: Buckets, ids: dict[str, int], only: str | None
+) -> Iterator[tuple[int, int, dict[Key, Counts] | None, int, int]]:
+    """(start, end, counts, index of the first text, index after the last) of each bucket with texts; counts are None
+    for a stretch without."""
+    i, previous_end = 0, None
+    while i < len(texts):
+        start = buckets.start_of(texts[i].time_ms)
+        end = buckets.end_of(start)
+        if previous_end is not None and previous_end < start:
+            yield previous_end, start, None, i, i
+        first = i
+        counts: dict[Key, Counts] = {}
+        while i < len(texts) and texts[i].time_ms < end:
+            t = texts[i]
+            i += 1
+            for topic in t.series:
+                name = f"topic:{topic}"
+                if only is not None and name != only:
+                    continue
+                n = counts.setdefault((ids.setdefault(name, len(ids) + 1), t.kind), Counts())
+                n.total += 1
+                n.negative += t.sentiment == Sentiment.NEGATIVE
+        yield start, end, counts, first, i
+        previous_end = end
+
+
+class _Running:
+    """Alerts that are on: news and comments of a series are one, as in the product."""
+
+    def __init__(self, texts: list[Text]) -> None:
+        self._texts = texts
+        self._alerts: dict[str, BacktestAlert] = {}
+        self._kinds: dict[str, set[int]] = defaultdict(set)
+        self._scores: dict[str, float] = {}
+
+    def take(self, found: list[Found], end: int, ids: dict[str, int], last: int) -> Iterator[BacktestAlert]:
+        names = {v: k for k, v in ids.items()}
+        for f in found:
+            name, kind = names[f.key[0]], f.key[1]
+            if not f.firing:
+                self._kinds[name].discard(kind)
+                if not self._kinds[name] and name in self._alerts:
+                    alert = self._alerts.pop(name)
+                    alert.ended_at = end
+                    yield alert
+                continue
+            self._kinds[name].add(kind)
+            self._update(name, kind, f, end, last)
+
+    def _update(self, name: str, kind: int, f: Found, end: int, last: int) -> None:
+        j = f.judgement
+        label = Kind(kind).name.lower()
+        alert = self._alerts.get(name)
+        if alert is None:
+            alert = self._alerts[name] = BacktestAlert(
+                name, [label], f.started_at, end, end, None, f.severity, 0.0, 0.0, 0, 0, []
+            )
+        if label not in alert.kinds:
+            alert.kinds = sorted([*alert.kinds, label])
+        alert.started_at = min(alert.started_at, f.started_at)
+        alert.severity = max(alert.severity, f.severity, key=SEVERITIES.index)
+        if j.score > alert.score:
+            alert.score, alert.peak_at = j.score, end
+            alert.expected_negative = j.window_expected_negative
+            alert.seen_negative, alert.seen_total = round(j.window_seen_negative), round(j.window_seen_total)
+            alert.top_texts = self._telling(name, kind, f.started_at, last)
+
+    def _telling(self, name: str, kind: int, since: int, last: int) -> list[str]:
+        """The most negative texts of the window, copies once."""
+        topic = name.removeprefix("topic:")
+        best: dict[int, tuple[float, str]] = {}
+        i = last - 1
+        while i >= 0 and self._texts[i].time_ms >= since:
+            t = self._texts[i]
+            if t.kind == kind and t.sentiment == Sentiment.NEGATIVE and topic in t.series:
+                best.setdefault(fingerprint(t.text), (t.p_negative, t.text))
+            i -= 1
+        return [text[:MAX_SHOWN] for _, text in sorted(best.values(), key=lambda x: (-x[0], x[1]))[:TOP_TEXTS]]
+
+    def finish(self) -> Iterator[BacktestAlert]:
+        yield from self._alerts.values()
+
+
+def _rfc3339(time_ms: int | None) -> str | None:
+    if time_ms is None:
+        return None
+    return datetime.fromtimestamp(time_ms / 1000, UTC).isoformat().replace("+00:00", "Z")
