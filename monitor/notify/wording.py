@@ -185,9 +185,7 @@ SYSTEM: Mapping[str, Mapping[Lang, tuple[str, tuple[str, ...]]]] = {
         ),
         "en": (
             "No worker is running: nobody reads the texts",
-            (
-                "Start `barometer worker` (or see why its container ended); it goes on where it stopped, nothing is lost.",
-            ),
+            ("Start `barometer worker`, or see why its container ended; it goes on where it stopped.",),
         ),
     },
     "job": {

@@ -1,0 +1,87 @@
+"""Mail by SMTP: text and HTML, with the idempotency key as Message-ID, so that a repeat shows as what it is."""
+
+from __future__ import annotations
+
+import smtplib
+import ssl
+from contextlib import suppress
+from datetime import UTC, datetime
+from email.message import EmailMessage
+from email.utils import format_datetime, parseaddr
+
+from barometer.settings import Settings
+from monitor.notify.channels import SendError, Sent
+from monitor.notify.config import MailChannel
+from monitor.notify.formats import cut, one_line
+from monitor.notify.message import Message
+
+TIMEOUT_SECONDS = 30.0
+
+
+class Mail:
+    """Sends to the addresses of one channel, all in one mail."""
+
+    def __init__(self, config: MailChannel, settings: Settings) -> None:
+        self._to, self._settings = config.to, settings
+
+    def send(self, message: Message) -> Sent:
+        s = self._settings
+        try:
+            smtp = smtplib.SMTP(s.smtp_host, s.smtp_port, timeout=TIMEOUT_SECONDS)
+            try:
+                if s.smtp_starttls:
+                    smtp.starttls(context=ssl.create_default_context())
+                if s.smtp_user:
+                    smtp.login(s.smtp_user, s.smtp_password.get_secret_value() if s.smtp_password else "")
+                refused = smtp.send_message(compose(message, self._to, s.mail_from))
+                # The mail is taken: a bad good-bye must not make us send it again.
+                with suppress(smtplib.SMTPException, OSError):
+                    smtp.quit()
+            finally:
+                smtp.close()
+        except smtplib.SMTPRecipientsRefused as e:
+            codes = [code for code, _ in e.recipients.values()]
+            raise SendError(
+                f"the server refused all recipients: {_refusals(e.recipients)}", permanent=all(c >= 500 for c in codes)
+            ) from None
+        except smtplib.SMTPAuthenticationError as e:
+            # The password may be put right while we wait; the answer may quote it, so only the code is kept.
+            raise SendError(f"the server refused smtp_user and smtp_password (SMTP {e.smtp_code})") from None
+        except (smtplib.SMTPSenderRefused, smtplib.SMTPDataError) as e:
+            raise SendError(_answer(e), permanent=e.smtp_code >= 500) from None
+        except smtplib.SMTPResponseException as e:
+            raise SendError(_answer(e)) from None
+        except (smtplib.SMTPException, OSError) as e:
+            raise SendError(f"{s.smtp_host}:{s.smtp_port}: {type(e).__name__}: {e}") from None
+        # Sending again would repeat it to those who have it: a partly refused mail counts as taken, and says so.
+        return Sent(f"refused: {_refusals(refused)}" if refused else "accepted")
+
+
+def compose(message: Message, to: list[str], sender: str) -> EmailMessage:
+    """The mail. All of one alert hang together in a thread."""
+    domain = parseaddr(sender)[1].rpartition("@")[2] or "localhost"
+    mail = EmailMessage()
+    mail["Subject"] = cut(one_line(message.title), 180)
+    mail["From"] = sender
+    mail["To"] = ", ".join(to)
+    mail["Date"] = format_datetime(datetime.fromtimestamp(message.facts["told_at"] / 1000, UTC))
+    mail["Message-ID"] = f"<{message.id}@{domain}>"
+    mail["References"] = f"<alert-{message.facts['alert_id']}@{domain}>"
+    mail["Auto-Submitted"] = "auto-generated"
+    if message.facts["severity"] == "critical" and not message.resolved:
+        mail["X-Priority"] = "1"
+    mail.set_content(message.text, cte="base64")
+    mail.add_alternative(message.html, subtype="html", cte="base64")
+    return mail
+
+
+def _answer(e: smtplib.SMTPResponseException) -> str:
+    return f"SMTP {e.smtp_code}: {cut(one_line(_text(e.smtp_error)), 200)}"
+
+
+def _refusals(refused: dict[str, tuple[int, bytes]]) -> str:
+    return "; ".join(f"{to} (SMTP {code}: {cut(one_line(_text(said)), 80)})" for to, (code, said) in refused.items())
+
+
+def _text(said: bytes | str) -> str:
+    return said.decode("utf-8", "replace") if isinstance(said, bytes) else said

@@ -1,0 +1,250 @@
+"""What a receiver is told, so that somebody woken at three in the morning knows what happened and what to do.
+
+:func:`facts_of` freezes what is known when a notification is made; :func:`render` turns that into words when it is
+sent, so that every attempt says the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from barometer.settings import Settings
+from barometer.store.alerts import DETECTOR
+from monitor.notify import wording as w
+from monitor.notify.config import Receiver
+from monitor.notify.formats import Lang, clock, cut, duration, number, one_line, system_figures
+
+MAX_TEXTS = 3
+MAX_TEXT = 140
+"""Code points of each text that a message quotes."""
+OWN = ("kinds", "quiet", "summary", "told_score")
+"""Keys of an alert's explanation that are about the alert's own state, not figures of the check."""
+COLOURS = {"critical": "#b42318", "warning": "#b54708", "info": "#475467"}
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One notification in words. ``id`` is the same over all attempts."""
+
+    id: str
+    title: str
+    text: str
+    html: str
+    facts: Mapping[str, Any]
+
+    @property
+    def resolved(self) -> bool:
+        return bool(self.facts["reason"] == "resolved")
+
+
+def facts_of(
+    alert: Mapping[str, Any], *, reason: str, receiver: Receiver, settings: Settings, now_ms: int
+) -> dict[str, Any]:
+    """What a message says, as plain JSON values.
+
+    Args:
+        alert: a row of ``alerts``.
+        now_ms: when the notification was made.
+    """
+    copied = (
+        "type", "fingerprint", "kinds", "severity", "level", "state", "started_at", "detected_at", "peak_at",
+        "ended_at", "acknowledged_by", "resolved_at", "resolved_by", "resolution", "score", "expected_negative",
+        "seen_negative", "seen_total", "window_seconds", "arm",
+    )  # fmt: skip
+    explanation = alert["explanation"]
+    evidence = [
+        {
+            "text": cut(one_line(" ".join(x for x in (e.get("title"), e.get("text")) if x)), MAX_TEXT),
+            "source": cut(one_line(str(e.get("source") or "")), 40),
+            "kind": e.get("kind"),
+            "observed_at": e.get("observed_at"),
+            "copies": int(e.get("copies") or 1),
+        }
+        for e in alert["evidence"][:MAX_TEXTS]
+    ]
+    return {
+        **{name: alert[name] for name in copied},
+        "alert_id": alert["id"],
+        "reason": reason,
+        "receiver": receiver.name,
+        "lang": receiver.lang,
+        "series": {lang: w.series_name(alert["fingerprint"], lang, settings.topics_file) for lang in ("zh", "en")},
+        "summary": cut(one_line(str(explanation.get("summary") or "")), 300),
+        "figures": system_figures({k: v for k, v in explanation.items() if k not in OWN}),
+        "evidence": evidence,
+        "told_at": now_ms,
+        "repeat_minutes": settings.repeat_interval_minutes,
+        "zone": settings.timezone,
+        "external_url": settings.public_url.rstrip("/"),
+        "link": f"{settings.public_url.rstrip('/')}/alerts/{alert['id']}",
+    }
+
+
+def render(facts: Mapping[str, Any], message_id: str) -> Message:
+    """The words for frozen facts, in the receiver's language or both."""
+    langs: tuple[Lang, ...] = ("zh", "en") if facts["lang"] == "both" else (facts["lang"],)
+    sections = [_section(facts, lang) for lang in langs]
+    title = " | ".join(s["title"] for s in sections)
+    colour = "#067647" if facts["reason"] == "resolved" else COLOURS[facts["severity"]]
+    html = _template().render(sections=sections, title=title, link=facts["link"], colour=colour, message_id=message_id)
+    text = ("\n\n" + "-" * 20 + "\n\n").join(_plain(s, facts["link"]) for s in sections)
+    return Message(message_id, title, text, html, facts)
+
+
+@cache
+def _template() -> Any:
+    loader = PackageLoader("monitor.notify", "templates")
+    # Autoescape always: texts of the stream are data, whatever they hold.
+    return Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    ).get_template("mail.html")
+
+
+def _plain(s: Mapping[str, Any], link: str) -> str:
+    lines = [s["title"], s["reason"], "", s["what"], ""]
+    lines += [f"{label}: {value}" if s["lang"] == "en" else f"{label}：{value}" for label, value in s["rows"]]
+    lines += ["", f"{s['open']}: {link}" if s["lang"] == "en" else f"{s['open']}：{link}"]
+    if s["evidence"]:
+        lines += ["", s["evidence_title"]]
+        for i, e in enumerate(s["evidence"], 1):
+            lines += [f"{i}. [{e['meta']}]", f"   {e['text']}"]
+    lines += ["", s["steps_title"]]
+    lines += [f"{i}. {step}" for i, step in enumerate(s["steps"], 1)]
+    return "\n".join(lines)
+
+
+# --- one language ----------------------------------------------------------------------------------------------------
+
+
+def _section(f: Mapping[str, Any], lang: Lang) -> dict[str, Any]:
+    zh = lang == "zh"
+    return {
+        "lang": lang,
+        "title": _title(f, lang),
+        "reason": w.REASON[f["reason"]][lang] + (f"，告警 #{f['alert_id']}" if zh else f", alert #{f['alert_id']}"),
+        "what": _what(f, lang),
+        "rows": _rows(f, lang),
+        "open": "打开告警" if zh else "Open the alert",
+        "evidence_title": "最能说明问题的文本（原文摘录）" if zh else "The most telling texts (quoted)",
+        "evidence": [{"meta": _meta(e, f, lang), "text": e["text"]} for e in f["evidence"]],
+        "steps_title": "现在该做什么" if zh else "What to do now",
+        "steps": _steps(f, lang),
+    }
+
+
+def _title(f: Mapping[str, Any], lang: Lang) -> str:
+    zh = lang == "zh"
+    name = f["series"][lang]
+    mark = w.SEVERITY[f["severity"]][lang]
+    extra = {
+        "worse": {"zh": "·加重", "en": ", worse"},
+        "repeated": {"zh": "·再次提醒", "en": ", reminder"},
+        "escalated": {"zh": "·升级", "en": ", escalated"},
+        "test": {"zh": "·测试", "en": ", test"},
+    }.get(f["reason"], {"zh": "", "en": ""})
+    head = f"【{mark}{extra['zh']}】" if zh else f"[{mark}{extra['en']}] "
+    if f["reason"] == "resolved":
+        head = "【已解决】" if zh else "[RESOLVED] "
+    if f["type"] == "system":
+        return head + w.system_wording(f["fingerprint"], lang)[0]
+    if f["type"] == "rule":
+        said = f["summary"] or ("红线词命中" if zh else "red-line word")
+        return f"{head}{name}：{said}" if zh else f"{head}{name}: {said}"
+    if f["reason"] == "resolved":
+        return f"{head}{name}：负面激增结束" if zh else f"{head}{name}: the surge of negative texts is over"
+    seen, expected = number(f["seen_negative"]), number(f["expected_negative"])
+    window = duration(f["window_seconds"] * 1000, lang)
+    if zh:
+        return f"{head}{name}：负面激增，{window}内 {seen} 条（平时约 {expected} 条）"
+    return f"{head}{name}: {seen} negative texts in {window} ({expected} expected)"
+
+
+def _what(f: Mapping[str, Any], lang: Lang) -> str:
+    zh = lang == "zh"
+    if f["type"] == "system":
+        parts = [w.system_wording(f["fingerprint"], lang)[0], f["summary"], f["figures"]]
+        return ("。" if zh else ". ").join(p for p in parts if p)
+    said = ""
+    if f["seen_total"]:
+        window = duration(f["window_seconds"] * 1000, lang)
+        seen, total, expected = number(f["seen_negative"]), number(f["seen_total"]), number(f["expected_negative"])
+        share = f"{f['seen_negative'] / f['seen_total']:.1%}"
+        times = f["seen_negative"] / f["expected_negative"] if f["expected_negative"] >= 0.5 else None
+        if zh:
+            said = f"{window}内的 {total} 条文本中有 {seen} 条负面（{share}），平时约 {expected} 条"
+            said += f"，是平时的 {times:.1f} 倍。" if times else "。"
+        else:
+            said = f"{seen} of {total} texts in {window} were negative ({share}); about {expected} are usual"
+            said += f", so {times:.1f} times as many. " if times else ". "
+    if f["reason"] == "resolved":
+        peak = ("最高时：" if zh else "At its peak: ") if said else ""
+        said = f"{peak}{said}" + _ending(f, lang)
+    elif f["summary"]:
+        said += f["summary"]
+    return said.strip()
+
+
+def _ending(f: Mapping[str, Any], lang: Lang) -> str:
+    zh = lang == "zh"
+    if f["resolved_by"] == DETECTOR:
+        return "已经回落，告警自动结束。" if zh else "It has calmed down, and the alert ended by itself."
+    outcome = w.RESOLUTION.get(f["resolution"] or "", {}).get(lang)
+    by = one_line(str(f["resolved_by"] or "?"))
+    if zh:
+        return f"由 {by} 解决" + (f"，结论：{outcome}。" if outcome else "。")
+    return f"Resolved by {by}" + (f" as: {outcome}." if outcome else ".")
+
+
+def _rows(f: Mapping[str, Any], lang: Lang) -> list[tuple[str, str]]:
+    zh, zone = lang == "zh", ZoneInfo(f["zone"])
+    rows = []
+    end = f["ended_at"] or f["resolved_at"] if f["reason"] == "resolved" else None
+    lasted = duration((end or f["told_at"]) - f["started_at"], lang)
+    since = f"{clock(f['started_at'], zone)} {f['zone']}"
+    if end:
+        rows.append(("开始", since) if zh else ("Started", since))
+        over = clock(end, zone)
+        rows.append(("结束", f"{over}（持续 {lasted}）") if zh else ("Ended", f"{over} (lasted {lasted})"))
+    else:
+        rows.append(("开始", f"{since}（已 {lasted}）") if zh else ("Since", f"{since} ({lasted} ago)"))
+    severity = w.SEVERITY[f["severity"]][lang]
+    if f["level"]:
+        severity += " · " + w.LEVEL[f["level"]][lang]
+    rows.append(("严重程度" if zh else "Severity", severity))
+    if f["kinds"]:
+        kinds = ("、" if zh else ", ").join(w.KIND[k][lang] for k in f["kinds"])
+        rows.append(("出现在" if zh else "Seen in", kinds))
+    if f["acknowledged_by"] and f["reason"] != "resolved":
+        rows.append(("跟进人" if zh else "In hand of", one_line(f["acknowledged_by"])))
+    return rows
+
+
+def _meta(e: Mapping[str, Any], f: Mapping[str, Any], lang: Lang) -> str:
+    parts = [w.KIND.get(e["kind"], w.KIND[0])[lang] if e["kind"] else "", e["source"]]
+    if e["observed_at"] is not None:
+        parts.append(clock(e["observed_at"], ZoneInfo(f["zone"])))
+    if e["copies"] > 1:
+        parts.append(f"共 {e['copies']} 次转载" if lang == "zh" else f"{e['copies']} copies")
+    return " · ".join(p for p in parts if p)
+
+
+def _steps(f: Mapping[str, Any], lang: Lang) -> list[str]:
+    if f["reason"] == "test":
+        return ["这是测试，不用做什么。" if lang == "zh" else "This is a test: nothing to do."]
+    if f["reason"] == "resolved":
+        who = "person" if f["resolved_by"] != DETECTOR else "system" if f["type"] == "system" else "detector"
+        return [w.DO_RESOLVED[who][lang]]
+    again = ""
+    if not f["acknowledged_by"]:
+        interval = duration(f["repeat_minutes"] * 60_000, lang)
+        again = w.UNACKNOWLEDGED[lang].format(interval=interval)
+    if f["type"] == "system":
+        return list(w.system_wording(f["fingerprint"], lang)[1])
+    steps = (w.DO_RULE if f["type"] == "rule" else w.DO_SURGE)[lang]
+    return [step.format(unacknowledged=again).strip() for step in steps]
