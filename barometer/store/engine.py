@@ -19,6 +19,15 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from barometer.errors import StoreError
 
 BUSY_TIMEOUT_MS = 30_000
+# A server that vanished without a word is noticed within a minute, not after the two hours of TCP's own default.
+_POSTGRES_OPTIONS: dict[str, Any] = {
+    "connect_timeout": 10,
+    "keepalives": 1,
+    "keepalives_idle": 20,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 50_000,
+}
 
 
 class Store:
@@ -61,7 +70,7 @@ class Store:
                 pool_size=pool_size,
                 max_overflow=pool_size,
                 pool_pre_ping=True,
-                connect_args={"connect_timeout": 10},
+                connect_args=_POSTGRES_OPTIONS,
             )
 
     @property

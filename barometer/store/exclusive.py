@@ -1,4 +1,4 @@
-"""One worker process on SQLite: an advisory lock on a file beside the database, which the kernel drops with its holder."""
+"""One worker process on SQLite: an advisory lock beside the database, which the kernel drops with its holder."""
 
 from __future__ import annotations
 
