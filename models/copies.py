@@ -12,7 +12,8 @@ from barometer.records import normalise
 
 _DIGITS = re.compile(r"\d+")
 _BANDS, _ROWS, _SHINGLE = 10, 4, 4
-_PRIME = np.uint64((1 << 61) - 1)
+_PRIME = np.uint64(4_294_967_311)
+"""The first above 2³²: products wrap around it, so that every row orders the shingles anew."""
 
 
 def copy_groups(texts: Sequence[str]) -> list[int]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-import random
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from barometer.records import normalise
+from barometer.records import hash64, normalise
 from models.copies import copy_groups
 from models.errors import TrainingDataError
 from models.labels import KINDS, SENTIMENTS
@@ -62,8 +61,10 @@ def load_sets(path: Path = SETS_FILE) -> dict[str, dict[str, Any]]:
         raise TrainingDataError(f"sets: cannot read {path}: {e}") from e
 
 
-def read_split(name: str, data: Path, seed: int = 0) -> tuple[list[Example], list[Example]]:
-    """(train, dev) of a set. Where the set has no dev split, whole near-copy groups are drawn for one.
+def read_split(
+    name: str, data: Path, seed: int = 0, sets: dict[str, dict[str, Any]] | None = None
+) -> tuple[list[Example], list[Example]]:
+    """(train, dev) of a set. Where the set has no dev split, one is drawn by hash.
 
     Exact repeats (same normalised text and kind) are folded; training texts that are near copies of a dev text are
     dropped. Dev keeps only what the set's own labels say: weak and distant labels are training aids.
@@ -73,7 +74,7 @@ def read_split(name: str, data: Path, seed: int = 0) -> tuple[list[Example], lis
     """
     if name == "own":
         return own_texts(), []
-    sets = load_sets()
+    sets = load_sets() if sets is None else sets
     if name not in sets:
         raise TrainingDataError(f"set {name!r} is not described in {SETS_FILE} (known: {', '.join(sets)}, own)")
     spec = sets[name]
@@ -83,24 +84,19 @@ def read_split(name: str, data: Path, seed: int = 0) -> tuple[list[Example], lis
         groups = copy_groups([e.text for e in [*train, *dev]])
         held_out = set(groups[len(train) :])
         return [e for e, g in zip(train, groups, strict=False) if g not in held_out], dev
+    chosen = [_drawn(e, spec["dev_share"], seed) for e in train]
     groups = copy_groups([e.text for e in train])
-    rng = random.Random(f"{seed}:{name}")
-    names = sorted(set(groups))
-    rng.shuffle(names)
-    held_out, held, sizes = set(), 0, _sizes(groups)
-    for group in names:
-        if held >= spec["dev_share"] * len(train):
-            break
-        if sizes[group] <= 20:  # one big cluster of templates is no sample
-            held_out.add(group)
-            held += sizes[group]
-    kept = _fold(_examples(name, spec, _rows(data / spec["train"]), distant=False))
-    own_labels = {(normalise(e.text), e.kind): e for e in kept}
-    dev = []
-    for e, g in zip(train, groups, strict=True):
-        if g in held_out and (plain := own_labels.get((normalise(e.text), e.kind))):
-            dev.append(plain)
-    return [e for e, g in zip(train, groups, strict=True) if g not in held_out], dev
+    held_out = {g for g, drawn in zip(groups, chosen, strict=True) if drawn}
+    plain = _fold(_examples(name, spec, _rows(data / spec["train"]), distant=False))
+    return (
+        [e for e, g in zip(train, groups, strict=True) if g not in held_out],
+        [e for e in plain if _drawn(e, spec["dev_share"], seed)],
+    )
+
+
+def _drawn(example: Example, share: float, seed: int) -> bool:
+    """Whether a text is in the dev split: by its hash, so that more data never moves a text to the other side."""
+    return hash64(f"{seed}:{normalise(example.text)}") % 10_000 < share * 10_000
 
 
 def own_texts(path: Path = OWN_TEXTS) -> list[Example]:
@@ -126,13 +122,6 @@ def own_texts(path: Path = OWN_TEXTS) -> list[Example]:
         except (ValueError, AttributeError, TypeError) as e:
             raise TrainingDataError(f"own texts: {path}, entry {number}: {e}") from e
     return examples
-
-
-def _sizes(groups: Sequence[int]) -> dict[int, int]:
-    sizes: dict[int, int] = {}
-    for g in groups:
-        sizes[g] = sizes.get(g, 0) + 1
-    return sizes
 
 
 def _rows(path: Path) -> Iterator[dict[str, str]]:

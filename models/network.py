@@ -21,13 +21,14 @@ class Network(nn.Module):
     def __init__(self, config: BertConfig, topics: int, dropout: float = 0.1) -> None:
         super().__init__()
         self.encoder = BertModel(config, add_pooling_layer=False)
+        self.pad_id = int(config.pad_token_id or 0)
         self.dropout = nn.Dropout(dropout)
         self.sentiment = nn.Linear(config.hidden_size, len(SENTIMENTS))
         self.topics = nn.Linear(config.hidden_size, topics)
 
     def embed(self, ids: Tensor, kinds: Tensor) -> Tensor:
         """Mean of the last hidden states over the real tokens: (texts, hidden). ``ids`` is (texts, tokens), padded."""
-        mask = (ids != self.encoder.config.pad_token_id).long()
+        mask = torch.ne(ids, self.pad_id).long()
         types = kinds[:, None].expand_as(ids)
         hidden = self.encoder(ids, attention_mask=mask, token_type_ids=types).last_hidden_state
         weights = mask.unsqueeze(-1).to(hidden.dtype)

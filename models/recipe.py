@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,16 @@ class Recipe:
     seed: int = 20
     bfloat16: bool = True
     topics_file: str | None = None
+    sets_file: str | None = None
     path: Path = field(default=Path("recipe.yaml"), compare=False)
+
+    def beside(self, name: str | None) -> Path | None:
+        """A file that the recipe names, relative to the recipe."""
+        return self.path.parent / name if name else None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The recipe without where it was read from."""
+        return {k: v for k, v in asdict(self).items() if k != "path"}
 
 
 def load_recipe(source: str | Path) -> Recipe:
@@ -62,7 +71,7 @@ def load_recipe(source: str | Path) -> Recipe:
         if key not in known or key == "path":
             raise TrainingDataError(f"recipe: {path}: unknown field {key!r} (known: {', '.join(sorted(known))})")
         kind = known[key].type
-        good = {"int": int, "float": (int, float), "bool": bool, "str": str}.get(str(kind))
+        good = {"int": (int,), "float": (int, float), "bool": (bool,), "str": (str,)}.get(str(kind), ())
         if good and (not isinstance(value, good) or (kind != "bool" and isinstance(value, bool))):
             raise TrainingDataError(f"recipe: {path}: {key} must be {kind}, not {value!r}")
     sets = {name: options or {} for name, options in raw["sets"].items()}

@@ -24,7 +24,7 @@ from models.folder import TOKENIZER, ModelFolder, read_folder
 from models.labels import KINDS, SENTIMENTS
 from models.language import detect, normalise_code
 
-EMPTY = "empty"
+EMPTY = "text_empty"
 NOT_COVERED = "language:"
 """An unscored text's reason is this and the language's code."""
 

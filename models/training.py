@@ -11,7 +11,7 @@ import json
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,12 @@ import structlog
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
+from torch.utils.tensorboard import SummaryWriter
 
-from models.data import Example, load_sets, read_split
+from models.data import SETS_FILE, Example, load_sets, read_split
 from models.encoding import batches, encode, load_tokenizer, pad, prepare
 from models.errors import TrainingDataError
+from models.folder import LABELS, read_folder
 from models.labels import KINDS, SENTIMENTS, load_topics
 from models.measure import by_set, summary
 from models.network import Network, network_from_base
@@ -37,7 +39,7 @@ Report = Callable[[int, int, str], None]
 
 @dataclass(slots=True)
 class Tensors:
-    """Examples as arrays: ids (ragged), kinds (n,), allowed (n, 3), sentiment weight (n,), topic target and weight (n, t)."""
+    """Examples as arrays: ids are ragged, kinds (n,), allowed (n, 3), sentiment weight (n,), topic arrays (n, t)."""
 
     ids: list[list[int]]
     kinds: np.ndarray
@@ -68,7 +70,7 @@ def to_tensors(examples: Sequence[Example], tokenizer: Tokenizer, topics: Sequen
 
 
 def losses(sentiment: Tensor, topics: Tensor, data: Tensors, rows: Sequence[int]) -> tuple[Tensor, Tensor]:
-    """(sentiment loss, topic loss) of a batch's logits, each a weighted mean over the texts that say something of it."""
+    """(sentiment loss, topic loss) of a batch: weighted means over the texts that say something of each."""
 
     def of(array: np.ndarray) -> Tensor:
         return torch.from_numpy(array[list(rows)]).to(sentiment.device)
@@ -88,9 +90,9 @@ def gather(recipe: Recipe, data: Path) -> tuple[list[tuple[Example, dict[str, An
     train: list[tuple[Example, dict[str, Any]]] = []
     dev: list[Example] = []
     read: dict[str, Any] = {}
-    described = load_sets()
+    described = load_sets(recipe.beside(recipe.sets_file) or SETS_FILE)
     for name, options in recipe.sets.items():
-        own_train, own_dev = read_split(name, data, recipe.seed)
+        own_train, own_dev = read_split(name, data, recipe.seed, described)
         train += [(e, options) for e in own_train]
         dev += own_dev
         about = described.get(name, {"about": "The project's own texts", "licence": "the project's"})
@@ -125,10 +127,11 @@ def epoch_rows(train: Sequence[tuple[Example, dict[str, Any]]], recipe: Recipe, 
 def train_model(
     recipe: Recipe, data: Path, base: Path, out: Path, threads: int = 1, report: Report | None = None
 ) -> dict[str, Any]:
-    """Train and leave ``best.pt``, ``tokenizer.json`` and ``training.json`` in ``out``; returns what went into the latter.
+    """Train; leave ``best.pt``, ``tokenizer.json`` and ``training.json`` in ``out``, and return what the last one says.
 
     Args:
-        base: folder of a pretrained BERT (``config.json``, ``model.safetensors``, ``tokenizer.json``).
+        base: folder of a pretrained BERT (``config.json``, ``model.safetensors``, ``tokenizer.json``), or of a model
+            to go on from (then its own layers are kept and the heads are not probed).
         threads: of torch on the CPU; a GPU is used where there is one.
 
     Raises:
@@ -137,17 +140,26 @@ def train_model(
     torch.set_num_threads(threads)
     torch.manual_seed(recipe.seed)
     out.mkdir(parents=True, exist_ok=True)
-    if not (base / "tokenizer.json").is_file() or not (base / "config.json").is_file():
-        raise TrainingDataError(f"base model: {base} must hold config.json, tokenizer.json and the weights")
+    goes_on = (base / LABELS).is_file()
+    if not (base / "tokenizer.json").is_file() or not (goes_on or (base / "config.json").is_file()):
+        raise TrainingDataError(f"base model: {base} must hold config.json, tokenizer.json and weights, or be a model")
     started = time.time()
-    topics = [t.id for t in load_topics(recipe.topics_file)]
+    topics = [t.id for t in load_topics(recipe.beside(recipe.topics_file))]
     tokenizer = load_tokenizer(base / "tokenizer.json", recipe.max_tokens)
     train, dev, read = gather(recipe, data)
     train_set = to_tensors([e for e, _ in train], tokenizer, topics, recipe.max_tokens)
     dev_set = to_tensors(dev, tokenizer, topics, recipe.max_tokens)
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    network = network_from_base(base, recipe.layers, len(topics), recipe.dropout).to(device)
+    if goes_on:
+        from models.rebuild import rebuild
+
+        folder = read_folder(base)
+        if list(folder.topics) != topics:
+            raise TrainingDataError(f"base model: {base} has other topics than the recipe's list")
+        network = rebuild(folder, recipe.dropout).to(device)
+    else:
+        network = network_from_base(base, recipe.layers, len(topics), recipe.dropout).to(device)
     network.encoder.embeddings.word_embeddings.weight.requires_grad = not recipe.freeze_word_embeddings
     schedule = _schedule(train, train_set, recipe)
     heads = [*network.sentiment.parameters(), *network.topics.parameters()]
@@ -165,7 +177,7 @@ def train_model(
 
     state: dict[str, Any] = {"step": 0, "best": -1.0, "since_best": 0, "history": []}
     checkpoint = out / "checkpoint.pt"
-    same = {k: v for k, v in asdict(recipe).items() if k != "path"} | {"steps": steps}
+    same = recipe.as_dict() | {"steps": steps}
     if checkpoint.exists():
         saved = torch.load(checkpoint, map_location=device, weights_only=True)
         if saved["recipe"] != json.dumps(same, sort_keys=True):
@@ -176,9 +188,10 @@ def train_model(
         torch.set_rng_state(saved["rng"].cpu())
         state = json.loads(saved["state"])
         log.info("going on from the checkpoint", step=state["step"], of=steps)
-    else:
+    elif not goes_on:
         _probe(network, train_set, recipe, device)
 
+    board = SummaryWriter(str(out / "tensorboard"))
     every = max(1, steps // (recipe.epochs * recipe.evaluations_per_epoch))
     rng = np.random.default_rng([recipe.seed, state["step"]])
     began, first = time.time(), state["step"]
@@ -195,6 +208,9 @@ def train_model(
         optimizer.zero_grad(set_to_none=True)
         state["step"] += 1
         eta = (time.time() - began) / (state["step"] - first) * (steps - state["step"])
+        if state["step"] % 20 == 0:
+            board.add_scalar("loss/sentiment", sentiment_loss.item(), state["step"])
+            board.add_scalar("loss/topics", topic_loss.item(), state["step"])
         if report:
             line = f"loss {sentiment_loss.item():.3f} + {topic_loss.item():.3f}, {eta / 60:.1f} min to go"
             report(state["step"], steps, line)
@@ -204,6 +220,7 @@ def train_model(
                 score = summary(by_set(dev, topics, *logits))
             else:
                 score = float(state["step"])
+            board.add_scalar("dev/summary", score, state["step"])
             better = score > state["best"]
             state["best"] = max(score, state["best"])
             state["since_best"] = 0 if better else state["since_best"] + 1
@@ -222,9 +239,11 @@ def train_model(
                 log.info("stopped early", step=state["step"])
                 break
 
+    board.close()
     facts = {
-        "recipe": {k: v for k, v in asdict(recipe).items() if k != "path"}, "topics": topics, "sets": read,
+        "recipe": recipe.as_dict(), "topics": topics, "sets": read,
         "history": state["history"], "seconds": round(time.time() - started), "base": base.name,
+        "recipe_path": str(recipe.path),
         "parameters": sum(p.numel() for p in network.parameters()),
     }  # fmt: skip
     (out / "tokenizer.json").write_bytes((base / "tokenizer.json").read_bytes())
@@ -252,7 +271,7 @@ def _forward(
     kinds = data.kinds[list(rows)]
     if rng is not None:  # a reader that doesn't know the kind must be served too
         kinds = np.where(rng.random(len(kinds)) < recipe.kind_dropout, 0, kinds)
-    ids = torch.from_numpy(pad([data.ids[i] for i in rows], network.encoder.config.pad_token_id)).to(device)
+    ids = torch.from_numpy(pad([data.ids[i] for i in rows], network.pad_id)).to(device)
     with torch.autocast(device.type, dtype=torch.bfloat16, enabled=recipe.bfloat16):
         out: tuple[Tensor, Tensor] = network(ids, torch.from_numpy(kinds).to(device))
     return out
@@ -278,7 +297,7 @@ def _probe(network: Network, data: Tensors, recipe: Recipe, device: torch.device
     rows = np.random.default_rng(recipe.seed).permutation(len(data.ids))[: recipe.probe_texts]
     features = np.zeros((len(rows), network.sentiment.in_features), np.float32)
     network.eval()
-    pad_id = network.encoder.config.pad_token_id
+    pad_id = network.pad_id
     with torch.inference_mode(), torch.autocast(device.type, dtype=torch.bfloat16, enabled=recipe.bfloat16):
         for group in batches([len(data.ids[i]) for i in rows], 4096):
             ids = torch.from_numpy(pad([data.ids[rows[k]] for k in group], pad_id)).to(device)

@@ -1,0 +1,86 @@
+"""The card of a model: what it is, on which data under which licences, its figures, its limits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from models.folder import CARD, WEIGHTS
+
+_HEAD = """# {version}
+
+金融文本情感与主题分类模型(中文、英文)。
+One encoder, two heads: sentiment (negative, neutral, positive) and {topics} topics.
+
+- Base: {base} (multilingual-e5-small, Wang et al. 2024, arXiv 2402.05672, MIT; cut to the pieces of Chinese and
+  English, carried through 4-bit weights), its first {layers} layers, fine-tuned; {parameters:.1f} M parameters.
+- Precision: integer weights (7 bits in linear layers, 8 in embeddings, a scale a row), activations in 8 bits scaled
+  token by token; {size:.1f} MB. A text's result does not depend on its batch.
+- Input: title and text, at most {max_tokens} tokens; the kind (news, comment, unknown).
+- Sentiment is the class with the largest probability; probabilities are calibrated by temperature. A topic is named
+  at its own threshold in each language.
+- Trained with the recipe `{recipe}` for {minutes:.0f} minutes on a CPU.
+
+## Data and licences
+"""
+
+_UNSTATED = """
+**Some of these sets state no licence.** Whoever ships a product on this model must judge that for themselves; the
+recipe `stated` trains on the sets that state one. No text of any set is part of the model's folder.
+"""
+
+_LIMITS = """
+## Limits
+
+- The sets disagree on what negative means (tone, stance of the author, good or bad for the company): the kind of text
+  is an input for that reason, and figures differ by set.
+- Chinese news without good or bad news in it comes mostly from a weak rule (flashes without any word of direction,
+  gain or trouble) and from own texts: expect some plain notices to be called positive or negative.
+- Several topics are learnt in a language from distant labels (`keywords.yaml`) and few own texts alone. Trial topics
+  (fewer than 50 labels in that language), to be shown but never to page anybody: {trial}.
+- Irony, stock-forum slang newer than 2023, texts whose point stands after the first {max_tokens} tokens.
+- Thresholds and temperatures were chosen on the dev splits that the figures are from: slightly optimistic.
+- Other languages than Chinese and English are left unscored.
+"""
+
+
+def write_card(
+    folder: Path, version: str, facts: dict[str, Any], labels: dict[str, Any], metrics: dict[str, Any]
+) -> None:
+    """Write ``card.md`` into a model folder from what training and measuring found."""
+    parts = [
+        _HEAD.format(
+            version=version, topics=len(labels["topics"]), base=facts["base"], layers=facts["recipe"]["layers"],
+            parameters=facts["parameters"] / 1e6, size=(folder / WEIGHTS).stat().st_size / 1e6,
+            max_tokens=labels["max_tokens"], recipe=facts["recipe"]["name"], minutes=facts["seconds"] / 60,
+        ),
+        "| set | what | licence | texts | shown an epoch | dev |\n|---|---|---|---|---|---|\n",
+    ]  # fmt: skip
+    for name, s in facts["sets"].items():
+        parts.append(f"| {name} | {s['about']} | {s['licence']} | {s['train']} | {s['an_epoch']} | {s['dev']} |\n")
+    if any("not stated" in s["licence"] for s in facts["sets"].values()):
+        parts.append(_UNSTATED)
+    if metrics.get("dev"):
+        parts.append("\n## Figures on the dev splits (float32 in brackets)\n\n")
+        parts.append(
+            "No text of a dev split, nor a near copy of one, was trained on.\n\n"
+            "| set | sentiment accuracy | macro F1 | calibration error | topics micro F1 | macro F1 |\n"
+            "|---|---|---|---|---|---|\n"
+        )
+        for name, m in metrics["dev"].items():
+            s, t, f = m.get("sentiment"), m.get("topics"), metrics["float32_dev"][name]
+            cells = [name]
+            cells += (
+                [f"{s['accuracy']:.3f} ({f['sentiment']['accuracy']:.3f})", f"{s['macro_f1']:.3f}",
+                 "" if s["calibration_error"] is None else f"{s['calibration_error']:.3f}"]
+                if s else ["", "", ""]
+            )  # fmt: skip
+            cells += [f"{t['micro_f1']:.3f} ({f['topics']['micro_f1']:.3f})", f"{t['macro_f1']:.3f}"] if t else ["", ""]
+            parts.append("| " + " | ".join(cells) + " |\n")
+        parts.append(
+            "\nWhere a set tells negative from not negative only (finnsp), accuracy and F1 are of that. Integers "
+            f"change {metrics['sentiment_labels_changed_by_integers']:.1%} of the sentiment labels of float32.\n"
+        )
+    trial = "; ".join(f"{lang}: {', '.join(ts) or 'none'}" for lang, ts in labels["trial_topics"].items())
+    parts.append(_LIMITS.format(trial=trial, max_tokens=labels["max_tokens"]))
+    (folder / CARD).write_text("".join(parts), "utf-8")

@@ -1,0 +1,146 @@
+"""``barometer score | train | export | evaluate``: mounted by ``barometer.cli``."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from models.errors import ModelError
+
+app = typer.Typer(add_completion=False, no_args_is_help=True)
+
+Model = Annotated[Path | None, typer.Option("--model", help="A model folder; the shipped one if left out.")]
+Threads = Annotated[int, typer.Option("--threads", min=0, help="Threads of the processor; 0: what is there, up to 4.")]
+
+
+@app.command()
+def score(
+    file: Annotated[
+        str, typer.Argument(help="CSV or JSONL (.gz too) with `text`, and kind, lang, title; - is stdin.")
+    ] = "-",
+    model: Model = None,
+    threads: Threads = 0,
+    batch: Annotated[int, typer.Option(min=1, help="Lines held at a time.")] = 1024,
+    form: Annotated[str | None, typer.Option("--format", help="csv or jsonl, where the name doesn't say.")] = None,
+) -> None:
+    """Label texts with sentiment and topics: one JSON line out for each line in, in order."""
+    from models.score_files import InputError, read_lines, score_lines
+    from models.scorer import load_scorer
+
+    if form not in (None, "csv", "jsonl"):
+        raise InputError(f"score: --format must be csv or jsonl, not {form!r}")
+    scorer = load_scorer(model, threads or None)
+    seen = unscored = 0
+    last = began = time.monotonic()
+    shown = sys.stderr.isatty()
+    try:
+        for result in score_lines(scorer, read_lines(file, form), batch):
+            sys.stdout.write(json.dumps(result, ensure_ascii=False) + "\n")
+            seen += 1
+            unscored += not result["scored"]
+            if shown and time.monotonic() - last > 0.5:
+                last = time.monotonic()
+                sys.stderr.write(f"\r{seen:,} texts, {seen / (last - began):,.0f}/s ")
+        sys.stdout.flush()
+    except BrokenPipeError:  # `| head` has seen enough; Python must not flush what nobody reads
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return
+    if shown:
+        took = time.monotonic() - began
+        sys.stderr.write(f"\r{seen:,} texts in {took:.1f} s, {unscored:,} unscored ({scorer.version})\n")
+
+
+@app.command()
+def train(
+    recipe: Annotated[str, typer.Argument(help="A recipe's file, or the name of a shipped one: all, stated.")],
+    data: Annotated[Path, typer.Option("--data", help="Folder of the labelled sets.")],
+    base: Annotated[
+        Path, typer.Option("--base", help="Folder of the pretrained encoder, or of a model to go on from.")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the run; a run that was stopped goes on there.")],
+    threads: Annotated[int, typer.Option("--threads", min=1)] = 1,
+) -> None:
+    """Train by a recipe. Then `barometer export` makes a model folder of the run."""
+    _needs_torch()
+    from models.recipe import load_recipe
+    from models.training import train_model
+
+    loaded = load_recipe(recipe)
+    columns = (TextColumn("{task.completed}/{task.total} steps"), BarColumn(), TimeElapsedColumn(),
+               TextColumn("{task.description}"))  # fmt: skip
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task("reading")
+        train_model(loaded, data, base, out, threads, lambda step, steps, line: progress.update(
+            task, completed=step, total=steps, description=line))  # fmt: skip
+    print(out)
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="The folder that `barometer train` left.")],
+    data: Annotated[Path, typer.Option("--data", help="Folder of the labelled sets: dev splits set the thresholds.")],
+    out: Annotated[Path, typer.Option("--out", help="The model folder; must not exist yet.")],
+    name: Annotated[str, typer.Option("--name", help="First part of the version.")] = "e5s6",
+    threads: Annotated[int, typer.Option("--threads", min=1)] = 1,
+) -> None:
+    """Turn a training run into a model folder: integer weights, thresholds, figures, card."""
+    _needs_torch()
+    from models.export import export_model
+
+    print(export_model(run, data, out, name, threads))
+
+
+@app.command()
+def evaluate(
+    model: Annotated[Path | None, typer.Argument(help="A model folder; the shipped one if left out.")] = None,
+    data: Annotated[list[str] | None, typer.Option("--data", help="A set's name or a file; repeat it.")] = None,
+    folder: Annotated[Path | None, typer.Option("--dir", help="Folder of the labelled sets.")] = None,
+    threads: Threads = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="All figures as JSON.")] = False,
+) -> None:
+    """Measure a model on the dev splits of labelled sets, or on labelled files of your own."""
+    from models.data import load_sets
+    from models.evaluation import dev_of
+    from models.evaluation import evaluate as measure
+    from models.scorer import load_scorer
+
+    scorer = load_scorer(model, threads or None)
+    names = data or (list(load_sets()) if folder else [])
+    if not names:
+        raise ModelError("evaluate: name what to measure on, with --data NAME_OR_FILE or --dir FOLDER_OF_SETS")
+    found: dict[str, Any] = {"version": scorer.version, "unscored": 0, "sets": {}}
+    for name in names:
+        measured = measure(scorer, dev_of(name, folder, scorer.topics))
+        found["unscored"] += measured["unscored"]
+        found["sets"] |= measured["sets"]
+    if as_json:
+        print(json.dumps(found, ensure_ascii=False, indent=1))
+        return
+    console = Console(width=110)
+    for name, measures in found["sets"].items():
+        for part, m in measures.items():
+            head = f"{name}: {part}, {m['n']} texts, " + ", ".join(
+                f"{k.replace('_', ' ')} {v:.3f}" for k, v in m.items() if isinstance(v, float)
+            )
+            table = Table("class", "precision", "recall", "F1", "texts", title=head, title_justify="left")
+            for label, row in m["classes"].items():
+                table.add_row(label, *(f"{row[k]:.3f}" for k in ("precision", "recall", "f1")), str(row["n"]))
+            console.print(table)
+    console.print(f"{found['version']}, {found['unscored']} unscored")
+
+
+def _needs_torch() -> None:
+    try:
+        import torch  # noqa: F401
+        import transformers  # noqa: F401
+    except ImportError as e:
+        raise ModelError(f"this needs the training install: pip install 'barometer[train]' ({e})") from e

@@ -1,0 +1,76 @@
+"""Measure a model folder on labelled sets or on a file of one's own."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models.data import SETS_FILE, Example, load_sets, read_split
+from models.errors import TrainingDataError
+from models.labels import SENTIMENTS
+from models.measure import by_set
+from models.scorer import Scorer
+
+
+def dev_of(name: str, data: Path | None, topics: Sequence[str]) -> list[Example]:
+    """The dev split of a described set, or the texts of a CSV or JSONL file (its name is a path that exists).
+
+    A file has ``text``, and ``sentiment`` (a name), ``topics`` (joined with ``|`` or a list: all others are absent) or
+    both; ``kind``, ``lang`` (else detected by the scorer) and ``title`` are optional.
+
+    Raises:
+        TrainingDataError: neither a set nor a file, or a label is unknown.
+    """
+    if Path(name).is_file():
+        return list(_examples(Path(name), topics))
+    if name not in load_sets(SETS_FILE):
+        raise TrainingDataError(f"evaluate: {name!r} is neither a file nor a set ({', '.join(load_sets())})")
+    if data is None:
+        raise TrainingDataError(f"evaluate: where is the set {name!r}? Name the folder of the sets with --dir")
+    return read_split(name, data, seed=20)[1]
+
+
+def _examples(path: Path, topics: Sequence[str]) -> Iterator[Example]:
+    opened = gzip.open(path) if path.suffix == ".gz" else path.open("rb")
+    with opened as raw:
+        text = io.TextIOWrapper(raw, "utf-8")
+        rows: Any = csv.DictReader(text) if ".csv" in path.suffixes else (json.loads(x) for x in text if x.strip())
+        for number, row in enumerate(rows, 1):
+            try:
+                said = row.get("topics")
+                named = said.split("|") if isinstance(said, str) else said
+                if unknown := set(filter(None, named or ())) - set(topics):
+                    raise ValueError(f"unknown topics {sorted(unknown)}")
+                yield Example(
+                    row["text"], row.get("kind") or "unknown", row.get("lang") or "", path.stem,
+                    (SENTIMENTS.index(row["sentiment"]),) if row.get("sentiment") else (), 1.0,
+                    {} if named is None else {t: (int(t in named), 1.0) for t in topics}, row.get("title") or None,
+                )  # fmt: skip
+            except (KeyError, ValueError, AttributeError) as e:
+                raise TrainingDataError(f"evaluate: {path}, row {number}: {e!r}") from e
+
+
+def evaluate(scorer: Scorer, examples: Sequence[Example]) -> dict[str, Any]:
+    """Measures by set, of what the scorer says: its thresholds, its argmax. Unscored texts are counted and left out."""
+    results = scorer.score(
+        [e.text for e in examples], [e.kind for e in examples], [e.lang or None for e in examples],
+        [e.title for e in examples],
+    )  # fmt: skip
+    kept = [(e, r) for e, r in zip(examples, results, strict=True) if r.scored]
+    if not kept:
+        return {"unscored": len(examples), "sets": {}}
+    tiny = 1e-9
+    sentiment = np.log(np.array([r.sentiment_probabilities for _, r in kept]) + tiny)
+    p = np.clip(np.array([r.topic_probabilities for _, r in kept]), tiny, 1 - tiny)
+    cuts = np.array([[scorer.folder.thresholds[r.lang][t] for t in scorer.topics] for _, r in kept])
+    return {
+        "unscored": len(examples) - len(kept),
+        "sets": by_set([e for e, _ in kept], scorer.topics, sentiment, np.log(p / (1 - p)), cuts - tiny),
+    }

@@ -1,0 +1,156 @@
+"""From a trained network to a model folder: integer weights, calibration on dev, measures, card."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import structlog
+import torch
+from transformers import BertConfig
+
+from models.backends import Backend, OnnxBackend
+from models.calibration import temperatures, thresholds, trial_topics
+from models.card import write_card
+from models.data import Example
+from models.encoding import batches, load_tokenizer, pad
+from models.errors import ModelError
+from models.folder import FORMAT, LABELS, METRICS, TOKENIZER, WEIGHTS, content_hash, read_folder
+from models.labels import KINDS, LANGUAGES, SENTIMENTS, load_topics
+from models.measure import by_set, summary
+from models.network import Network
+from models.onnx_graph import build
+from models.recipe import Recipe
+from models.training import Tensors, gather, predict, to_tensors
+
+log = structlog.get_logger(__name__)
+
+PRECISION = "int8"
+_ENCODER = (
+    "vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "hidden_act",
+    "max_position_embeddings", "type_vocab_size", "layer_norm_eps", "pad_token_id",
+)  # fmt: skip
+
+
+def export_model(run: Path, data: Path, out: Path, name: str, threads: int = 1) -> str:
+    """Turn the folder that training left into a model folder, and return its version.
+
+    Temperatures and thresholds are chosen with the integer network on the dev splits of the recipe's sets.
+
+    Args:
+        run: what ``models.training.train_model`` wrote.
+        data: the labelled sets.
+        out: the model folder; must not exist. Nothing is left there if it fails.
+        name: first part of the version, such as ``e5s6``.
+
+    Raises:
+        ModelError: the run is not finished, or ``out`` exists.
+    """
+    if out.exists():
+        raise ModelError(f"export: {out} exists already: choose another folder or remove it")
+    for needed in ("best.pt", "training.json", "tokenizer.json"):
+        if not (run / needed).is_file():
+            raise ModelError(f"export: {run / needed} is missing: is the training run finished?")
+    facts = json.loads((run / "training.json").read_text("utf-8"))
+    recipe = Recipe(**facts["recipe"], path=Path(facts.get("recipe_path", "recipe.yaml")))
+    torch.set_num_threads(threads)
+    network = load_run(run, len(facts["topics"]))
+    tokenizer = load_tokenizer(run / "tokenizer.json", recipe.max_tokens)
+    train, dev, _ = gather(recipe, data)
+    dev_set = to_tensors(dev, tokenizer, facts["topics"], recipe.max_tokens)
+
+    out.parent.mkdir(parents=True, exist_ok=True)
+    made = Path(tempfile.mkdtemp(prefix=".export-", dir=out.parent))
+    try:
+        state = {k: v.float().numpy() for k, v in network.state_dict().items() if v.is_floating_point()}
+        onnx.save(build(state, network.encoder.config.to_dict()), str(made / WEIGHTS))
+        shutil.copyfile(run / "tokenizer.json", made / TOKENIZER)
+        labels: dict[str, Any] = {
+            "format": FORMAT, "name": name, "made": time.strftime("%Y.%m", time.gmtime()), "precision": PRECISION,
+            "languages": list(LANGUAGES), "sentiments": list(SENTIMENTS), "kinds": list(KINDS),
+            "topics": [{"id": t.id, "zh": t.zh, "en": t.en} for t in load_topics(recipe.beside(recipe.topics_file))],
+            "max_tokens": recipe.max_tokens,
+            "encoder": {k: network.encoder.config.to_dict()[k] for k in _ENCODER},
+            "temperatures": dict.fromkeys(LANGUAGES, 1.0),
+            "thresholds": {lang: dict.fromkeys(facts["topics"], 0.5) for lang in LANGUAGES},
+            "trial_topics": trial_topics([e for e, _ in train], facts["topics"], LANGUAGES),
+        }  # fmt: skip
+        _write_json(made / LABELS, labels)
+        metrics: dict[str, Any] = {"dev": {}, "float32_dev": {}, "training_seconds": facts["seconds"]}
+        if dev:
+            sentiment, topic = run_backend(OnnxBackend(read_folder(made), threads), dev_set, read_folder(made).pad_id)
+            labels["temperatures"] = temperatures(dev, sentiment, LANGUAGES)
+            labels["thresholds"] = thresholds(dev, topic, facts["topics"], LANGUAGES)
+            _write_json(made / LABELS, labels)
+            metrics |= _measures(network, recipe, dev, dev_set, facts["topics"], labels, sentiment, topic)
+        metrics["version"] = version = f"{labels['name']}-{labels['made']}-{content_hash(made)}"
+        _write_json(made / METRICS, metrics)
+        write_card(made, version, facts, labels, metrics)
+        read_folder(made)
+        made.chmod(0o755)
+        made.rename(out)
+    except BaseException:
+        shutil.rmtree(made, ignore_errors=True)
+        raise
+    log.info("exported", version=version, folder=str(out))
+    return version
+
+
+def load_run(run: Path, topics: int) -> Network:
+    """The best network of a training run, in evaluation mode."""
+    saved = torch.load(run / "best.pt", map_location="cpu", weights_only=True)
+    network = Network(BertConfig(**json.loads(saved["config"])), topics)
+    network.load_state_dict(saved["network"])
+    return network.eval()
+
+
+def run_backend(backend: Backend, data: Tensors, pad_id: int) -> tuple[np.ndarray, np.ndarray]:
+    """Logits of sentiment (n, 3) and topics (n, t) in the order of the data, with known kinds."""
+    sentiment = np.zeros(data.allowed.shape, np.float32)
+    topics = np.zeros(data.topic_target.shape, np.float32)
+    for rows in batches([len(x) for x in data.ids], backend.token_budget):
+        sentiment[rows], topics[rows] = backend.run(pad([data.ids[i] for i in rows], pad_id), data.kinds[rows])
+    return sentiment, topics
+
+
+def warmed(logits: np.ndarray, examples: Sequence[Example], temperature: dict[str, float]) -> np.ndarray:
+    """Sentiment logits divided by the temperature of each text's language and kind."""
+    t = [temperature.get(f"{e.lang}:{e.kind}", temperature.get(e.lang, 1.0)) for e in examples]
+    return logits / np.array(t)[:, None]
+
+
+def cuts(examples: Sequence[Example], topics: Sequence[str], thresholds: dict[str, dict[str, float]]) -> np.ndarray:
+    """The threshold of every text and topic, as logits' probabilities: (n, topics)."""
+    return np.array([[thresholds[e.lang][t] for t in topics] for e in examples])
+
+
+def _measures(
+    network: Network, recipe: Recipe, dev: Sequence[Example], dev_set: Tensors, topics: Sequence[str],
+    labels: dict[str, Any], sentiment: np.ndarray, topic: np.ndarray,
+) -> dict[str, Any]:  # fmt: skip
+    cut = cuts(dev, topics, labels["thresholds"])
+    of_integers = by_set(dev, topics, warmed(sentiment, dev, labels["temperatures"]), topic, cut)
+    float_sentiment, float_topic = predict(network, dev_set, torch.device("cpu"), _in_float32(recipe))
+    of_floats = by_set(dev, topics, warmed(float_sentiment, dev, labels["temperatures"]), float_topic, cut)
+    return {
+        "dev": of_integers, "float32_dev": of_floats, "summary": round(summary(of_integers), 4),
+        "float32_summary": round(summary(of_floats), 4),
+        "sentiment_labels_changed_by_integers": round(
+            float((sentiment.argmax(1) != float_sentiment.argmax(1)).mean()), 4
+        ),
+    }  # fmt: skip
+
+
+def _in_float32(recipe: Recipe) -> Recipe:
+    return Recipe(**(recipe.as_dict() | {"bfloat16": False}))
+
+
+def _write_json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", "utf-8")

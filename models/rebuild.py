@@ -1,0 +1,50 @@
+"""The PyTorch network from a shipped folder alone: to retrain, to explain, to run on a GPU."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import torch
+from onnx import numpy_helper
+from transformers import BertConfig
+
+from models.errors import ModelError
+from models.folder import WEIGHTS, ModelFolder
+from models.network import Network
+from models.quantise import dequantise_rows
+
+_CODES, _SCALES = ".codes", ".scales"
+
+
+def rebuild(folder: ModelFolder, dropout: float = 0.1) -> Network:
+    """The network with the weights that the ONNX file holds, dequantised; in evaluation mode.
+
+    Its weights are those of the integer network, so the two differ by the rounding of activations alone.
+
+    Raises:
+        ModelError: the file lacks a parameter of the network that labels.json describes.
+    """
+    path = folder.path / WEIGHTS
+    arrays = {t.name: numpy_helper.to_array(t) for t in onnx.load(str(path)).graph.initializer}
+    state: dict[str, np.ndarray] = {}
+    for name, value in arrays.items():
+        if name.endswith(_CODES):
+            parameter = name.removesuffix(_CODES) + ".weight"
+            codes = value if "word_embeddings" in name else value.T
+            state[parameter] = dequantise_rows(codes, arrays[name.removesuffix(_CODES) + _SCALES])
+        elif not name.endswith(_SCALES) and "." in name:
+            state[name] = value
+    for name in [n for n in state if ".qkv." in n]:
+        for part, third in zip(("query", "key", "value"), np.split(state.pop(name), 3), strict=True):
+            state[name.replace(".qkv.", f".{part}.")] = third
+    config = BertConfig(**folder.encoder, hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout)
+    network = Network(config, len(folder.topics), dropout)
+    try:
+        # Not every array that numpy reads from the file may be written to, as torch wants it.
+        network.load_state_dict({k: torch.from_numpy(np.array(v, np.float32)) for k, v in state.items()}, strict=False)
+    except RuntimeError as e:
+        raise ModelError(f"model: {path} does not fit labels.json: {e}") from e
+    missing = [n for n, _ in network.named_parameters() if n not in state]
+    if missing:
+        raise ModelError(f"model: {path} lacks parameters: {', '.join(missing[:5])}")
+    return network.eval()
