@@ -5,6 +5,7 @@ from __future__ import annotations
 from kafka import KafkaConsumer
 
 from barometer.settings import Settings
+from ingest.header_names import accept_any_header_names
 
 FETCH_BYTES = 32 * 2**20
 """A response may hold this much; a single larger record still comes, alone."""
@@ -20,6 +21,7 @@ def make_consumer(settings: Settings) -> KafkaConsumer:
     Raises:
         kafka.errors.KafkaError: no broker answers.
     """
+    accept_any_header_names()
     options = {
         "group_id": settings.consumer_group,
         "client_id": "barometer-worker",

@@ -23,6 +23,7 @@ from barometer.settings import Settings
 from barometer.store.engine import Store
 from barometer.store.logs import current_log
 from barometer.store.tables import AuditEntry, DeadLetter
+from ingest.header_names import accept_any_header_names
 from ingest.message import AHEAD_MS, Header
 from ingest.produce import min_time_ms
 from ingest.sender import Sender, TooLarge
@@ -272,6 +273,7 @@ def fetch_value(settings: Settings, row: Row) -> bytes | None:
     Raises:
         BarometerError: no broker answers.
     """
+    accept_any_header_names()
     place = TopicPartition(settings.topic_documents, row.partition)
     try:
         consumer = KafkaConsumer(
