@@ -13,7 +13,68 @@
       document.documentElement.lang = ui && ui.lang === "en" ? "en" : "zh-CN";
       return theme;
     },
+    morph: function (fresh) {
+      if (!fresh) return;
+      var path = find(dash_component_api.getLayout(["components"]), ["components"], fresh.id);
+      if (!path) return;
+      var old = dash_component_api.getLayout(path);
+      morphChildren(old.props.children, fresh.children, path);
+    },
   };
+
+  // --- refreshing a tree of components by what differs (see components/live.py) ---
+  function isComponent(x) {
+    return x !== null && typeof x === "object" && !Array.isArray(x) && "props" in x && "type" in x;
+  }
+
+  function find(node, path, id) {
+    if (Array.isArray(node)) {
+      for (var i = 0; i < node.length; i++) {
+        var found = find(node[i], path.concat(i), id);
+        if (found) return found;
+      }
+      return null;
+    }
+    if (!isComponent(node)) return null;
+    if (node.props.id === id) return path;
+    return find(node.props.children, path.concat("props", "children"), id);
+  }
+
+  function same(a, b) {
+    if (a === b || (a == null && b == null)) return true;
+    if (a === null || b === null || typeof a !== "object" || typeof b !== "object") return false;
+    if (Array.isArray(a) !== Array.isArray(b)) return false;
+    var keys = Object.keys(b);
+    return keys.length === Object.keys(a).length && keys.every(function (k) { return same(a[k], b[k]); });
+  }
+
+  function fits(a, b) {
+    if (isComponent(a) && isComponent(b)) return a.type === b.type && a.namespace === b.namespace && a.props.id === b.props.id;
+    return !isComponent(a) && !isComponent(b) && same(a, b);
+  }
+
+  // Sets what differs below the component at `path`, whose children go from `a` to `b`.
+  function morphChildren(a, b, path) {
+    var at = path.concat("props", "children");
+    if (Array.isArray(a) && Array.isArray(b) && a.length === b.length && a.every(function (x, i) { return fits(x, b[i]); })) {
+      a.forEach(function (x, i) { if (isComponent(x)) morphComponent(x, b[i], at.concat(i)); });
+    } else if (isComponent(a) && isComponent(b) && fits(a, b)) {
+      morphComponent(a, b, at);
+    } else if (!same(a, b)) {
+      dash_clientside.set_props(path, { children: b === undefined ? null : b });
+    }
+  }
+
+  function morphComponent(a, b, path) {
+    var changed = {};
+    Object.keys(b.props).concat(["className", "style", "title", "hidden"]).forEach(function (name) {
+      if (name !== "children" && (name in b.props || name in a.props) && !same(a.props[name], b.props[name])) {
+        changed[name] = b.props[name] === undefined ? null : b.props[name];
+      }
+    });
+    if (Object.keys(changed).length) dash_clientside.set_props(path, changed);
+    morphChildren(a.props.children, b.props.children, path);
+  }
 
   var fetchBefore = window.fetch;
   window.fetch = function (input) {

@@ -12,6 +12,7 @@ from flask_login import current_user
 
 from barometer.store.status import status
 from barometer.store.users import set_preferences
+from dashboard.components.live import fresh, live, register_live, target
 from dashboard.components.parts import aria, data, icon
 from dashboard.components.truth import truth_line
 from dashboard.context import View, context, view
@@ -43,7 +44,7 @@ def layout() -> Any:
                 html.Header(top(v, request.path) if current_user.is_authenticated else [], id="top"),
                 html.Div(id="offline", hidden=True, role="alert",
                          **data(text=v.t("offline", time="{time}"))),
-                html.Div(id="truth", className="truth-slot", **aria(live="polite")),
+                live("truth", None, "truth-slot", **aria(live="polite")),
                 html.Main(dash.page_container, id="main", tabIndex=-1),
             ],
             className="shell",
@@ -85,6 +86,7 @@ def top(v: View, pathname: str) -> list[Any]:
 
 def register(app: dash.Dash) -> None:
     """Callbacks of the frame."""
+    register_live(app, "truth")
 
     @app.callback(
         Output("ui", "data"),
@@ -122,7 +124,7 @@ def register(app: dash.Dash) -> None:
         return top(v, pathname or "/"), v.t("offline", time="{time}")
 
     @app.callback(
-        Output("truth", "children"),
+        target("truth"),
         Output("badge", "children"),
         Output("badge", "hidden"),
         Input("tick", "n_intervals"),
@@ -133,4 +135,4 @@ def register(app: dash.Dash) -> None:
         c = context()
         report = status(c.store, c.settings)
         waiting = report["alerts"].get("firing", 0)
-        return truth_line(view(ui), report), str(waiting), not waiting
+        return fresh("truth", truth_line(view(ui), report)), str(waiting), not waiting

@@ -16,6 +16,7 @@ from barometer.store.queries_alerts import AlertPage, alert_page
 from dashboard.acts import RESOLUTIONS, act
 from dashboard.components.alert_parts import actor_name, sentence, subject
 from dashboard.components.charts import graph, trend_figure
+from dashboard.components.live import fresh, live, register_live, target
 from dashboard.components.parts import (
     aria,
     empty,
@@ -46,7 +47,7 @@ def layout(number_: str = "", ui: dict[str, Any] | None = None, **query: str) ->
     return html.Div(
         [
             dcc.Store(id="alert-id", data=page.alert.id),
-            html.Div(head(v, page), id="alert-head"),
+            live("alert-head", head(v, page)),
             html.Div(
                 [
                     html.Div(
@@ -56,7 +57,7 @@ def layout(number_: str = "", ui: dict[str, Any] | None = None, **query: str) ->
                         ],
                         className="wide",
                     ),
-                    html.Div([_form(v, page), html.Div(side(v, page), id="alert-side")]),
+                    html.Div([_form(v, page), live("alert-side", side(v, page))]),
                 ],
                 className="columns acting",
             ),
@@ -66,10 +67,11 @@ def layout(number_: str = "", ui: dict[str, Any] | None = None, **query: str) ->
 
 def register(app: dash.Dash) -> None:
     dash.register_page("alert", path_template="/alerts/<number>", layout=layout, title=t("zh", "product"))
+    register_live(app, "alert-head", "alert-side")
 
     @app.callback(
-        Output("alert-head", "children"),
-        Output("alert-side", "children"),
+        target("alert-head"),
+        target("alert-side"),
         Output("alert-form", "className"),
         Input("tick", "n_intervals"),
         Input("alert-done", "children"),
@@ -81,7 +83,7 @@ def register(app: dash.Dash) -> None:
         v, page = view(ui), load(alert_id)
         if page is None:
             return no_update, no_update, no_update
-        return head(v, page), side(v, page), f"form-{page.alert.state}"
+        return fresh("alert-head", head(v, page)), fresh("alert-side", side(v, page)), f"form-{page.alert.state}"
 
     @app.callback(
         Output("alert-done", "children"),

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import dash
-from dash import Input, Output, State, dcc, html
+from dash import Input, State, dcc, html
 
 from barometer.store.queries import list_series
 from barometer.store.queries_alerts import open_alerts, past_alerts
 from dashboard.components.alert_parts import actor_name, alert_href, subject
+from dashboard.components.live import fresh, live, register_live, target
 from dashboard.components.parts import chips, empty, href, severity_pill, state_pill, table
 from dashboard.context import View, choose, context, view
 from dashboard.format import clock, duration, number
@@ -22,21 +23,22 @@ SHOW = {"open": "alerts.open", "resolved": "alerts.resolved", "all": "alerts.all
 def layout(ui: dict[str, Any] | None = None, **query: str) -> Any:
     v = view(ui)
     chosen = {"show": query.get("show"), "before": query.get("before")}
-    return html.Div([dcc.Store(id="alerts-query", data=chosen), html.Div(body(v, chosen), id="alerts-body")])
+    return html.Div([dcc.Store(id="alerts-query", data=chosen), live("alerts-body", body(v, chosen))])
 
 
 def register(app: dash.Dash) -> None:
     dash.register_page("alerts", path="/alerts", layout=layout, title=t("zh", "product"))
+    register_live(app, "alerts-body")
 
     @app.callback(
-        Output("alerts-body", "children"),
+        target("alerts-body"),
         Input("tick", "n_intervals"),
         State("alerts-query", "data"),
         State("ui", "data"),
         prevent_initial_call=True,
     )
     def refresh(_n: int, query: dict[str, str], ui: dict[str, Any]) -> Any:
-        return body(view(ui), query)
+        return fresh("alerts-body", body(view(ui), query))
 
 
 def body(v: View, query: dict[str, Any]) -> list[Any]:

@@ -11,6 +11,7 @@ from dash import Input, Output, State, dcc, html, no_update
 from barometer.records import Sentiment
 from barometer.store.queries import list_series
 from barometer.store.queries_documents import latest_texts
+from dashboard.components.live import fresh, live, register_live, target
 from dashboard.components.parts import aria, chips, empty, href
 from dashboard.components.texts import text_card, text_list
 from dashboard.context import KINDS, RANGES, View, choose, context, view
@@ -58,16 +59,17 @@ def layout(ui: dict[str, Any] | None = None, **query: str) -> Any:
                 ],
                 className="page-head",
             ),
-            html.Section(body(v, chosen), id="documents-body", className="card"),
+            live("documents-body", body(v, chosen), "card"),
         ]
     )  # fmt: skip
 
 
 def register(app: dash.Dash) -> None:
     dash.register_page("documents", path="/documents", layout=layout, title=t("zh", "product"))
+    register_live(app, "documents-body")
 
     @app.callback(
-        Output("documents-body", "children"),
+        target("documents-body"),
         Input("tick", "n_intervals"),
         State("documents-query", "data"),
         State("ui", "data"),
@@ -75,7 +77,7 @@ def register(app: dash.Dash) -> None:
     )
     def refresh(_n: int, query: dict[str, str], ui: dict[str, Any]) -> Any:
         # Older pages stand still while somebody reads them.
-        return no_update if query.get("before") else body(view(ui), query)
+        return no_update if query.get("before") else fresh("documents-body", body(view(ui), query))
 
     @app.callback(
         Output("_pages_location", "search"),

@@ -7,12 +7,13 @@ from math import sqrt
 from typing import Any
 
 import dash
-from dash import Input, Output, State, dcc, html
+from dash import Input, State, dcc, html
 
 from barometer.store.queries import SeriesRow, Totals, list_series, totals
 from barometer.store.queries_alerts import open_alerts
 from barometer.store.status import read_status
 from dashboard.components.alert_parts import alert_strip
+from dashboard.components.live import fresh, live, register_live, target
 from dashboard.components.parts import aria, chips, data, empty, kpi, series_href
 from dashboard.components.spark import sparkline
 from dashboard.components.truth import freshness
@@ -29,23 +30,24 @@ def layout(ui: dict[str, Any] | None = None, **query: str) -> Any:
     return html.Div(
         [
             dcc.Store(id="overview-query", data={"range": query.get("range"), "kind": query.get("kind")}),
-            html.Div(body(v, query.get("range"), query.get("kind")), id="overview-body"),
+            live("overview-body", body(v, query.get("range"), query.get("kind"))),
         ]
     )
 
 
 def register(app: dash.Dash) -> None:
     dash.register_page("overview", path="/", layout=layout, title=t("zh", "product"))
+    register_live(app, "overview-body")
 
     @app.callback(
-        Output("overview-body", "children"),
+        target("overview-body"),
         Input("tick", "n_intervals"),
         State("overview-query", "data"),
         State("ui", "data"),
         prevent_initial_call=True,
     )
     def refresh(_n: int, query: dict[str, str], ui: dict[str, Any]) -> Any:
-        return body(view(ui), query.get("range"), query.get("kind"))
+        return fresh("overview-body", body(view(ui), query.get("range"), query.get("kind")))
 
 
 def body(v: View, range_: str | None, kind_: str | None) -> list[Any]:

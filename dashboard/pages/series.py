@@ -13,6 +13,7 @@ from barometer.store.queries_alerts import alerts_between
 from barometer.store.queries_documents import texts_behind
 from dashboard.components.alert_parts import alert_href, sentence
 from dashboard.components.charts import graph, trend_figure
+from dashboard.components.live import fresh, live, register_live, target
 from dashboard.components.parts import chips, empty, kpi, section, series_href, severity_pill, state_pill
 from dashboard.components.texts import text_card, text_list
 from dashboard.context import KINDS, View, choose, context, period, ranges, view
@@ -38,7 +39,7 @@ def layout(name: str = "", ui: dict[str, Any] | None = None, **query: str) -> An
             dcc.Store(id="series-query", data=chosen),
             dcc.Store(id="series-point", data=span["point"]),
             _head(v, row, span),
-            html.Div(head, id="series-figures", className="kpis"),
+            live("series-figures", head, "kpis"),
             html.Section(
                 [graph("series-chart", figure, 460), html.P(_hint(v, span), className="note", id="series-note")],
                 className="card chart-card",
@@ -46,7 +47,7 @@ def layout(name: str = "", ui: dict[str, Any] | None = None, **query: str) -> An
             html.Div(
                 [
                     html.Div(_texts(v, row, chosen, span["point"], span), id="series-texts", className="wide"),
-                    html.Div(alerts, id="series-alerts"),
+                    live("series-alerts", alerts),
                 ],
                 className="columns",
             ),
@@ -56,11 +57,12 @@ def layout(name: str = "", ui: dict[str, Any] | None = None, **query: str) -> An
 
 def register(app: dash.Dash) -> None:
     dash.register_page("series", path_template="/series/<name>", layout=layout, title=t("zh", "product"))
+    register_live(app, "series-figures", "series-alerts")
 
     @app.callback(
         Output("series-chart", "figure"),
-        Output("series-figures", "children"),
-        Output("series-alerts", "children"),
+        target("series-figures"),
+        target("series-alerts"),
         Input("tick", "n_intervals"),
         State("series-query", "data"),
         State("ui", "data"),
@@ -73,7 +75,7 @@ def register(app: dash.Dash) -> None:
             return no_update, no_update, no_update
         _, figure, head, alerts, _ = found
         same = shown and [d.get("y") for d in shown["data"]] == [d.get("y") for d in figure["data"]]
-        return no_update if same else figure, head, alerts
+        return no_update if same else figure, fresh("series-figures", head), fresh("series-alerts", alerts)
 
     @app.callback(
         Output("series-point", "data"),

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import dash
-from dash import Input, Output, State, html
+from dash import Input, State, html
 from sqlalchemy import select
 
 from barometer.records import unpack_row
 from barometer.store.status import read_status
 from barometer.store.tables import DeadLetter
+from dashboard.components.live import fresh, live, register_live, target
 from dashboard.components.parts import empty, kpi, or_code, section, table
 from dashboard.context import View, context, view
 from dashboard.format import ago, clock, duration, exact, number, percent, stamp
@@ -22,22 +23,21 @@ _BEGINNING = 160
 
 def layout(ui: dict[str, Any] | None = None, **_query: str) -> Any:
     v = view(ui)
-    return html.Div(
-        [html.Div(html.H1(v.t("system.title")), className="page-head"), html.Div(body(v), id="system-body")]
-    )
+    return html.Div([html.Div(html.H1(v.t("system.title")), className="page-head"), live("system-body", body(v))])
 
 
 def register(app: dash.Dash) -> None:
     dash.register_page("system", path="/system", layout=layout, title=t("zh", "product"))
+    register_live(app, "system-body")
 
     @app.callback(
-        Output("system-body", "children"),
+        target("system-body"),
         Input("tick", "n_intervals"),
         State("ui", "data"),
         prevent_initial_call=True,
     )
     def refresh(_n: int, ui: dict[str, Any]) -> Any:
-        return body(view(ui))
+        return fresh("system-body", body(view(ui)))
 
 
 def body(v: View) -> list[Any]:

@@ -13,7 +13,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -80,10 +79,10 @@ def start_site(folder: Path, *, full: bool) -> Site:
     deadline = time.monotonic() + 60
     while True:
         try:
-            with urllib.request.urlopen(f"{site.url}/health", timeout=2) as answer:
+            with urllib.request.urlopen(f"{site.url}/health", timeout=5) as answer:
                 assert answer.status == 200
                 return site
-        except (urllib.error.URLError, ConnectionError) as e:
+        except OSError as e:  # refused, timed out, or a server that is not ready
             if time.monotonic() > deadline or process.poll() is not None:
                 process.kill()
                 raise RuntimeError("the dashboard did not start") from e
