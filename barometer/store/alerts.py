@@ -152,7 +152,9 @@ def _carry_on(c: Connection, row: Row[Any], f: Finding, now_ms: int) -> AlertCha
     before = old.get(f.part)
     parts = {**old, f.part: _part(f, before)}
     joined = before is None or not before["firing"]
-    peak = f.score > row.score
+    higher = f.score > row.score
+    # The figures of a surge are those of its peak; of a system alarm people want what holds now.
+    peak = higher or f.type == "system"
     worse = _rank(f.severity) > _rank(row.severity)
     quiet = bool(row.explanation.get("quiet")) and f.quiet
     heard = bool(row.explanation.get("quiet")) and not f.quiet
@@ -170,7 +172,7 @@ def _carry_on(c: Connection, row: Row[Any], f: Finding, now_ms: int) -> AlertCha
     if before is None or f.score > before["score"]:
         values["evidence"] = _merged(row.evidence, f, first=peak)
     told = float(row.explanation.get("told_score", row.score))
-    telling = worse or joined or heard or (peak and f.score >= told * TELLING_RISE)
+    telling = worse or joined or heard or (higher and f.score >= told * TELLING_RISE)
     if telling:
         values.setdefault("explanation", row.explanation)
         values["explanation"] = {**values["explanation"], "told_score": max(row.score, f.score)}

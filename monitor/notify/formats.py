@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 Lang = Literal["zh", "en"]
@@ -97,8 +96,3 @@ def _joined(text: str, at: int) -> bool:
 
 def _is_flag(x: str) -> bool:
     return "\U0001f1e6" <= x <= "\U0001f1ff"
-
-
-def system_figures(details: Mapping[str, Any]) -> str:
-    """The figures of a system alarm as the check gave them, on one line."""
-    return "; ".join(f"{key}={cut(one_line(str(value)), 120)}" for key, value in details.items() if value is not None)

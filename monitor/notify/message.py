@@ -18,7 +18,7 @@ from barometer.settings import Settings
 from barometer.store.alerts import DETECTOR
 from monitor.notify import wording as w
 from monitor.notify.config import Receiver
-from monitor.notify.formats import Lang, clock, cut, duration, number, one_line, system_figures
+from monitor.notify.formats import Lang, clock, cut, duration, number, one_line
 
 MAX_TEXTS = 3
 MAX_TEXT = 140
@@ -60,7 +60,7 @@ def facts_of(
     explanation = alert["explanation"]
     evidence = [
         {
-            "text": cut(one_line(" ".join(x for x in (e.get("title"), e.get("text")) if x)), MAX_TEXT),
+            "text": cut(one_line(_titled(e)), MAX_TEXT),
             "source": cut(one_line(str(e.get("source") or "")), 40),
             "kind": e.get("kind"),
             "observed_at": e.get("observed_at"),
@@ -76,7 +76,7 @@ def facts_of(
         "lang": receiver.lang,
         "series": {lang: w.series_name(alert["fingerprint"], lang, settings.topics_file) for lang in ("zh", "en")},
         "summary": cut(one_line(str(explanation.get("summary") or "")), 300),
-        "figures": system_figures({k: v for k, v in explanation.items() if k not in OWN}),
+        "figures": {k: v for k, v in explanation.items() if k not in OWN} if alert["type"] == "system" else {},
         "evidence": evidence,
         "told_at": now_ms,
         "repeat_minutes": settings.repeat_interval_minutes,
@@ -84,6 +84,11 @@ def facts_of(
         "external_url": settings.public_url.rstrip("/"),
         "link": f"{settings.public_url.rstrip('/')}/alerts/{alert['id']}",
     }
+
+
+def _titled(e: Mapping[str, Any]) -> str:
+    title, text = str(e.get("title") or ""), str(e.get("text") or "")
+    return text if not title or text.startswith(title) else f"{title} {text}"
 
 
 def render(facts: Mapping[str, Any], message_id: str) -> Message:
@@ -168,7 +173,11 @@ def _title(f: Mapping[str, Any], lang: Lang) -> str:
 def _what(f: Mapping[str, Any], lang: Lang) -> str:
     zh = lang == "zh"
     if f["type"] == "system":
-        parts = [w.system_wording(f["fingerprint"], lang)[0], f["summary"], f["figures"]]
+        over = ("故障已消除：" if zh else "The fault is gone. ") if f["reason"] == "resolved" else ""
+        said = over + w.system_wording(f["fingerprint"], lang)[0]
+        # The check's own sentence is English; in Chinese it is quoted only where it says what the figures do not.
+        quoted = f["summary"] if not zh or f["fingerprint"].startswith(("system:log_replaced", "system:job")) else ""
+        parts = [said, quoted, w.figures(f["figures"], lang, ZoneInfo(f["zone"]))]
         return ("。" if zh else ". ").join(p for p in parts if p)
     said = ""
     if f["seen_total"]:

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import yaml
 
 from barometer.records import Kind
-from monitor.notify.formats import Lang, one_line
+from monitor.notify.formats import Lang, clock, cut, number, one_line
 
 Words = Mapping[Lang, str]
 
@@ -130,14 +132,14 @@ SYSTEM: Mapping[str, Mapping[Lang, tuple[str, tuple[str, ...]]]] = {
             "来源沉默：{object} 很久没有文本，它的负面现在看不到",
             (
                 "看采集端：进程还在吗？账号、限流、网页改版？",
-                "来源本来就停更：在“系统”页把它设为不提醒。",
+                "来源本来就停更：点“解决”，结论选“已知事项”，它不会再提醒。",
             ),
         ),
         "en": (
             "Silent source: nothing from {object} for long; what is said there is not seen now",
             (
                 "Look at its collector: still running? Account, rate limit, a changed page?",
-                "The source has really stopped: mute it on the System page.",
+                "It has really stopped: press Resolve, already known; you are not told of it again.",
             ),
         ),
     },
@@ -220,6 +222,41 @@ def system_wording(fingerprint: str, lang: Lang) -> tuple[str, tuple[str, ...]]:
     known = SYSTEM.get(SYSTEM_ALIASES.get(code, code))
     what, steps = (known or SYSTEM_OTHER)[lang]
     return what.replace("{object}", one_line(thing if known else rest)), steps
+
+
+FIGURES: Mapping[str, Words] = {
+    "records": {"zh": "未读记录", "en": "records waiting"},
+    "seconds": {"zh": "落后秒数", "en": "seconds behind"},
+    "share": {"zh": "比例", "en": "share"},
+    "documents": {"zh": "文本数", "en": "documents"},
+    "source": {"zh": "来源", "en": "source"},
+    "last_observed_at": {"zh": "最后一条", "en": "last text"},
+    "partitions": {"zh": "分区", "en": "partitions"},
+    "never_read": {"zh": "从未读到的分区数", "en": "partitions never read"},
+    "topic": {"zh": "Kafka 主题", "en": "Kafka topic"},
+}
+
+
+def figures(found: Mapping[str, Any], lang: Lang, zone: ZoneInfo) -> str:
+    """The figures of a system alarm on one line.
+
+    >>> figures({"records": 12000, "share": 0.5, "odd": None}, "en", ZoneInfo("UTC"))
+    'records waiting 12,000, share 50%'
+    """
+    parts = []
+    for key, value in found.items():
+        if value is None or value == []:
+            continue
+        if key.endswith("_at"):
+            shown = clock(int(value), zone)
+        elif key == "share":
+            shown = f"{float(value):.0%}"
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            shown = number(value)
+        else:
+            shown = cut(one_line(", ".join(map(str, value)) if isinstance(value, list) else str(value)), 120)
+        parts.append(f"{FIGURES[key][lang] if key in FIGURES else one_line(key)} {shown}")
+    return ("，" if lang == "zh" else ", ").join(parts)
 
 
 # --- names -----------------------------------------------------------------------------------------------------------
