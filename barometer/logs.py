@@ -19,6 +19,8 @@ def configure_logging(settings: Settings) -> None:
     )
     # The client logs every retry of a connection as an error; our own loops say once that the broker is away.
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
+    # A job that takes longer than its interval is simply not started twice; that is meant, and no news.
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", category=DeprecationWarning)
     renderer = (
         structlog.processors.JSONRenderer(ensure_ascii=False)

@@ -50,7 +50,7 @@ def demo(
     topic turns bad while another is merely loud."""
     if seconds and seconds < MIN_SECONDS:
         raise BarometerError(f"--seconds: the demo needs at least {MIN_SECONDS:.0f} seconds, got {seconds:g}")
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     folder = Path(tempfile.mkdtemp(prefix="barometer-demo-"))
     try:
         code = _Demo(folder, console, seconds, not calm, port).run()
@@ -92,11 +92,15 @@ class _Demo:
             self._make_user(store)
             self.supervisor = Supervisor(environment, self._line)
             try:
-                for role in ("worker", "monitor", "dashboard"):
+                for role in ("worker", "dashboard"):
                     self.supervisor.start(role)
                 self._welcome(settings)
                 producer = threading.Thread(target=self._produce, args=(settings, store), daemon=True)
                 producer.start()
+                # Whoever writes progress first says how far time is: that must be the past, not the monitor's present.
+                while not self.story.sent_past and self.failure is None and not stop.wait(0.05):
+                    pass
+                self.supervisor.start("monitor")
                 return self._watch(store, stop)
             finally:
                 self.story.stop.set()
@@ -240,7 +244,9 @@ class _Demo:
                 f"after {_clock(self._turn_at())}"
             )
         if right and not wrong:
-            self.console.print(f"[green]right:[/green] topic:{TURNING_TOPIC} alerted, and nothing else did")
+            with_it = sorted({a.series for a in surges(store) if a.series != f"topic:{TURNING_TOPIC}"})
+            others = f"; with it, for the same texts: {', '.join(with_it)}" if with_it else ""
+            self.console.print(f"[green]right:[/green] topic:{TURNING_TOPIC} alerted, and nothing wrongly{others}")
         return 0 if right and not wrong else 1
 
     def _over(self) -> bool:

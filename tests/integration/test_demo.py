@@ -34,7 +34,7 @@ def run_demo(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_the_demo_alerts_rightly() -> None:
     done = run_demo("--seconds", "90")
     assert done.returncode == 0, done.stdout
-    assert "topic:real_estate alerted, and nothing else did" in done.stdout
+    assert "topic:real_estate alerted, and nothing wrongly" in done.stdout
     assert "http://127.0.0.1:" in done.stdout
     assert "password" in done.stdout
 
