@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import dash
+import yaml
 from flask import Flask
 
+from barometer.errors import SettingsError
 from barometer.settings import Settings
 from barometer.store.engine import Store
 from dashboard import api, auth, operations, pages
 from dashboard.components import shell
 from dashboard.context import KEY, Context, view
-from dashboard.i18n import t
+from dashboard.i18n import add_topics, t
 
 _INDEX = """<!DOCTYPE html>
 <html >
@@ -40,6 +43,19 @@ class _App(dash.Dash):
         return page.replace("<html >", f"<html {attributes}>", 1)
 
 
+def _topics(path: Path) -> list[dict[str, str]]:
+    """Entries of the topics file.
+
+    Raises:
+        SettingsError: it cannot be read, or an entry lacks id, zh or en.
+    """
+    try:
+        topics = yaml.safe_load(path.read_text("utf-8"))
+        return [{name: str(topic[name]) for name in ("id", "zh", "en")} for topic in topics]
+    except (OSError, yaml.YAMLError, KeyError, TypeError) as e:
+        raise SettingsError(f"topics_file {path}: expected a list of topics with id, zh and en: {e!r}") from None
+
+
 def create_app(settings: Settings, store: Store) -> Flask:
     """The WSGI application.
 
@@ -47,6 +63,8 @@ def create_app(settings: Settings, store: Store) -> Flask:
         settings: dashboard settings, time zone, bucket width.
         store: open, at the present revision; used from several threads.
     """
+    if settings.topics_file:
+        add_topics(_topics(settings.topics_file))
     server = Flask("dashboard", static_folder=None, template_folder="templates")
     server.extensions[KEY] = Context(store, settings)
     operations.measure(server)

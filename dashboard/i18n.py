@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 Lang = Literal["zh", "en"]
@@ -27,6 +28,12 @@ def t(lang: Lang, key: str, **values: object) -> str:
     """
     text = TEXTS[key][LANGS.index(lang)]
     return text.format(**values) if values else text
+
+
+def add_topics(topics: Iterable[Mapping[str, str]]) -> None:
+    """Names of topics from the operator's own list: entries with id, zh and en."""
+    for topic in topics:
+        TEXTS[f"topic.{topic['id']}"] = (topic["zh"], topic["en"])
 
 
 def has(key: str) -> bool:
@@ -216,7 +223,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "state.resolved": ("已解决", "Resolved"),
     "state.over": ("负面已回落", "surge is over"),
     "severity.info": ("提示", "Info"),
-    "severity.warning": ("警告", "Warning"),
+    "severity.warning": ("预警", "Warning"),
     "severity.critical": ("严重", "Critical"),
     "level.ordinary": ("一般", "Ordinary"),
     "level.major": ("较大", "Major"),
@@ -224,6 +231,12 @@ TEXTS: dict[str, tuple[str, str]] = {
     "type.surge": ("负面激增", "Surge of negatives"),
     "type.rule": ("红线规则", "Red-line rule"),
     "type.system": ("系统", "System"),
+    "fault.log_replaced": ("日志被替换", "The log was replaced"),
+    "fault.lag": ("读取滞后", "Reading is behind"),
+    "fault.missing_ticks": ("没有进度记录", "No progress records"),
+    "fault.no_worker": ("没有处理进程", "No worker"),
+    "fault.unscored": ("大量文本未打分", "Many texts unscored"),
+    "fault.silent": ("来源沉默", "Source silent"),
     "alert.number": ("告警 #{id}", "Alert #{id}"),
     "alert.unknown": ("没有这条告警", "There is no such alert"),
     "alert.sentence": (
@@ -243,6 +256,9 @@ TEXTS: dict[str, tuple[str, str]] = {
     "alert.arm": ("依据", "Arm"),
     "arm.volume": ("负面条数", "count of negatives"),
     "arm.share": ("负面占比", "share of negatives"),
+    "alert.usual_share": ("平常负面占比", "Usual negative share"),
+    "alert.copies": ("其中转载", "Copies among them"),
+    "alert.sources": ("主要来源", "Main sources"),
     "alert.window": ("窗口", "Window"),
     "alert.numbers": ("数字", "Figures"),
     "alert.chart": ("前后走势", "Before and after"),

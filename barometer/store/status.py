@@ -27,6 +27,7 @@ from barometer.store.tables import (
     Source,
     SourceRollup,
 )
+from barometer.store.watermark import watermark
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -59,7 +60,7 @@ def read_status(c: Connection, store: Store, settings: Settings) -> dict[str, An
         "now": now,
         "log": None if log is None else {"id": log.id, "cluster_id": log.cluster_id, "topic": log.topic,
                                          "partitions": log.partitions, "replaced_reason": log.replaced_reason},
-        "progress": _progress(offsets, log, settings),
+        "watermark": None if log is None else watermark(c, log, settings, now),
         "sealed_until": sealed_until(c),
         "last_observed_at": max((o["last_observed_at"] for o in offsets if o["last_observed_at"]), default=None),
         "counts": _counts(offsets),
@@ -74,8 +75,8 @@ def read_status(c: Connection, store: Store, settings: Settings) -> dict[str, An
         "alerts": _by_state(c, Alert.state),
         "notifications": _by_state(c, Notification.state),
     }  # fmt: skip
-    progress = report["progress"]
-    report["watermark"] = None if progress is None else progress - settings.lateness_ms
+    through = report["watermark"]
+    progress = report["progress"] = None if through is None else through + settings.lateness_ms
     report["lag"] = {
         "records": sum(o["lag"] for o in offsets if o["lag"] is not None),
         "seconds": None if progress is None else max(0.0, (now - progress) / 1000),
@@ -137,15 +138,6 @@ def _offsets(c: Connection, log: Any) -> list[dict[str, Any]]:
     for o in out:
         o["lag"] = None if o["high_water"] is None else max(0, o["high_water"] - o["next_offset"])
     return out
-
-
-def _progress(offsets: list[dict[str, Any]], log: Any, settings: Settings) -> int | None:
-    """The least progress over all partitions: everything up to then was read. None while a partition has none."""
-    if log is None or not offsets or len(offsets) < log.partitions:
-        return None
-    field = "progress_t" if settings.progress_from == "records" else "last_observed_at"
-    times = [o[field] for o in offsets]
-    return None if None in times else min(times)
 
 
 def _counts(offsets: list[dict[str, Any]]) -> dict[str, int]:

@@ -16,8 +16,12 @@ def subject(v: View, alert: Any, series: str | None) -> str:
     """What an alert is about: the series' name, or what is wrong with the product itself."""
     if series:
         return series_name(v.lang, series)
-    parts = str(alert.fingerprint).split(":")
-    return f"{or_code(v, 'type', alert.type)}: {' '.join(parts[1:])}" if len(parts) > 1 else str(alert.fingerprint)
+    _, _, condition = str(alert.fingerprint).partition(":")
+    name, _, what = condition.partition(":")
+    if alert.type != "system" or not name:
+        return str(alert.fingerprint)
+    fault = or_code(v, "fault", name)
+    return f"{fault}: {what}" if what and v.lang == "en" else f"{fault}：{what}" if what else fault
 
 
 def sentence(v: View, alert: Any) -> str:

@@ -10,7 +10,8 @@ from dash import html
 
 from dashboard.components.parts import aria
 
-WIDTH, HEIGHT = 120, 32
+STEP, HEIGHT = 5, 64
+"""Units of the drawing: whole numbers, since it is sent again every few seconds."""
 
 
 def sparkline(values: Sequence[float], expected: Sequence[float | None], label: str) -> Any:
@@ -22,28 +23,26 @@ def sparkline(values: Sequence[float], expected: Sequence[float | None], label: 
         label: what a screen reader says.
     """
     top = max([*values, *(e for e in expected if e is not None), 1.0]) * 1.08
-    n = max(1, len(values) - 1)
+    width = max(1, len(values) - 1) * STEP
 
     def at(i: int, value: float) -> str:
-        return f"{i * WIDTH / n:.1f} {HEIGHT - 1 - value / top * (HEIGHT - 2):.1f}"
+        return f"{i * STEP},{HEIGHT - 2 - value / top * (HEIGHT - 4):.0f}"
 
     line = "M" + "L".join(at(i, x) for i, x in enumerate(values))
-    area = f"{line}L{WIDTH} {HEIGHT}L0 {HEIGHT}Z"
     usual = "".join(
         ("L" if i and expected[i - 1] is not None else "M") + at(i, e) for i, e in enumerate(expected) if e is not None
     )
-    layers = [_layer("spark-area", f'<path d="{area}"/>')]
+    layers = [_layer("spark-area", width, f'<path d="{line}V{HEIGHT}H0Z"/>')]
     if usual:
-        layers.append(_layer("spark-expected", f'<path d="{usual}" {_STROKE} stroke-width="1.4"/>'))
-    layers.append(_layer("spark-line", f'<path d="{line}" {_STROKE} stroke-width="1.8"/>'))
+        layers.append(_layer("spark-expected", width, f'<path d="{usual}" {_STROKE} stroke-width="1.4"/>'))
+    layers.append(_layer("spark-line", width, f'<path d="{line}" {_STROKE} stroke-width="1.8"/>'))
     return html.Div(layers, className="spark", role="img", **aria(label=label))
 
 
 _STROKE = 'fill="none" stroke="#000" stroke-linejoin="round" vector-effect="non-scaling-stroke"'
 
 
-def _layer(name: str, shape: str) -> Any:
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" preserveAspectRatio="none">'
-    svg = f"{head}{shape}</svg>"
-    uri = f'url("data:image/svg+xml,{quote(svg, safe="/:=")}")'
-    return html.Div(className=name, style={"maskImage": uri, "WebkitMaskImage": uri})
+def _layer(name: str, width: int, shape: str) -> Any:
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {HEIGHT}" preserveAspectRatio="none">'
+    uri = f'url("data:image/svg+xml,{quote(head + shape + "</svg>", safe="/:=,")}")'
+    return html.Div(className=name, style={"maskImage": uri})

@@ -189,6 +189,15 @@ def side(v: View, page: AlertPage) -> list[Any]:
         ]
         if a.arm:
             rows.append((v.t("alert.arm"), or_code(v, "arm", a.arm)))
+        why = a.explanation
+        if why.get("expected_share") is not None:
+            rows.append((v.t("alert.usual_share"), percent(why["expected_share"])))
+        if why.get("copies"):
+            rows.append((v.t("alert.copies"), number(v.lang, why["copies"])))
+        sources = [s for s in why.get("sources") or [] if s.get("source")]
+        if sources:
+            told_by = "、" if v.lang == "zh" else ", "
+            rows.append((v.t("alert.sources"), told_by.join(f"{s['source']} {s['negative']}" for s in sources[:3])))
         if a.detector_version:
             rows.append((v.t("alert.detector"), a.detector_version))
         if page.model:

@@ -253,11 +253,15 @@ class _Seed:
             {"id": f"{role}-{i}", "role": role, "host": "node-1", "pid": 100 + i, "started_at": self.begin,
              "seen_at": self.now + ahead, "state": "running",
              "info": {"documents_per_second": 41.5} if role == "worker" else {}}
-            for i, (role, ahead) in enumerate([("worker", 10 * MINUTE), ("worker", 10 * MINUTE), ("monitor", 10 * MINUTE), ("worker", -2 * HOUR)])
+            # Ahead of the clock, so that the living stay alive while somebody looks at the screens.
+            for i, (role, ahead) in enumerate(
+                [("worker", HOUR), ("worker", HOUR), ("monitor", HOUR), ("worker", -2 * HOUR)]
+            )
         ])  # fmt: skip
         self.add(Lease, [{"name": "leader", "holder": "monitor-2", "term": 3, "expires_at": self.now + HOUR}])
         self.add(Job, [
-            {"name": "seal", "started_at": self.now - 3000, "finished_at": self.now - 2950, "ok": True, "message": None},
+            {"name": "seal", "started_at": self.now - 3000, "finished_at": self.now - 2950, "ok": True,
+             "message": None},
             {"name": "dead-letter-relay", "started_at": self.now - 5000, "finished_at": self.now - 4000, "ok": False,
              "message": "broker away"},
         ])  # fmt: skip
@@ -271,7 +275,8 @@ class _Seed:
         ]  # fmt: skip
         common = {"type": "surge", "kinds": [1, 2], "level": None, "assignee": None, "window_seconds": 3600,
                   "arm": "volume", "detector_version": "1", "model_id": 1, "parameters": {"open": 3.6},
-                  "explanation": {}, "updated_at": self.now}  # fmt: skip
+                  "explanation": {"expected_share": 0.28, "copies": 23,
+                                  "sources": [{"source": "股吧", "negative": 31}, {"source": "快讯社", "negative": 18}]}, "updated_at": self.now}  # fmt: skip
         rows = [
             {**common, "fingerprint": "topic:real_estate", "series_id": self.ids["real_estate"], "state": "firing",
              "severity": "critical", "level": "major", "started_at": self.surge_from,
@@ -284,7 +289,8 @@ class _Seed:
              "ended_at": self.open_at - 27 * HOUR, "last_bucket_end": self.open_at - 27 * HOUR, "score": 4.2,
              "expected_negative": 6.1, "seen_negative": 28, "seen_total": 40, "acknowledged_at": self.now - 26 * HOUR,
              "acknowledged_by": "admin", "evidence": []},
-            {**common, "type": "system", "fingerprint": "system:silent:每日金融", "series_id": None, "state": "resolved",
+            {**common, "type": "system", "fingerprint": "system:silent:每日金融", "series_id": None,
+             "state": "resolved",
              "severity": "info", "started_at": self.open_at - 50 * HOUR, "detected_at": self.open_at - 49 * HOUR,
              "peak_at": self.open_at - 49 * HOUR, "ended_at": self.open_at - 45 * HOUR,
              "last_bucket_end": self.open_at - 45 * HOUR, "score": 0.0, "expected_negative": 0.0, "seen_negative": 0,
@@ -305,7 +311,8 @@ class _Seed:
         self.add(Notification, [
             {"alert_id": ids[0], "receiver": "oncall", "channel": 0, "sequence": 1, "reason": "first", "state": "sent",
              "message_id": "m1", "payload": {}, "created_at": rows[0]["detected_at"],
-             "not_before": rows[0]["detected_at"], "attempts": 1, "sent_at": rows[0]["detected_at"] + 800, "last_error": None},
+             "not_before": rows[0]["detected_at"], "attempts": 1, "sent_at": rows[0]["detected_at"] + 800,
+             "last_error": None},
             {"alert_id": ids[0], "receiver": "mail", "channel": 0, "sequence": 1, "reason": "worse", "state": "failed",
              "message_id": "m2", "payload": {}, "created_at": self.now - 600_000, "not_before": self.now - 600_000,
              "attempts": 12, "sent_at": None, "last_error": "connection refused"},
