@@ -24,9 +24,7 @@ Threads = Annotated[int, typer.Option("--threads", min=0, help="Threads of the p
 
 @app.command()
 def score(
-    file: Annotated[
-        str, typer.Argument(help="CSV or JSONL (.gz too) with `text`, and kind, lang, title; - is stdin.")
-    ] = "-",
+    file: Annotated[str, typer.Argument(help="CSV or JSONL (or .gz) with text; - is stdin.")] = "-",
     model: Model = None,
     threads: Threads = 0,
     batch: Annotated[int, typer.Option(min=1, help="Lines held at a time.")] = 1024,
@@ -63,9 +61,7 @@ def score(
 def train(
     recipe: Annotated[str, typer.Argument(help="A recipe's file, or the name of a shipped one: all, stated.")],
     data: Annotated[Path, typer.Option("--data", help="Folder of the labelled sets.")],
-    base: Annotated[
-        Path, typer.Option("--base", help="Folder of the pretrained encoder, or of a model to go on from.")
-    ],
+    base: Annotated[Path, typer.Option("--base", help="Folder of the pretrained encoder, or of a model.")],
     out: Annotated[Path, typer.Option("--out", help="Folder of the run; a run that was stopped goes on there.")],
     threads: Annotated[int, typer.Option("--threads", min=1)] = 1,
 ) -> None:

@@ -143,9 +143,10 @@ def _examples(
             )
             labels = _labels(spec, row)
             allowed, weight, weak = _sentiment(spec.get("sentiment"), row, labels, distant)
+            topics = _topics(spec, row, labels)
         except KeyError as e:
             raise TrainingDataError(f"set {name}, line {number}: no such column or unmapped label: {e}") from e
-        example = Example(text, kind, spec["lang"], name, allowed, weight, _topics(spec, row, labels), weak=weak)
+        example = Example(text, kind, spec["lang"], name, allowed, weight, topics, weak=weak)
         example.title = row.get("title") or None
         for topic, pattern in patterns.items():
             if topic not in example.topics:

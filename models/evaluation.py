@@ -38,8 +38,7 @@ def dev_of(name: str, data: Path | None, topics: Sequence[str]) -> list[Example]
 
 
 def _examples(path: Path, topics: Sequence[str]) -> Iterator[Example]:
-    opened = gzip.open(path) if path.suffix == ".gz" else path.open("rb")
-    with opened as raw:
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as raw:
         text = io.TextIOWrapper(raw, "utf-8")
         rows: Any = csv.DictReader(text) if ".csv" in path.suffixes else (json.loads(x) for x in text if x.strip())
         for number, row in enumerate(rows, 1):

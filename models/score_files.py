@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import orjson
 
@@ -60,7 +60,7 @@ def read_lines(path: str, form: str | None = None) -> Iterator[Line]:
 
 
 def _parse(raw: Any, name: str, form: str | None) -> Iterator[Line]:
-    stream: BinaryIO = raw if isinstance(raw, io.BufferedReader) else io.BufferedReader(raw)
+    stream: io.BufferedReader = raw if isinstance(raw, io.BufferedReader) else io.BufferedReader(raw)
     start = stream.peek(512)[:512]
     if start.startswith(_BOM):
         stream.read(len(_BOM))
@@ -83,7 +83,7 @@ def _jsonl(stream: Iterable[bytes]) -> Iterator[Line]:
         yield line_of(value)
 
 
-def _csv(stream: BinaryIO, name: str) -> Iterator[Line]:
+def _csv(stream: io.BufferedReader, name: str) -> Iterator[Line]:
     csv.field_size_limit(1 << 27)
     rows = csv.DictReader(io.TextIOWrapper(stream, "utf-8", "replace", newline=""))
     try:

@@ -1,0 +1,34 @@
+"""What the network reads, and that shapes are a function of the text alone."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.encoding import batches, pad, padded_length, prepare
+
+
+def test_title_and_text_become_one_line() -> None:
+    assert prepare("正文 \n 第二行", "标题") == "标题：正文 第二行"
+    assert prepare("标题：正文", "标题") == "标题：正文"
+    assert prepare("", "标题") == "标题"
+    assert prepare("  \n ", "  ") == ""
+    assert prepare("看 https://t.co/abc123 吧") == "看 http 吧"
+
+
+@given(st.lists(st.integers(2, 200), max_size=120), st.integers(8, 4096))
+def test_batches_hold_every_text_once_at_one_length(lengths: list[int], budget: int) -> None:
+    made = batches(lengths, budget)
+    assert sorted(i for b in made for i in b) == list(range(len(lengths)))
+    for batch in made:
+        (width,) = {padded_length(lengths[i]) for i in batch}
+        assert len(batch) == 1 or len(batch) * width <= budget
+
+
+@given(st.integers(1, 512))
+def test_padded_length_holds_the_text(tokens: int) -> None:
+    assert tokens <= padded_length(tokens) < tokens + 64
+
+
+def test_pad() -> None:
+    assert pad([[5, 6], [7, 8, 9]], 1).tolist() == [[5, 6, 1, 1, 1, 1, 1, 1], [7, 8, 9, 1, 1, 1, 1, 1]]
