@@ -71,7 +71,7 @@ def test_files_of_both_forms(tmp_path: Path) -> None:
 def test_a_file_without_texts_is_named(tmp_path: Path) -> None:
     file = tmp_path / "a.csv"
     file.write_text("title,body\nx,y\n", "utf-8")
-    with pytest.raises(InputError, match="no column `text`.*title, body"):
+    with pytest.raises(InputError, match=r"no column `text`.*title, body"):
         list(read_lines(str(file)))
     with pytest.raises(InputError, match="No such file"):
         list(read_lines(str(tmp_path / "none.csv")))
