@@ -131,7 +131,7 @@ class _Seed:
             rows = [
                 {"source_id": i, "hour": h, "log_id": 1, "partition": 0, "total": self.rng.randint(8, 60),
                  "last_observed_at": min(h + HOUR - 60_000, until)}
-                for h in range(self.begin // HOUR * HOUR, until, HOUR)
+                for h in range((self.begin - 8 * 24 * HOUR) // HOUR * HOUR, until, HOUR)
             ]  # fmt: skip
             self.add(SourceRollup, rows)
 
@@ -273,10 +273,11 @@ class _Seed:
              "copies": 9 - i, "url": "https://news.example/1"}
             for i, text in enumerate((*BAD, SCRIPT))
         ]  # fmt: skip
+        telling = [{"source": "股吧", "negative": 31}, {"source": "快讯社", "negative": 18}]
         common = {"type": "surge", "kinds": [1, 2], "level": None, "assignee": None, "window_seconds": 3600,
                   "arm": "volume", "detector_version": "1", "model_id": 1, "parameters": {"open": 3.6},
-                  "explanation": {"expected_share": 0.28, "copies": 23,
-                                  "sources": [{"source": "股吧", "negative": 31}, {"source": "快讯社", "negative": 18}]}, "updated_at": self.now}  # fmt: skip
+                  "explanation": {"expected_share": 0.28, "copies": 23, "sources": telling},
+                  "updated_at": self.now}  # fmt: skip
         rows = [
             {**common, "fingerprint": "topic:real_estate", "series_id": self.ids["real_estate"], "state": "firing",
              "severity": "critical", "level": "major", "started_at": self.surge_from,
