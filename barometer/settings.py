@@ -104,7 +104,7 @@ class Settings(BaseSettings):
     tick_seconds: float = Field(2.0, gt=0)
     lag_alarm_records: int = Field(10_000, ge=1)
     lag_alarm_seconds: float = Field(300.0, gt=0)
-    silent_source_factor: float = Field(6.0, gt=1)
+    silent_source_factor: float = Field(6.0, ge=1)
     unscored_alarm_share: float = Field(0.3, gt=0, le=1)
     notify_file: Path | None = None
     notify_attempts: int = Field(12, ge=1)

@@ -31,10 +31,9 @@ from barometer.store.watermark import watermark
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
+WEEK_MS = 7 * DAY_MS
 GONE_AFTER_MS = 30_000
 """A process without a heartbeat for so long counts as gone."""
-SHORTEST_SILENCE_MS = HOUR_MS
-"""A source is never called silent sooner than this."""
 _COUNTS = ("records", "documents", "repeats", "dead_letters", "tombstones", "progress_records", "late")
 
 
@@ -161,19 +160,18 @@ def _unscored(c: Connection, now: int) -> dict[str, Any]:
 
 
 def _sources(c: Connection, now: int, settings: Settings) -> list[dict[str, Any]]:
-    """Sources with what they sent in a day and a week. Silent: quiet for ``silent_source_factor`` times the mean gap
-    between its texts in the week before its last one, and for an hour at least."""
+    """Sources with what they sent in a day and a week, and whether they are silent.
+
+    Silent: nothing came since its last text, but in the same hours of the week before it had sent at least
+    ``silent_source_factor`` texts. So nights and weekends are no silence, and a source of less than a week is not
+    judged.
+    """
     r = SourceRollup
     sums = {
         row[0]: row
         for row in c.execute(
-            select(
-                r.source_id,
-                func.max(r.last_observed_at),
-                func.sum(r.total),
-                func.min(r.hour),
-            )
-            .where(r.hour >= now - 7 * DAY_MS)
+            select(r.source_id, func.max(r.last_observed_at), func.sum(r.total))
+            .where(r.hour >= now - WEEK_MS)
             .group_by(r.source_id)
         )
     }
@@ -181,18 +179,33 @@ def _sources(c: Connection, now: int, settings: Settings) -> list[dict[str, Any]
         row[0]: int(row[1])
         for row in c.execute(select(r.source_id, func.sum(r.total)).where(r.hour >= now - DAY_MS).group_by(r.source_id))
     }
+    missed = _missed(c, now)
     out = []
     for source in c.execute(select(Source.id, Source.name, Source.muted).order_by(Source.name)):
         row = sums.get(source.id)
-        last = int(row[1]) if row else None
-        silent = False
-        if row and not source.muted and row[2] > 1:
-            gap = max(1, int(row[1]) - int(row[3])) / int(row[2])
-            silent = now - row[1] > max(gap * settings.silent_source_factor, SHORTEST_SILENCE_MS)
-        out.append({"name": source.name, "muted": bool(source.muted), "last_observed_at": last,
-                    "last_day": day.get(source.id, 0), "last_week": int(row[2]) if row else 0,
-                    "silent": silent})  # fmt: skip
+        silent = not source.muted and missed.get(source.id, 0) >= settings.silent_source_factor
+        out.append({"name": source.name, "muted": bool(source.muted),
+                    "last_observed_at": int(row[1]) if row else None, "last_day": day.get(source.id, 0), "last_week": int(row[2]) if row else 0, "silent": silent})  # fmt: skip
     return out
+
+
+def _missed(c: Connection, now: int) -> dict[int, int]:
+    """Texts that each source sent, a week before, in the whole hours between its last text and now. Sources that have
+    been quiet for more than a week have ended rather than fallen silent."""
+    r = SourceRollup
+    last = (
+        select(r.source_id, func.max(r.last_observed_at).label("at"))
+        .where(r.hour >= now - WEEK_MS)
+        .group_by(r.source_id)
+        .subquery()
+    )
+    rows = c.execute(
+        select(r.source_id, func.sum(r.total))
+        .join(last, last.c.source_id == r.source_id)
+        .where(r.hour >= last.c.at - WEEK_MS, r.hour <= now - WEEK_MS - HOUR_MS)
+        .group_by(r.source_id)
+    )
+    return {row[0]: int(row[1]) for row in rows}
 
 
 def _processes(c: Connection, now: int) -> list[dict[str, Any]]:
