@@ -17,7 +17,6 @@ import threading
 import time
 from pathlib import Path
 
-from ingest.message import encode
 from sqlalchemy import select
 
 from barometer.commands.supervise import Supervisor
@@ -26,6 +25,7 @@ from barometer.settings import load_settings
 from barometer.store.migrate import open_store
 from barometer.store.tables import Document
 from ingest.embedded_broker import EmbeddedBroker
+from ingest.message import encode
 from ingest.topics import ensure_topics
 
 

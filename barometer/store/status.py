@@ -185,7 +185,8 @@ def _sources(c: Connection, now: int, settings: Settings) -> list[dict[str, Any]
         row = sums.get(source.id)
         silent = not source.muted and missed.get(source.id, 0) >= settings.silent_source_factor
         out.append({"name": source.name, "muted": bool(source.muted),
-                    "last_observed_at": int(row[1]) if row else None, "last_day": day.get(source.id, 0), "last_week": int(row[2]) if row else 0, "silent": silent})  # fmt: skip
+                    "last_observed_at": int(row[1]) if row else None, "last_day": day.get(source.id, 0),
+                    "last_week": int(row[2]) if row else 0, "silent": silent})  # fmt: skip
     return out
 
 

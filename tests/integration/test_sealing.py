@@ -50,8 +50,8 @@ class Log:
             row = pack_row(1, partition, first + i)
             documents.append(
                 Document(
-                    row, at, Kind.NEWS, text, hash64("row", str(row)), hash64(text), fingerprint(text), False, source="s",
-                    late=late,
+                    row, at, Kind.NEWS, text, hash64("row", str(row)), hash64(text), fingerprint(text), False,
+                    source="s", late=late,
                 )
             )  # fmt: skip
             predictions.append(Prediction(sentiment, 0.8, 0.1, 0.1, {"real_estate": 0.9}))
