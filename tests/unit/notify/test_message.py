@@ -1,0 +1,128 @@
+"""What messages say, and that no text of the stream can say more than itself."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from html import escape
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from barometer.settings import load_settings
+from monitor.notify.config import Receiver
+from monitor.notify.formats import cut, one_line
+from monitor.notify.message import Message, facts_of, render
+from monitor.notify.wording import REASON, SYSTEM, SYSTEM_ALIASES, system_wording
+from tests.unit.notify.examples import AT, alert
+
+SETTINGS = load_settings(public_url="http://barometer.test", repeat_interval_minutes=90)
+
+
+def said(reason: str = "first", lang: str = "zh", **more: Any) -> Message:
+    receiver = Receiver.model_validate({"name": "r", "lang": lang, "channels": [{"type": "mail", "to": "a@b.c"}]})
+    facts = facts_of(alert(**more), reason=reason, receiver=receiver, settings=SETTINGS, now_ms=AT + 1_500_000)
+    return render(facts, "key")
+
+
+def test_a_first_message_says_what_since_when_how_bad_and_what_to_do() -> None:
+    m = said()
+    assert m.title == "【严重】房地产：负面激增，30 分钟内 31 条（平时约 6.5 条）"
+    for part in (
+        "30 分钟内的 88 条文本中有 31 条负面（35.2%），平时约 6.5 条，是平时的 4.8 倍",
+        "开始：2023-11-15 06:20 Asia/Shanghai（已 25 分钟）",
+        "严重程度：严重 · 较大",
+        "出现在：新闻、评论",
+        "http://barometer.test/alerts/7",
+        "不确认的话，1 小时 30 分钟后会再次提醒。",
+        "共 3 次转载",
+    ):
+        assert part in m.text
+        assert escape(part.partition("：")[2] or part) in m.html
+
+
+def test_english_and_both() -> None:
+    assert "31 of 88 texts in 30 min were negative (35.2%); about 6.5 are usual" in said(lang="en").text
+    assert not re.search("[\u4e00-\u9fff]", said(lang="en", evidence=[]).text)
+    both = said(lang="both").text
+    assert "平时约 6.5 条" in both
+    assert "about 6.5 are usual" in both
+
+
+@pytest.mark.parametrize("reason", sorted(REASON))
+def test_every_reason_is_told_in_both_languages(reason: str) -> None:
+    more = {"state": "resolved", "resolved_by": "li", "resolved_at": AT + 1} if reason == "resolved" else {}
+    m = said(reason, "both", **more)
+    assert REASON[reason]["zh"] in m.text
+    assert REASON[reason]["en"] in m.text
+
+
+def test_who_resolved_it_and_as_what() -> None:
+    m = said("resolved", state="resolved", resolved_by="li", resolved_at=AT + 60_000, resolution="false_alarm")
+    assert m.title.startswith("【已解决】房地产")
+    assert "由 li 解决，结论：误报。" in m.text
+    assert "最高时：30 分钟内的 88 条" in m.text
+    by_itself = said("resolved", state="resolved", resolved_by="detector", ended_at=AT + 60_000)
+    assert "告警自动结束" in by_itself.text
+
+
+def test_nothing_is_divided_by_an_expectation_of_nothing() -> None:
+    assert "倍" not in said(expected_negative=0.0).text
+    assert "负面（" not in said(seen_total=0, seen_negative=0).text
+
+
+@pytest.mark.parametrize("code", [*SYSTEM, *SYSTEM_ALIASES])
+def test_system_alarms_say_what_to_do(code: str) -> None:
+    more = {"type": "system", "fingerprint": f"system:{code}:财经网", "kinds": [], "seen_total": 0, "evidence": []}
+    m = said(lang="both", **more, explanation={"records": 12_000, "kinds": {}, "told_score": 0})
+    what, steps = system_wording(f"system:{code}:财经网", "zh")
+    assert what in m.title
+    assert all(step in m.text for step in steps)
+    assert "未读记录 12,000" in m.text
+    assert "told_score" not in m.text
+    assert m.title.count("系统告警：") == 0
+
+
+def test_a_system_alarm_that_we_have_no_words_for_is_still_told() -> None:
+    m = said(type="system", fingerprint="system:odd", kinds=[], seen_total=0, explanation={"summary": "odd"})
+    assert "系统告警：odd" in m.title
+    assert "barometer status" in m.text
+
+
+@given(st.text(max_size=400))
+def test_a_text_of_the_stream_stays_one_escaped_line(text: str) -> None:
+    m = said(evidence=[{"text": text, "title": None, "source": text, "kind": 2}], resolved_by=text)
+    plain = said(evidence=[{"text": "x", "source": "y", "kind": 2}])
+    assert m.text.count("\n") == plain.text.count("\n")
+    # Whatever the text holds, the page has the same tags as with a harmless one.
+    assert re.findall(r"<[a-z/!][^>]*>", m.html) == re.findall(r"<[a-z/!][^>]*>", plain.html)
+    assert not any(unicodedata.category(x) in ("Cc", "Cs") and x != "\n" for x in m.text)
+    assert not any("\u202a" <= x <= "\u202e" or "\u2066" <= x <= "\u2069" for x in m.text)
+
+
+@given(st.text(max_size=60), st.integers(1, 40))
+def test_a_cut_text_is_a_beginning(text: str, limit: int) -> None:
+    found = cut(text, limit)
+    assert len(found) <= limit + 1
+    if len(text) <= limit:
+        assert found == text
+    else:
+        assert found.endswith("…")
+        assert text.startswith(found[:-1])
+
+
+@pytest.mark.parametrize(
+    "unit",
+    ["👨\u200d👩\u200d👧", "👍🏽", "e\u0301", "🇨🇳", "❤\ufe0f", "क\u093f"],
+    ids=["family", "skin", "accent", "flag", "heart", "vowel sign"],
+)
+def test_a_cut_never_splits_what_people_see_as_one_character(unit: str) -> None:
+    text = "涨" + unit * 3 + "!"
+    whole = {"涨" + unit * n + "…" for n in range(4)}
+    assert {cut(text, n) for n in range(1, len(text) - 1)} <= whole
+
+
+def test_one_line_keeps_emoji_and_drops_what_hides() -> None:
+    assert one_line(" a\u202eb\r\n\tc\x00 👨\u200d👩 ") == "ab c 👨\u200d👩"
