@@ -14,8 +14,10 @@ from models.folder import read_folder
 from models.labels import SENTIMENTS, load_topics
 from models.scorer import Scored, Scorer, load_scorer
 
-WORDS = ["跌停", "房企", "债券", "违约", "公告", "上涨", "净利润", "银行", "the bank", "shares", "fell", "$ACME", "回购",
-         "，", "😭", "profit", "央行", "not", "2024年", "https://t.co/x", "。", "strong", "投资者", "report"]  # fmt: skip
+WORDS = [
+    "跌停", "房企", "债券", "违约", "公告", "上涨", "净利润", "银行", "the bank", "shares", "fell", "$ACME", "回购",
+    "，", "😭", "profit", "央行", "not", "2024年", "https://t.co/x", "。", "strong", "投资者", "report",
+]  # fmt: skip
 TEXTS = st.one_of(
     st.lists(st.sampled_from(WORDS), min_size=1, max_size=60).map(" ".join),
     st.text(min_size=0, max_size=60),
