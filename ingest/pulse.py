@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +22,7 @@ BEAT_SECONDS = 3.0
 STUCK_SECONDS = 120.0
 """A loop that did not turn for this long is stuck: none of its waits is as long."""
 HIGH_WATER_SECONDS = 5.0
+RATE_SECONDS = 60.0
 
 OnEvent = Callable[[str, dict[str, Any]], None]
 
@@ -36,6 +38,7 @@ class Pulse:
         self._store, self._id = store, process_id
         self._on_event: OnEvent = on_event or (lambda _name, _data: None)
         self._documents = 0
+        self._past: deque[tuple[float, int]] = deque()
         self._turned = time.monotonic()
         self._lock = threading.Lock()
         self._wake, self._end = threading.Event(), threading.Event()
@@ -89,13 +92,24 @@ class Pulse:
         if self._thread.is_alive():
             self._thread.join(2.0)
 
+    def _rate(self, now: float) -> float:
+        """Documents a second over the last minute, or since the start where that is less."""
+        self._past.append((now, self._documents))
+        while now - self._past[0][0] > RATE_SECONDS:
+            self._past.popleft()
+        since, before = self._past[0]
+        elapsed = now - since
+        return round((self._documents - before) / elapsed, 2) if elapsed > 0 else 0.0
+
     def _run(self) -> None:
         since_ends = HIGH_WATER_SECONDS
         while True:
             ending = self._end.is_set()
             self._wake.clear()
             with self._lock:
-                state, info = self._state, {**self._info, "documents": self._documents, **self._detail}
+                rate = self._rate(time.monotonic())
+                state = self._state
+                info = {**self._info, "documents": self._documents, "documents_per_second": rate, **self._detail}
                 log_id, ends = self._log_id, dict(self._ends)
             try:
                 heartbeat(self._store, self._id, "worker", state, info)
