@@ -11,7 +11,7 @@ findings alone; clocks only date events and what people did. The same log gives 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from sqlalchemy import Connection, Row, insert, select, update
@@ -24,6 +24,8 @@ SEVERITIES = ("info", "warning", "critical")
 LEVELS = {"ordinary": "一般", "major": "较大", "grave": "重大"}
 OPEN = ("firing", "acknowledged")
 MAX_EVIDENCE = 12
+MAX_SCORE = 1e6
+"""An infinite score (a probability that underflowed) has no place in JSON."""
 TELLING_RISE = 1.1
 """A new peak is worth an event once it is this many times the peak of the last one."""
 
@@ -104,6 +106,8 @@ def apply_finding(c: Connection, f: Finding, now_ms: int) -> AlertChange | None:
         _known_level(f.level)
     if f.bucket_end < f.bucket_start:
         raise AlertError(f"finding {f.fingerprint}: it ends at {f.bucket_end}, before it starts at {f.bucket_start}")
+    if f.score > MAX_SCORE:
+        f = replace(f, score=MAX_SCORE)
     row = c.execute(
         select(Alert.__table__)
         .where(Alert.fingerprint == f.fingerprint, Alert.ended_at.is_(None))

@@ -268,7 +268,7 @@ def _topic_names(file: Path | None) -> dict[str, Words]:
     try:
         text = (file or resources.files("models").joinpath("topics.yaml")).read_text("utf-8")
         return {row["id"]: {"zh": row["zh"], "en": row["en"]} for row in yaml.safe_load(text)}
-    except (OSError, ModuleNotFoundError, yaml.YAMLError, KeyError, TypeError):
+    except (OSError, ModuleNotFoundError, yaml.YAMLError, KeyError, TypeError, UnicodeDecodeError):
         return {}
 
 

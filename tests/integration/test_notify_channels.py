@@ -92,6 +92,15 @@ def test_headers_and_secret_come_from_where_the_file_says(
     assert signature == "v1=" + hmac.new(b"s3cret", signed, hashlib.sha256).hexdigest()
 
 
+@pytest.mark.parametrize("value", ["t0ken\nX-Other: 1", "t0ken密"])
+def test_a_header_that_cannot_be_sent_is_not_quoted(box: PostBox, value: str) -> None:
+    with pytest.raises(SendError, match="a header has characters") as e:
+        send(box.url, headers={"Authorization": value})
+    assert e.value.permanent
+    assert "t0ken" not in str(e.value)
+    assert box.received == []
+
+
 def test_a_secret_that_is_gone_is_named_but_not_shown(box: PostBox) -> None:
     with pytest.raises(SettingsError, match="NOT_SET_ANYWHERE is not set"):
         send("env:NOT_SET_ANYWHERE")
@@ -269,7 +278,8 @@ def test_apprise_says_yes_or_no(box: PostBox) -> None:
     assert (e.value.permanent, e.value.retry_after) == (False, None)
 
 
-def test_apprise_does_not_know_the_url() -> None:
+def test_apprise_does_not_know_the_url(caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(SendError, match="does not understand") as e:
-        apprise("nonsense://x")
+        apprise("nonsense://t0ken")
     assert e.value.permanent
+    assert "t0ken" not in caplog.text + str(e.value)

@@ -152,6 +152,10 @@ def test_a_quiet_alert_that_becomes_audible_is_told_of(c: Connection) -> None:
     assert not row(c, a).explanation["quiet"]
 
 
+def test_an_infinite_score_can_be_stored(c: Connection) -> None:
+    assert row(c, opened(c, score=float("inf"))).score == alerts.MAX_SCORE
+
+
 def test_wrong_moves_say_what_is_wrong_and_change_nothing(c: Connection) -> None:
     a = opened(c)
     alerts.acknowledge(c, a, "li", None, 2)

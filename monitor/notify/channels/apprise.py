@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from monitor.notify.channels import SendError, Sent
 from monitor.notify.config import AppriseChannel, reveal
 from monitor.notify.message import Message
@@ -16,6 +18,8 @@ class AppriseService:
     def send(self, message: Message) -> Sent:
         import apprise
 
+        # Its log quotes URLs, which hold tokens; what we need to know is yes or no.
+        logging.getLogger("apprise").setLevel(logging.CRITICAL)
         service = apprise.Apprise()
         url = reveal(self._config.url)
         if not service.add(url):

@@ -49,8 +49,11 @@ class Webhook:
                 return _judge(response)
         except httpx.TimeoutException as e:
             raise SendError(f"no answer within {timeout:g} s ({type(e).__name__})") from None
-        except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError):
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol):
             raise SendError("the URL is not one that can be called: use http:// or https://", permanent=True) from None
+        except (httpx.LocalProtocolError, UnicodeError):
+            # The error quotes the header, which may be a secret.
+            raise SendError("a header has characters that HTTP does not allow", permanent=True) from None
         except httpx.TransportError as e:
             raise SendError(f"{type(e).__name__}: {e}".replace(url, "URL")) from None
 

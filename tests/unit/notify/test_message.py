@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import doctest
 import re
 import unicodedata
 from html import escape
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from barometer.settings import load_settings
+from monitor.notify import formats, wording
+from monitor.notify.channels import webhook
 from monitor.notify.config import Receiver
 from monitor.notify.formats import cut, one_line
 from monitor.notify.message import Message, facts_of, render
@@ -75,7 +79,13 @@ def test_nothing_is_divided_by_an_expectation_of_nothing() -> None:
 
 @pytest.mark.parametrize("code", [*SYSTEM, *SYSTEM_ALIASES])
 def test_system_alarms_say_what_to_do(code: str) -> None:
-    more = {"type": "system", "fingerprint": f"system:{code}:财经网", "kinds": [], "seen_total": 0, "evidence": []}
+    more: dict[str, Any] = {
+        "type": "system",
+        "fingerprint": f"system:{code}:财经网",
+        "kinds": [],
+        "seen_total": 0,
+        "evidence": [],
+    }
     m = said(lang="both", **more, explanation={"records": 12_000, "kinds": {}, "told_score": 0})
     what, steps = system_wording(f"system:{code}:财经网", "zh")
     assert what in m.title
@@ -126,3 +136,10 @@ def test_a_cut_never_splits_what_people_see_as_one_character(unit: str) -> None:
 
 def test_one_line_keeps_emoji_and_drops_what_hides() -> None:
     assert one_line(" a\u202eb\r\n\tc\x00 👨\u200d👩 ") == "ab c 👨\u200d👩"
+
+
+@pytest.mark.parametrize("module", [formats, wording, webhook], ids=lambda m: m.__name__)
+def test_examples_in_docstrings_run(module: Any) -> None:
+    result = doctest.testmod(module, extraglobs={"ZoneInfo": ZoneInfo})
+    assert result.attempted
+    assert not result.failed
