@@ -80,8 +80,10 @@ def take_over(store: Store) -> Lease:
 
 def fire(store: Store, config: NotifyConfig, name: str = "topic:real_estate", at: int = T0, **more: Any) -> int:
     """A finding and what it has people told, in one transaction."""
-    values: dict[str, Any] = {"firing": True, "severity": "warning", "score": 4.0, "seen_negative": 20, "seen_total": 50,
-              "expected_negative": 5.0, "window_seconds": 600, "series_id": None, "kind": 1}  # fmt: skip
+    values: dict[str, Any] = {
+        "firing": True, "severity": "warning", "score": 4.0, "seen_negative": 20, "seen_total": 50,
+        "expected_negative": 5.0, "window_seconds": 600, "series_id": None, "kind": 1,
+    }  # fmt: skip
     f = Finding("surge", name, bucket_start=at - BUCKET, bucket_end=at, **(values | more))
     with store.write() as c:
         change = apply_finding(c, f, at)

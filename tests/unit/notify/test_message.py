@@ -86,7 +86,12 @@ def test_system_alarms_say_what_to_do(code: str) -> None:
         "seen_total": 0,
         "evidence": [],
     }
-    m = said(lang="both", **more, explanation={"records": 12_000, "kinds": {}, "told_score": 0})
+    m = said(
+        lang="both",
+        fingerprint=f"system:{code}:财经网",
+        **more,
+        explanation={"records": 12_000, "kinds": {}, "told_score": 0},
+    )
     what, steps = system_wording(f"system:{code}:财经网", "zh")
     assert what in m.title
     assert all(step in m.text for step in steps)
