@@ -30,7 +30,18 @@ MAX_SHOWN = 300
 class Scorer(Protocol):
     """What is needed of a scorer."""
 
-    def score(self, texts: list[str], kinds: list[str], langs: list[str | None]) -> Iterable[Any]: ...
+    def score(
+        self, texts: list[str], kinds: list[str], langs: list[str | None], titles: list[str | None]
+    ) -> Iterable[Any]: ...
+
+
+class _Input(NamedTuple):
+    """All that a text's labels depend on."""
+
+    text: str
+    kind: str
+    lang: str | None
+    title: str | None
 
 
 class Text(NamedTuple):
@@ -93,23 +104,25 @@ def read_texts(
         BarometerError: the file cannot be read, or lacks the columns.
     """
     out = Read()
-    known: dict[tuple[str, str, str | None], tuple[tuple[str, ...], int, float] | None] = {}
-    waiting: list[tuple[int, str, str, str | None]] = []
+    known: dict[_Input, tuple[tuple[str, ...], int, float] | None] = {}
+    waiting: list[tuple[int, _Input]] = []
 
     def flush() -> None:
-        new = list(dict.fromkeys((text, k, lang) for _, text, k, lang in waiting if (text, k, lang) not in known))
+        new = list(dict.fromkeys(x for _, x in waiting if x not in known))
         if new:
-            results = scorer.score([x[0] for x in new], [x[1] for x in new], [x[2] for x in new])
+            results = scorer.score(
+                [x.text for x in new], [x.kind for x in new], [x.lang for x in new], [x.title for x in new]
+            )
             for key, r in zip(new, results, strict=True):
                 known[key] = (
                     (tuple(r.topics), int(r.sentiment), float(r.sentiment_probabilities[0])) if r.scored else None
                 )
-        for time_ms, text, k, lang in waiting:
-            said = known[text, k, lang]
+        for time_ms, x in waiting:
+            said = known[x]
             if said is None:
                 out.unscored += 1
             else:
-                out.texts.append(Text(time_ms, Kind[k.upper()], said[0], said[1], said[2], text))
+                out.texts.append(Text(time_ms, Kind[x.kind.upper()], *said, x.text))
         waiting.clear()
 
     for row in read_rows(path, on_bytes=on_bytes):
@@ -130,7 +143,8 @@ def read_texts(
         elif row_kind.upper() not in Kind.__members__:
             out.bad.append(f"{row.where}: kind is {row_kind!r}; use news or comment")
         else:
-            waiting.append((time_ms, text.strip(), row_kind, row.fields.get("lang") or None))
+            title, lang = (row.fields.get(name) or None for name in ("title", "lang"))
+            waiting.append((time_ms, _Input(text.strip(), row_kind, lang, title)))
             if len(waiting) >= BATCH:
                 flush()
     flush()
