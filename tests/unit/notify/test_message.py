@@ -81,7 +81,6 @@ def test_nothing_is_divided_by_an_expectation_of_nothing() -> None:
 def test_system_alarms_say_what_to_do(code: str) -> None:
     more: dict[str, Any] = {
         "type": "system",
-        "fingerprint": f"system:{code}:财经网",
         "kinds": [],
         "seen_total": 0,
         "evidence": [],
