@@ -180,16 +180,17 @@ class Monitor:
             metrics.ALERT_CHANGES.labels(change.reason).inc()
         enqueue(c, change, self._notify, now_ms)
 
+    def _now_ms(self) -> int:
+        """The database's clock, by which alerts and silences are dated too."""
+        with self._store.read() as c:
+            return self._store.now_ms(c)
+
     def _send(self, lease: Lease) -> None:
-        send_due(self._store, lease, self._notify, _now_ms())
+        send_due(self._store, lease, self._notify, self._now_ms())
 
     def _remind(self, lease: Lease) -> None:
-        repeat_due(self._store, lease, self._notify, _now_ms())
+        repeat_due(self._store, lease, self._notify, self._now_ms())
 
     def _health(self) -> tuple[bool, dict[str, Any]]:
         age = time.monotonic() - self._beat_at
         return age < HEALTHY_SECONDS, {"role": "monitor", "leading": self.lease() is not None, "beat_seconds_ago": age}
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -6,6 +6,7 @@ from typing import Any
 
 from dash import dcc, html
 
+from barometer.faults import fault_wording
 from dashboard.components.parts import or_code, severity_pill, state_pill
 from dashboard.context import View, context
 from dashboard.format import ago, clock, duration, number
@@ -26,6 +27,8 @@ def subject(v: View, alert: Any, series: str | None) -> str:
 
 def sentence(v: View, alert: Any) -> str:
     """The figures in a sentence; nothing for alerts that count no texts."""
+    if alert.type == "system":
+        return fault_wording(alert.fingerprint, v.lang)[0]
     if not alert.seen_total:
         return str(alert.explanation.get("summary") or or_code(v, "type", alert.type))
     window = duration(v.lang, alert.window_seconds * 1000)

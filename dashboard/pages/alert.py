@@ -10,6 +10,7 @@ from dash import Input, Output, State, ctx, dcc, html, no_update
 from flask_login import current_user
 
 from barometer.errors import BarometerError
+from barometer.faults import fault_wording
 from barometer.store.alerts import SEVERITIES
 from barometer.store.queries import Point, points
 from barometer.store.queries_alerts import AlertPage, alert_page
@@ -53,6 +54,7 @@ def layout(number_: str = "", ui: dict[str, Any] | None = None, **query: str) ->
                     html.Div(
                         [
                             section(v.t("alert.chart"), graph("alert-chart", figure, 260)) if figure else None,
+                            _what_to_do(v, page),
                             _evidence(v, page),
                         ],
                         className="wide",
@@ -168,6 +170,15 @@ def chart(v: View, page: AlertPage) -> dict[str, Any] | None:
         until = min(until, ctx_.store.now_ms(c) // width * width + width)
         found: list[Point] = points(c, a.series_id, begin, until, KINDS["all"], width)[0]
     return trend_figure(v, found, [(a.started_at, end)], compact=True, window=(begin, until))
+
+
+def _what_to_do(v: View, page: AlertPage) -> Any:
+    """Steps for alarms about the product itself."""
+    a = page.alert
+    if a.type != "system":
+        return None
+    what, steps = fault_wording(a.fingerprint, v.lang)
+    return section(v.t("alert.to_do"), html.P(what), html.Ol([html.Li(step) for step in steps], className="steps"))
 
 
 def side(v: View, page: AlertPage) -> list[Any]:

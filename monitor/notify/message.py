@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from barometer.faults import fault_wording
 from barometer.settings import Settings
 from barometer.store.alerts import DETECTOR
 from monitor.notify import wording as w
@@ -157,7 +158,7 @@ def _title(f: Mapping[str, Any], lang: Lang) -> str:
     if f["reason"] == "resolved":
         head = "【已解决】" if zh else "[RESOLVED] "
     if f["type"] == "system":
-        return head + w.system_wording(f["fingerprint"], lang)[0]
+        return head + fault_wording(f["fingerprint"], lang)[0]
     if f["type"] == "rule":
         said = f["summary"] or ("红线词命中" if zh else "red-line word")
         return f"{head}{name}：{said}" if zh else f"{head}{name}: {said}"
@@ -174,7 +175,7 @@ def _what(f: Mapping[str, Any], lang: Lang) -> str:
     zh = lang == "zh"
     if f["type"] == "system":
         over = ("故障已消除：" if zh else "The fault is gone. ") if f["reason"] == "resolved" else ""
-        said = over + w.system_wording(f["fingerprint"], lang)[0]
+        said = over + fault_wording(f["fingerprint"], lang)[0]
         # The check's own sentence is English; in Chinese it is quoted only where it says what the figures do not.
         quoted = f["summary"] if not zh or f["fingerprint"].startswith(("system:log_replaced", "system:job")) else ""
         parts = [said, quoted, w.figures(f["figures"], lang, ZoneInfo(f["zone"]))]
@@ -254,6 +255,6 @@ def _steps(f: Mapping[str, Any], lang: Lang) -> list[str]:
         interval = duration(f["repeat_minutes"] * 60_000, lang)
         again = w.UNACKNOWLEDGED[lang].format(interval=interval)
     if f["type"] == "system":
-        return list(w.system_wording(f["fingerprint"], lang)[1])
+        return list(fault_wording(f["fingerprint"], lang)[1])
     steps = (w.DO_RULE if f["type"] == "rule" else w.DO_SURGE)[lang]
     return [step.format(unacknowledged=again).strip() for step in steps]

@@ -13,13 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from barometer.faults import FAULTS, fault_wording
 from barometer.settings import load_settings
 from monitor.notify import formats, wording
 from monitor.notify.channels import webhook
 from monitor.notify.config import Receiver
 from monitor.notify.formats import cut, one_line
 from monitor.notify.message import Message, facts_of, render
-from monitor.notify.wording import REASON, SYSTEM, SYSTEM_ALIASES, system_wording
+from monitor.notify.wording import REASON
 from tests.unit.notify.examples import AT, alert
 
 SETTINGS = load_settings(public_url="http://barometer.test", repeat_interval_minutes=90)
@@ -77,7 +78,7 @@ def test_nothing_is_divided_by_an_expectation_of_nothing() -> None:
     assert "负面（" not in said(seen_total=0, seen_negative=0).text
 
 
-@pytest.mark.parametrize("code", [*SYSTEM, *SYSTEM_ALIASES])
+@pytest.mark.parametrize("code", FAULTS)
 def test_system_alarms_say_what_to_do(code: str) -> None:
     more: dict[str, Any] = {
         "type": "system",
@@ -91,7 +92,7 @@ def test_system_alarms_say_what_to_do(code: str) -> None:
         **more,
         explanation={"records": 12_000, "kinds": {}, "told_score": 0},
     )
-    what, steps = system_wording(f"system:{code}:财经网", "zh")
+    what, steps = fault_wording(f"system:{code}:财经网", "zh")
     assert what in m.title
     assert all(step in m.text for step in steps)
     assert "未读记录 12,000" in m.text

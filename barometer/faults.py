@@ -1,0 +1,133 @@
+"""What an alarm about Barometer itself means and what to do, in both languages: for messages and for the screens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+Lang = Literal["zh", "en"]
+
+# code: (what it means, what to do), for the alarms about Barometer itself
+FAULTS: Mapping[str, Mapping[Lang, tuple[str, tuple[str, ...]]]] = {
+    "lag": {
+        "zh": (
+            "积压：文本读得比来得慢，负面激增会晚报",
+            (
+                "运行 barometer status，看积压是在涨还是在落。",
+                "在落：等它追平。在涨：看处理进程的日志（数据库慢？CPU 满？），或多开处理进程（PostgreSQL 上）。",
+                "追平之前，看板上没有告警不代表平静。",
+            ),
+        ),
+        "en": (
+            "Backlog: texts arrive faster than they are read, so surges are noticed late",
+            (
+                "Run `barometer status`: does the lag grow or shrink?",
+                "Shrinks: wait. Grows: look at the workers' logs (slow database? full CPU?) or start more workers (on "
+                "PostgreSQL).",
+                "Until it has caught up, no alerts does not mean that all is calm.",
+            ),
+        ),
+    },
+    "stale": {
+        "zh": (
+            "进度停滞：日志里没有新的进度记录，时间桶无法封存，不会有新告警",
+            (
+                "运行 barometer status，看 monitor 是否在运行、谁持有进度租约。",
+                "有 barometer produce 在导入：它停住了吗？结束它，monitor 会接手。",
+                "monitor 在运行却不写：看它的日志，检查 Kafka 是否可写。",
+            ),
+        ),
+        "en": (
+            "No progress: no new progress record in the log, so no bucket is sealed and no alert can come",
+            (
+                "Run `barometer status`: is a monitor running, and who holds the progress lease?",
+                "Is a `barometer produce` importing? If it hangs, end it: the monitor takes over.",
+                "A monitor runs but writes none: look at its log, and check that Kafka can be written to.",
+            ),
+        ),
+    },
+    "silent": {
+        "zh": (
+            "来源沉默：{object} 很久没有文本，它的负面现在看不到",
+            (
+                "看采集端：进程还在吗？账号、限流、网页改版？",
+                "来源本来就停更：点“解决”，结论选“已知事项”，它不会再提醒。",
+            ),
+        ),
+        "en": (
+            "Silent source: nothing from {object} for long; what is said there is not seen now",
+            (
+                "Look at its collector: still running? Account, rate limit, a changed page?",
+                "It has really stopped: press Resolve, already known; you are not told of it again.",
+            ),
+        ),
+    },
+    "replaced": {
+        "zh": (
+            "日志被替换：Kafka 里的日志不是原来读的那份，读取已停，等人决定",
+            (
+                "先查清原因：集群重建、主题被删、还是保留期太短？在弄清之前不要接受。",
+                "运行 barometer log show 看丢失了什么；能恢复原日志就恢复。",
+                "接受损失再继续：barometer log accept。",
+            ),
+        ),
+        "en": (
+            "Log replaced: the log in Kafka is not the one that was read; reading has stopped and waits for a decision",
+            (
+                "Find out why first: a rebuilt cluster, a deleted topic, a retention that is too short? Do not accept "
+                "before you know.",
+                "Run `barometer log show` to see what is lost; bring the old log back if you can.",
+                "To accept the loss and go on: `barometer log accept`.",
+            ),
+        ),
+    },
+    "unscored": {
+        "zh": (
+            "未打分比例过高：这部分文本没有情感判断，负面数偏低",
+            (
+                "在“文本”页按未打分筛选，看是什么语言、什么来源。",
+                "模型不支持的语言：换模型，或接受并调高 unscored_alarm_share。",
+                "全部未打分：模型没有载入，看处理进程的日志。",
+            ),
+        ),
+        "en": (
+            "Too many texts are unscored: nobody judged them, so negatives are undercounted",
+            (
+                "Filter the Documents page for unscored texts: which language, which source?",
+                "A language that the model does not cover: another model, or accept it and raise unscored_alarm_share.",
+                "All of them: the model was not loaded; look at the workers' logs.",
+            ),
+        ),
+    },
+    "no_worker": {
+        "zh": (
+            "没有处理进程在运行：文本没有人读",
+            ("启动 barometer worker（或看容器为何退出）；读取从停下处继续，不会丢。",),
+        ),
+        "en": (
+            "No worker is running: nobody reads the texts",
+            ("Start `barometer worker`, or see why its container ended; it goes on where it stopped.",),
+        ),
+    },
+    "job": {
+        "zh": ("后台任务失败：{object}", ("看 monitor 的日志里这个任务的报错；任务会按时再试。",)),
+        "en": (
+            "A background job failed: {object}",
+            ("See its error in the monitor's log; it will be tried again.",),
+        ),
+    },
+}
+_ALIASES = {"log_replaced": "replaced", "missing_ticks": "stale"}
+_OTHER: Mapping[Lang, tuple[str, tuple[str, ...]]] = {
+    "zh": ("系统告警：{object}", ("运行 barometer status，按它列出的问题逐项处理。",)),
+    "en": ("System alarm: {object}", ("Run `barometer status` and go through the problems that it lists.",)),
+}
+
+
+def fault_wording(fingerprint: str, lang: Lang) -> tuple[str, tuple[str, ...]]:
+    """What a system alarm means and what to do, by its fingerprint (``system:lag``, ``system:silent:SOURCE``)."""
+    _, _, rest = fingerprint.partition(":")
+    code, _, thing = rest.partition(":")
+    known = FAULTS.get(_ALIASES.get(code, code))
+    what, steps = (known or _OTHER)[lang]
+    return what.replace("{object}", " ".join((thing if known else rest).split())), steps
