@@ -6,6 +6,7 @@ texts are scored once.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -21,7 +22,6 @@ from barometer.store.alerts import SEVERITIES
 from barometer.store.sealing import Counts, Key
 from monitor.judge import Found, Judge, stopped_after_ms
 
-ALL = "all"
 BATCH = 2_048
 TOP_TEXTS = 5
 MAX_SHOWN = 300
@@ -161,35 +161,32 @@ def backtest(
         series: only this one (``topic:market``); None: all that the texts are about.
     """
     buckets = Buckets(bucket_seconds, zone)
-    offset = datetime.now(zone).utcoffset()
     ids: dict[str, int] = {}
-    judge = Judge(bucket_seconds, int(offset.total_seconds()) if offset else 0, open_at, lambda _id: True)
-    running = _Running(texts)
-    for start, end, counts, first, last in _cut(texts, buckets, ids, series):
-        if counts is None:
-            # As sealing does it: silence is judged until the feed is known to have stopped.
-            at, stopped = start, start + stopped_after_ms(buckets.width_ms)
-            while at < end and at < stopped:
-                following = buckets.end_of(at)
-                yield from running.take(judge.bucket(at, following, {}).found, following, ids, first)
-                at = following
+    running = _Running(texts, ids)
+    judge = Judge(bucket_seconds, zone, open_at, lambda _id: True, running.different)
+    for start, end, counts in _cut(texts, buckets, ids, series):
+        if counts is not None:
+            yield from running.take(judge.bucket(start, end, counts).found, end)
             continue
-        yield from running.take(judge.bucket(start, end, counts).found, end, ids, last)
+        # As sealing does it: silence is judged until the feed is known to have stopped.
+        at, stopped = start, start + stopped_after_ms(buckets.width_ms)
+        while at < end and at < stopped:
+            following = buckets.end_of(at)
+            yield from running.take(judge.bucket(at, following, {}).found, following)
+            at = following
     yield from running.finish()
 
 
 def _cut(
     texts: list[Text], buckets: Buckets, ids: dict[str, int], only: str | None
-) -> Iterator[tuple[int, int, dict[Key, Counts] | None, int, int]]:
-    """(start, end, counts, index of the first text, index after the last) of each bucket with texts; counts are None
-    for a stretch without."""
+) -> Iterator[tuple[int, int, dict[Key, Counts] | None]]:
+    """(start, end, counts) of each bucket with texts; counts are None for a stretch without."""
     i, previous_end = 0, None
     while i < len(texts):
         start = buckets.start_of(texts[i].time_ms)
         end = buckets.end_of(start)
         if previous_end is not None and previous_end < start:
-            yield previous_end, start, None, i, i
-        first = i
+            yield previous_end, start, None
         counts: dict[Key, Counts] = {}
         while i < len(texts) and texts[i].time_ms < end:
             t = texts[i]
@@ -201,23 +198,25 @@ def _cut(
                 n = counts.setdefault((ids.setdefault(name, len(ids) + 1), t.kind), Counts())
                 n.total += 1
                 n.negative += t.sentiment == Sentiment.NEGATIVE
-        yield start, end, counts, first, i
+        yield start, end, counts
         previous_end = end
 
 
 class _Running:
     """Alerts that are on: news and comments of a series are one, as in the product."""
 
-    def __init__(self, texts: list[Text]) -> None:
-        self._texts = texts
+    def __init__(self, texts: list[Text], ids: dict[str, int]) -> None:
+        self._texts, self._ids = texts, ids
         self._alerts: dict[str, BacktestAlert] = {}
         self._kinds: dict[str, set[int]] = defaultdict(set)
-        self._scores: dict[str, float] = {}
 
-    def take(self, found: list[Found], end: int, ids: dict[str, int], last: int) -> Iterator[BacktestAlert]:
-        names = {v: k for k, v in ids.items()}
+    def different(self, key: Key, start: int, end: int) -> int:
+        """What the judge asks: how many different negative texts there are."""
+        return len(self._negatives(self._name(key[0]), key[1], start, end))
+
+    def take(self, found: list[Found], end: int) -> Iterator[BacktestAlert]:
         for f in found:
-            name, kind = names[f.key[0]], f.key[1]
+            name, kind = self._name(f.key[0]), f.key[1]
             if not f.firing:
                 self._kinds[name].discard(kind)
                 if not self._kinds[name] and name in self._alerts:
@@ -226,9 +225,12 @@ class _Running:
                     yield alert
                 continue
             self._kinds[name].add(kind)
-            self._update(name, kind, f, end, last)
+            self._update(name, kind, f, end)
 
-    def _update(self, name: str, kind: int, f: Found, end: int, last: int) -> None:
+    def _name(self, series_id: int) -> str:
+        return list(self._ids)[series_id - 1]  # made in this order
+
+    def _update(self, name: str, kind: int, f: Found, end: int) -> None:
         j = f.judgement
         label = Kind(kind).name.lower()
         alert = self._alerts.get(name)
@@ -244,19 +246,24 @@ class _Running:
             alert.score, alert.peak_at = j.score, end
             alert.expected_negative = j.window_expected_negative
             alert.seen_negative, alert.seen_total = round(j.window_seen_negative), round(j.window_seen_total)
-            alert.top_texts = self._telling(name, kind, f.started_at, last)
+            alert.top_texts = self._telling(name, kind, f.started_at, end)
 
-    def _telling(self, name: str, kind: int, since: int, last: int) -> list[str]:
+    def _telling(self, name: str, kind: int, start: int, end: int) -> list[str]:
         """The most negative texts of the window, copies once."""
+        best = self._negatives(name, kind, start, end).values()
+        return [text[:MAX_SHOWN] for _, text in sorted(best, key=lambda x: (-x[0], x[1]))[:TOP_TEXTS]]
+
+    def _negatives(self, name: str, kind: int, start: int, end: int) -> dict[int, tuple[float, str]]:
+        """Different negative texts of [start, end) by fingerprint, with their probability."""
         topic = name.removeprefix("topic:")
-        best: dict[int, tuple[float, str]] = {}
-        i = last - 1
-        while i >= 0 and self._texts[i].time_ms >= since:
+        out: dict[int, tuple[float, str]] = {}
+        for i in range(bisect_left(self._texts, start, key=lambda t: t.time_ms), len(self._texts)):
             t = self._texts[i]
+            if t.time_ms >= end:
+                break
             if t.kind == kind and t.sentiment == Sentiment.NEGATIVE and topic in t.series:
-                best.setdefault(fingerprint(t.text), (t.p_negative, t.text))
-            i -= 1
-        return [text[:MAX_SHOWN] for _, text in sorted(best.values(), key=lambda x: (-x[0], x[1]))[:TOP_TEXTS]]
+                out.setdefault(fingerprint(t.text), (t.p_negative, t.text))
+        return out
 
     def finish(self) -> Iterator[BacktestAlert]:
         yield from self._alerts.values()

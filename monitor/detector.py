@@ -180,7 +180,8 @@ class Detector:
         self.mode = mode
         self.params = params or DetectorParams()
         self.prior = prior or GroupPrior()
-        self._offset = utc_offset_seconds
+        self.utc_offset_seconds = utc_offset_seconds
+        """May be set between updates, where clocks change."""
         self._is_day_off = is_day_off
         self._wide = bucket_seconds > self.params.wide_from
         self.windows = windows(bucket_seconds, self._wide)
@@ -305,7 +306,7 @@ class Detector:
 
     def _season(self, end_ts: float) -> tuple[float, int, int]:
         """(factor, day off?, hour) at the middle of the bucket, interpolated between hours."""
-        local = end_ts - self.bucket / 2 + self._offset
+        local = end_ts - self.bucket / 2 + self.utc_offset_seconds
         day = int(local // DAY)
         if day != self._day[0]:
             self._day = (day, self._off(day))

@@ -10,16 +10,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from barometer.store.alerts import Severity
+from barometer.store.alerts import SEVERITIES, Severity
 from barometer.store.sealing import Counts, Key
 from monitor.detector import Detector, DetectorParams, Judgement
 
 FEW_SERIES = 100
 """Below so many judged series, an alert warns from the opening threshold on; above, chance opens some every day."""
+FEW_VOICES = 4
+"""With fewer different negative texts in its window, a surge is mostly copies: it warns, but pages nobody."""
+STATE_VERSION = f"{Detector.VERSION}+2"
+"""Of what :meth:`Judge.state` keeps; a stored state of another version is not gone on from."""
 DAY_MS = 86_400_000
 ZERO = Counts()
+
+Different = Callable[[Key, int, int], int]
+"""Number of different negative texts of a series and kind in [start, end)."""
+Rebase = Callable[[int, int, int], float | None]
+"""(series, model before, model now) -> odds ratio of negatives between them; None if it was not measured."""
 
 
 @dataclass(slots=True)
@@ -28,10 +39,12 @@ class Watched:
 
     detector: Detector
     zero_since: int | None = None
+    zero_outage: bool = False
     alert: bool = False
     started_at: int = 0
     best: float = 0.0
     severity: Severity = "info"
+    model_id: int | None = None
 
 
 @dataclass(slots=True)
@@ -45,6 +58,8 @@ class Found:
     """Start of the window that opened it."""
     new_peak: bool
     judgement: Judgement
+    different: int = 0
+    """At a new peak: different negative texts in the window."""
 
 
 @dataclass(slots=True)
@@ -61,19 +76,29 @@ class Judge:
 
     Args:
         bucket_seconds: their width.
-        utc_offset_seconds: of the zone that the day profile follows.
+        zone: whose clock the day profile follows.
         open_at: score from which an alert is worth telling.
         judged: says of a series id whether it is judged at all (the total is not).
+        different: asked at each new peak of an alert.
+        rebase: asked where the model of a series' bucket is another than before: a change of model is not news.
     """
 
     def __init__(
-        self, bucket_seconds: int, utc_offset_seconds: int, open_at: float, judged: Callable[[int], bool]
+        self,
+        bucket_seconds: int,
+        zone: ZoneInfo,
+        open_at: float,
+        judged: Callable[[int], bool],
+        different: Different,
+        rebase: Rebase = lambda _series, _before, _now: None,
     ) -> None:
         self.bucket_seconds = bucket_seconds
-        self._offset = utc_offset_seconds
+        self._zone = zone
         self._open_at = open_at
         self._params = DetectorParams(open=open_at - 0.2)
         self._judged = judged
+        self._different = different
+        self._rebase = rebase
         self.watched: dict[Key, Watched] = {}
 
     @property
@@ -84,8 +109,12 @@ class Judge:
     def bucket(self, start: int, end: int, counts: Mapping[Key, Counts]) -> Sealed:
         """Judge one bucket. ``counts`` has the series and kinds that had something; all known ones are judged."""
         out = Sealed()
+        # The zone's offset at that time, not now's: the same log gives the same judgement in summer and in winter.
+        offset = datetime.fromtimestamp(end / 1000, self._zone).utcoffset()
+        seconds = int(offset.total_seconds()) if offset else 0
         for key in sorted(self.watched.keys() | counts.keys()):
             watched = self.watched.get(key) or self._meet(key)
+            watched.detector.utc_offset_seconds = seconds
             self._one(out, key, watched, counts.get(key, ZERO), start, end)
         return out
 
@@ -93,41 +122,37 @@ class Judge:
         """A stretch in which the feed is known to have stopped: one row a series and kind, and no judgement."""
         out = Sealed()
         for key, watched in sorted(self.watched.items(), key=lambda x: x[0]):
-            out.rows.append(self._zero_row(key, watched, start, end))
+            out.rows.append(self._zero_row(key, watched, start, end, watched.zero_outage))
         return out
 
     def _meet(self, key: Key) -> Watched:
-        self.watched[key] = Watched(Detector(self.bucket_seconds, params=self._params, utc_offset_seconds=self._offset))
+        self.watched[key] = Watched(Detector(self.bucket_seconds, params=self._params))
         return self.watched[key]
 
     def _one(self, out: Sealed, key: Key, w: Watched, n: Counts, start: int, end: int) -> None:
         if not self._judged(key[0]):
             if n.total:
                 w.zero_since = None
-                out.rows.append({**self._counts_row(key, n, start, end), **_unjudged()})
+                out.rows.append({**_counts_row(key, n, start, end), **_unjudged(False)})
             else:
-                out.rows.append(self._zero_row(key, w, start, end))
+                out.rows.append(self._zero_row(key, w, start, end, False))
             return
-        j = w.detector.update(end / 1000, n.total - n.unscored, n.negative)
+        if n.model_id is not None:
+            self._follow_model(key, w, n.model_id)
         was = w.alert
+        j = w.detector.update(end / 1000, n.total - n.unscored, n.negative)
         if j.alert:
-            peak = not was or j.score > w.best
-            if not was:
-                w.alert, w.best, w.severity = True, 0.0, "info"
-                w.started_at = end - j.window_buckets * self.bucket_seconds * 1000
-            w.best = max(w.best, j.score)
-            w.severity = self._severity(w.best)
-            out.found.append(Found(key, True, w.severity, w.started_at, peak, j))
+            out.found.append(self._firing(key, w, j, end))
         elif was:
             w.alert = False
             out.found.append(Found(key, False, w.severity, w.started_at, False, j))
         if not n.total and not j.score and not j.alert and not was:
-            out.rows.append(self._zero_row(key, w, start, end))
+            out.rows.append(self._zero_row(key, w, start, end, j.outage))
             return
         w.zero_since = None
         out.rows.append(
             {
-                **self._counts_row(key, n, start, end),
+                **_counts_row(key, n, start, end),
                 "score": j.score,
                 "alert": j.alert,
                 "outage": j.outage,
@@ -138,44 +163,65 @@ class Judge:
             }
         )
 
-    def _severity(self, score: float) -> Severity:
+    def _follow_model(self, key: Key, w: Watched, model_id: int) -> None:
+        if w.model_id is not None and w.model_id != model_id:
+            ratio = self._rebase(key[0], w.model_id, model_id)
+            if ratio is not None:
+                w.detector.rebase(ratio)
+        w.model_id = model_id
+
+    def _firing(self, key: Key, w: Watched, j: Judgement, end: int) -> Found:
+        window_start = end - j.window_buckets * self.bucket_seconds * 1000
+        peak = not w.alert or j.score > w.best
+        if not w.alert:
+            w.alert, w.best, w.severity, w.started_at = True, 0.0, "info", window_start
+        different = 0
+        if peak:
+            w.best = j.score
+            different = self._different(key, window_start, end)
+            w.severity = max(w.severity, self._severity(j.score, different), key=SEVERITIES.index)
+        return Found(key, True, w.severity, w.started_at, peak, j, different)
+
+    def _severity(self, score: float, different: int) -> Severity:
         few = sum(1 for k in self.watched if self._judged(k[0])) < FEW_SERIES
-        if score >= self._open_at + 1.1:
+        if score >= self._open_at + 1.1 and different >= FEW_VOICES:
             return "critical"
         return "warning" if score >= self._open_at + (0.0 if few else 0.5) else "info"
 
     @staticmethod
-    def _counts_row(key: Key, n: Counts, start: int, end: int) -> dict[str, Any]:
-        return {"series_id": key[0], "kind": key[1], "start": start, "end": end, **asdict(n)}
-
-    def _zero_row(self, key: Key, w: Watched, start: int, end: int) -> dict[str, Any]:
-        if w.zero_since is None:
-            w.zero_since = start
-        return {**self._counts_row(key, ZERO, w.zero_since, end), **_unjudged()}
+    def _zero_row(key: Key, w: Watched, start: int, end: int, outage: bool) -> dict[str, Any]:
+        """One row for the whole stretch so far; quiet and outage are different stretches."""
+        if w.zero_since is None or w.zero_outage != outage:
+            w.zero_since, w.zero_outage = start, outage
+        return {**_counts_row(key, ZERO, w.zero_since, end), **_unjudged(outage)}
 
     def state(self, key: Key) -> dict[str, Any]:
         """All that a restart needs of one series and kind, JSON-serialisable."""
         w = self.watched[key]
         return {
             "detector": w.detector.state(),
-            "zero_since": w.zero_since,
+            "zero": [w.zero_since, w.zero_outage],
             "alert": [w.alert, w.started_at, w.best, w.severity],
+            "model_id": w.model_id,
         }
 
     def restore(self, states: Iterable[tuple[Key, Mapping[str, Any]]]) -> None:
         """Forget everything and go on from stored states."""
         self.watched.clear()
         for key, state in states:
-            detector = Detector.restore(
-                dict(state["detector"]), self.bucket_seconds, params=self._params, utc_offset_seconds=self._offset
-            )
+            detector = Detector.restore(dict(state["detector"]), self.bucket_seconds, params=self._params)
+            since, outage = state["zero"]
             alert, started_at, best, severity = state["alert"]
-            self.watched[key] = Watched(detector, state["zero_since"], alert, started_at, best, severity)
+            self.watched[key] = Watched(detector, since, outage, alert, started_at, best, severity, state["model_id"])
 
 
-def _unjudged() -> dict[str, Any]:
+def _counts_row(key: Key, n: Counts, start: int, end: int) -> dict[str, Any]:
+    return {"series_id": key[0], "kind": key[1], "start": start, "end": end, **asdict(n)}
+
+
+def _unjudged(outage: bool) -> dict[str, Any]:
     return {
-        "score": None, "alert": False, "outage": False, "expected_total": None, "expected_negative": None,
+        "score": None, "alert": False, "outage": outage, "expected_total": None, "expected_negative": None,
         "band_low": None, "band_high": None,
     }  # fmt: skip
 

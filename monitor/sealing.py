@@ -8,7 +8,7 @@ sealing ran.
 from __future__ import annotations
 
 import time
-from datetime import datetime
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import structlog
@@ -17,19 +17,29 @@ from sqlalchemy import Connection
 from barometer.buckets import Buckets
 from barometer.errors import StaleWrite
 from barometer.settings import Settings
+from barometer.store import evidence
 from barometer.store import sealing as sql
 from barometer.store.alerts import AlertChange, Finding, apply_finding
 from barometer.store.engine import Store
 from barometer.store.leases import Lease, check
 from barometer.store.logs import current_log
+from barometer.store.sealing import Counts, Key
 from barometer.store.watermark import watermark
 from monitor.detector import Detector
-from monitor.judge import Found, Judge, Sealed, stopped_after_ms
+from monitor.judge import STATE_VERSION, Found, Judge, Sealed, stopped_after_ms
+from monitor.rebase import ratio_between
 
 log = structlog.get_logger(__name__)
 
 STEP = 100
-"""Most buckets in one transaction."""
+"""Most buckets with records in one transaction."""
+JUDGEMENTS = 10_000
+"""About so many judgements in one transaction: some 0.5 s with buckets of 10 min, since workers wait meanwhile on
+SQLite, and a lease must not run out."""
+DOCUMENTS = 200_000
+"""About so many documents are told apart in one transaction."""
+
+OnChange = Callable[[Connection, AlertChange, int], None]
 
 
 class Sealer:
@@ -39,22 +49,26 @@ class Sealer:
         on_change: called inside the transaction for every change of an alert (the outbox).
     """
 
-    def __init__(self, store: Store, settings: Settings, on_change: Any = None) -> None:
+    def __init__(self, store: Store, settings: Settings, on_change: OnChange | None = None) -> None:
         self._store, self._settings = store, settings
         self._buckets = Buckets(settings.bucket_seconds, settings.zone)
         self._on_change = on_change
         self._series: dict[int, Any] = {}
-        self._judge = self._new_judge()
+        self._ratios: dict[int, Any] = {}
+        self._c: Connection | None = None
+        """The transaction that is open, for what the judge asks."""
+        self._judge = Judge(
+            settings.bucket_seconds,
+            settings.zone,
+            settings.detector_open,
+            judged=lambda series_id: bool(self._series[series_id].judged),
+            different=self._different,
+            rebase=lambda series_id, before, now: ratio_between(
+                self._ratios, self._series[series_id].name, before, now
+            ),
+        )
         self._stands_at: tuple[int, int] | None = None
         """(log, sealed_until) that the detectors in memory belong to."""
-
-    def _new_judge(self) -> Judge:
-        offset = datetime.now(self._settings.zone).utcoffset()
-        seconds = int(offset.total_seconds()) if offset else 0
-        return Judge(self._settings.bucket_seconds, seconds, self._settings.detector_open, self._is_judged)
-
-    def _is_judged(self, series_id: int) -> bool:
-        return bool(self._series[series_id].judged)
 
     def seal_ready(self, lease: Lease) -> int:
         """Seal all that the watermark has passed; returns the number of buckets with records.
@@ -75,6 +89,7 @@ class Sealer:
         before = self._stands_at
         self._stands_at = None  # whatever fails from here on, memory is read anew
         with self._store.write() as c:
+            self._c = c
             check(self._store, c, lease)
             current = current_log(c, self._settings.topic_documents)
             if current is None:
@@ -85,50 +100,82 @@ class Sealer:
                 return 0, False
             state = sql.sealing_state(c, current.id)
             if state is None:
-                sql.begin_sealing(c, current.id, self._start(c, oldest), lease.term, now)
+                sql.begin_sealing(c, current.id, max(oldest, sql.furthest_sealed(c) or oldest), lease.term, now)
                 state = sql.sealing_state(c, current.id)
+            start, limit = state.sealed_until, self._buckets.start_of(limit)
             self._series = sql.series_by_id(c)
-            if before != (current.id, state.sealed_until):
-                self._restore(c)
-            end = self._last_end(state.sealed_until, limit)
-            if end <= state.sealed_until:
-                self._stands_at = (current.id, state.sealed_until)
+            if before != (current.id, start):
+                self._restore(c, start, now)
+            if limit <= start:
+                self._stands_at = (current.id, start)
                 return 0, False
-            filled = sql.filled_buckets(c, state.sealed_until, end, STEP)
-            if len(filled) == STEP:
-                end = self._buckets.end_of(filled[-1])
-            empty_since = self._seal(c, lease, state, filled, end, now)
-            if not sql.advance_sealing(c, current.id, state.sealed_until, end, empty_since, lease.term, now):
+            self._ratios = sql.model_ratios(c)
+            counts = sql.bucket_counts(c, sql.filled_buckets(c, start, limit, STEP))
+            filled, end = self._extent(start, limit, counts, state.empty_since)
+            empty_since = self._seal(c, lease, state, {b: counts[b] for b in filled}, end, now)
+            if not sql.advance_sealing(c, current.id, start, end, empty_since, lease.term, now):
                 raise StaleWrite("somebody else has sealed in the meantime")
         self._stands_at = (current.id, end)
-        return len(filled), len(filled) == STEP
+        return len(filled), end < limit
 
-    def _start(self, c: Connection, oldest: int) -> int:
-        """Where sealing begins: the oldest bucket, or where the topic's last life was sealed to."""
-        from barometer.store.queries import sealed_until
+    def _extent(
+        self, start: int, limit: int, counts: Mapping[int, Mapping[Key, Counts]], empty_since: int | None
+    ) -> tuple[list[int], int]:
+        """How much of [start, limit) one transaction takes, at least a bucket: (buckets with records, its end)."""
+        most = max(1, JUDGEMENTS // max(1, len(self._judge.watched)))
+        silence = stopped_after_ms(self._buckets.width_ms)
+        found = sorted(counts)
+        if len(found) >= STEP:
+            limit = self._buckets.end_of(found[-1])
+        filled: list[int] = []
+        at, stops = start, (start if empty_since is None else empty_since) + silence
+        judged = documents = 0
+        for bucket in [*found, limit]:
+            while at < min(bucket, stops):
+                if judged >= most:
+                    return filled, at
+                at = self._buckets.end_of(at)
+                judged += 1
+            at = bucket
+            if bucket == limit or (filled and (judged >= most or documents >= DOCUMENTS)):
+                return filled, at
+            filled.append(bucket)
+            at = self._buckets.end_of(bucket)
+            stops = at + silence
+            judged += 1
+            documents += sum(n.total for n in counts[bucket].values())
+        return filled, limit
 
-        return max(oldest, sealed_until(c) or oldest)
+    def _restore(self, c: Connection, sealed_until: int, now: int) -> None:
+        """Read the detectors that belong to this place.
 
-    def _last_end(self, start: int, limit: int) -> int:
-        """End of the last bucket that ``limit`` has passed."""
-        return max(start, self._buckets.start_of(limit)) if limit > start else start
-
-    def _restore(self, c: Connection) -> None:
+        Raises:
+            StaleWrite: a series has been judged further than the topic was sealed.
+        """
         states = {}
         for key, row in sql.read_states(c).items():
-            if row.detector_version != Detector.VERSION:
-                log.warning("detector of another version: begins anew", series=key, stored=row.detector_version)
+            if row.last_bucket_end > sealed_until:
+                raise StaleWrite(f"series {key} was judged until {row.last_bucket_end}, beyond {sealed_until}")
+            if row.detector_version == STATE_VERSION:
+                states[key] = row.state
                 continue
-            states[key] = row.state
+            log.warning("detector of another version: begins anew", series=key, stored=row.detector_version)
+            gone = Finding(
+                type="surge", fingerprint=self._series[key[0]].name, series_id=key[0], kind=key[1], firing=False,
+                severity="info", bucket_start=sealed_until, bucket_end=sealed_until,
+                summary=f"detector {row.detector_version} is gone",
+            )  # fmt: skip
+            self._apply(c, gone, now)
         self._judge.restore(states.items())
 
-    def _seal(self, c: Connection, lease: Lease, state: Any, filled: list[int], end: int, now: int) -> int | None:
+    def _seal(
+        self, c: Connection, lease: Lease, state: Any, counts: dict[int, dict[Key, Counts]], end: int, now: int
+    ) -> int | None:
         """Judge [sealed_until, end) and write it; returns since when the topic is silent, if it is."""
-        counts = sql.bucket_counts(c, filled)
-        self._count_voices(c, filled, counts)
+        self._count_voices(c, counts)
         rows: dict[tuple[int, int, int], dict[str, Any]] = {}
         at, empty_since = state.sealed_until, state.empty_since
-        for bucket in [*filled, end]:
+        for bucket in [*counts, end]:
             empty_since = self._silence(c, rows, at, bucket, empty_since, now)
             if bucket == end:
                 break
@@ -142,7 +189,7 @@ class Sealer:
             [
                 {
                     "series_id": key[0], "kind": key[1], "last_bucket_end": end, "term": lease.term,
-                    "detector_version": Detector.VERSION, "state": self._judge.state(key),
+                    "detector_version": STATE_VERSION, "state": self._judge.state(key),
                 }
                 for key in sorted(self._judge.watched)
             ],
@@ -167,30 +214,36 @@ class Sealer:
         return empty_since
 
     def _keep(
-        self, c: Connection, rows: dict[Any, Any], sealed: Sealed, start: int, end: int, counts: Any, now: int
-    ) -> None:
+        self, c: Connection, rows: dict[Any, Any], sealed: Sealed, start: int, end: int,
+        counts: Mapping[Key, Counts], now: int,
+    ) -> None:  # fmt: skip
         for row in sealed.rows:
             rows[row["series_id"], row["kind"], row["start"]] = row
         for found in sealed.found:
-            change = apply_finding(c, self._finding(c, found, start, end, counts), now)
-            if change is not None and self._on_change is not None:
-                self._on_change(c, change, now)
+            self._apply(c, self._finding(c, found, start, end, counts), now)
 
-    def _finding(self, c: Connection, f: Found, start: int, end: int, counts: Any) -> Finding:
+    def _apply(self, c: Connection, finding: Finding, now: int) -> None:
+        change = apply_finding(c, finding, now)
+        if change is not None and self._on_change is not None:
+            self._on_change(c, change, now)
+
+    def _finding(self, c: Connection, f: Found, start: int, end: int, counts: Mapping[Key, Counts]) -> Finding:
         series_id, kind = f.key
         j = f.judgement
         series = self._series[series_id]
         window_ms = j.window_buckets * self._buckets.width_ms
-        evidence: list[dict[str, Any]] = []
+        window = (end - window_ms, end)
+        texts: list[dict[str, Any]] = []
         explanation: dict[str, Any] = {}
         if f.new_peak:
-            evidence = sql.telling_texts(c, series_id, kind, end - window_ms, end)
+            texts = evidence.telling_texts(c, series_id, kind, *window)
             explanation = {
                 "kind": kind,
-                "window": [end - window_ms, end],
-                "independent_negative": len({e["row_id"] for e in evidence}),
-                "copies": sum(e["copies"] - 1 for e in evidence),
-                "sources": sql.top_sources(c, series_id, kind, end - window_ms, end),
+                "window": list(window),
+                "independent_negative": f.different,
+                "copies": max(0, round(j.window_seen_negative) - f.different),
+                "sources": evidence.top_sources(c, series_id, kind, *window),
+                "by_kind": evidence.counts_by_kind(c, series_id, *window),
                 "expected_share": round(j.expected_share, 4),
             }
         n = counts.get(f.key)
@@ -213,31 +266,38 @@ class Sealer:
             model_id=n.model_id if n is not None else None,
             parameters=self._judge.parameters,
             explanation=explanation,
-            evidence=evidence,
+            evidence=texts,
             quiet=bool(series.trial) or f.severity == "info",
         )
 
-    def _count_voices(self, c: Connection, filled: list[int], counts: Any) -> None:
+    def _different(self, key: Key, start: int, end: int) -> int:
+        assert self._c is not None
+        return evidence.different_texts(self._c, *key, start, end)
+
+    def _ratio(self, series_id: int, before: int, now: int) -> float | None:
+        return ratio_between(self._ratios, self._series[series_id].name, before, now)
+
+    def _count_voices(self, c: Connection, counts: dict[int, dict[Key, Counts]]) -> None:
         """Tell voices from copies: a text is a copy if its like was seen in the series within the copy window."""
-        if not filled:
+        if not counts:
             return
-        every = next((i for i, s in self._series.items() if s.name == "all"), None)
-        heard = sql.voices(c, filled[0], self._buckets.end_of(filled[-1]), every)
-        known = sql.known_copies(c, {(v.series_id, v.fingerprint) for v in heard})
+        begin, end = min(counts), self._buckets.end_of(max(counts))
         window = int(self._settings.copy_window_hours * 3_600_000)
-        seen: dict[tuple[int, int], tuple[int, int]] = {}
-        for v in heard:
-            key = (v.series_id, v.fingerprint)
-            last = seen.get(key) or known.get(key)
-            copy = last is not None and v.observed_at - last[0] <= window
-            seen[key] = (v.observed_at, last[1] + 1 if copy and last else 1)
-            if copy:
-                continue
-            n = counts[self._buckets.start_of(v.observed_at)].get((v.series_id, v.kind))
-            if n is not None:
-                n.independent += 1
-                n.independent_negative += v.sentiment == 0
-        sql.remember_copies(c, self._store, seen, filled[-1] - window)
+        for series_id in sorted({key[0] for keys in counts.values() for key in keys}):
+            everything = self._series[series_id].name == "all"
+            for page in sql.voices(c, series_id, begin, end, everything=everything):
+                known = sql.known_copies(c, series_id, (v.fingerprint for v in page))
+                seen: dict[int, tuple[int, int]] = {}
+                for v in page:
+                    last = seen.get(v.fingerprint) or known.get(v.fingerprint)
+                    copy = last is not None and v.observed_at - last[0] <= window
+                    seen[v.fingerprint] = (v.observed_at, last[1] + 1 if copy and last else 1)
+                    n = counts.get(self._buckets.start_of(v.observed_at), {}).get((series_id, v.kind))
+                    if not copy and n is not None:
+                        n.independent += 1
+                        n.independent_negative += v.sentiment == 0
+                sql.remember_copies(c, self._store, series_id, seen)
+        sql.forget_copies(c, max(counts) - window)
 
 
 __all__ = ["AlertChange", "Sealer"]

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, delete, func, select, tuple_, update
+from sqlalchemy import Connection, delete, func, literal, select, tuple_, update
 
 from barometer.store.bulk import upsert
 from barometer.store.engine import Store
 from barometer.store.tables import (
     Document,
     Fingerprint,
+    ModelVersion,
     Prediction,
     Rollup,
     SealedBucket,
@@ -21,7 +22,6 @@ from barometer.store.tables import (
     Series,
     SeriesDocument,
     SeriesState,
-    Source,
 )
 
 Key = tuple[int, int]
@@ -47,7 +47,6 @@ class Voice(NamedTuple):
 
     observed_at: int
     row_id: int
-    series_id: int
     kind: int
     sentiment: int
     fingerprint: int
@@ -105,54 +104,67 @@ def bucket_counts(c: Connection, buckets: Sequence[int]) -> dict[int, dict[Key, 
     return out
 
 
-def voices(c: Connection, start: int, end: int, all_series: int | None) -> list[Voice]:
-    """Scored documents of [start, end) that are not late, in the order of (observed_at, partition, offset)."""
-    s = SeriesDocument
-    ids = list(c.execute(select(Series.id)).scalars())
-    out = [
-        Voice(*row)
-        for row in c.execute(
-            select(s.observed_at, s.row_id, s.series_id, s.kind, s.sentiment, s.fingerprint).where(
-                s.series_id.in_(ids), s.observed_at >= start, s.observed_at < end, s.late.is_(False)
-            )
+def voices(
+    c: Connection, series_id: int, start: int, end: int, *, everything: bool = False, page: int = 20_000
+) -> Iterator[list[Voice]]:
+    """A series' scored documents of [start, end) that are not late, in the order of (observed_at, partition, offset),
+    in pages: a bucket may hold more than fits in memory.
+
+    Args:
+        everything: all documents rather than the series' own (the total keeps no memberships).
+    """
+    s, d, p = SeriesDocument, Document, Prediction
+    if everything:
+        at, row = d.observed_at, d.row_id
+        q = (
+            select(at, row, d.kind, p.sentiment, d.fingerprint)
+            .join(p, (p.observed_at == d.observed_at) & (p.row_id == d.row_id))
+            .where(d.late.is_(False))
         )
-    ]
-    if all_series is not None:
-        d, p = Document, Prediction
-        out += [
-            Voice(r.observed_at, r.row_id, all_series, r.kind, r.sentiment, r.fingerprint)
-            for r in c.execute(
-                select(d.observed_at, d.row_id, d.kind, p.sentiment, d.fingerprint)
-                .join(p, (p.observed_at == d.observed_at) & (p.row_id == d.row_id))
-                .where(d.observed_at >= start, d.observed_at < end, d.late.is_(False))
-            )
-        ]
-    out.sort()
-    return out
-
-
-def known_copies(c: Connection, keys: Iterable[tuple[int, int]]) -> dict[tuple[int, int], tuple[int, int]]:
-    """(series, fingerprint) -> (last seen, times seen) of those that were seen before."""
-    wanted = sorted(set(keys))
-    f = Fingerprint
-    out: dict[tuple[int, int], tuple[int, int]] = {}
-    for i in range(0, len(wanted), 400):
+    else:
+        at, row = s.observed_at, s.row_id
+        q = select(at, row, s.kind, s.sentiment, s.fingerprint).where(s.series_id == series_id, s.late.is_(False))
+    after = (start, -1)
+    while True:
         rows = c.execute(
-            select(f.series_id, f.fingerprint, f.last_observed_at, f.copies).where(
-                tuple_(f.series_id, f.fingerprint).in_(wanted[i : i + 400])
+            # The first condition says nothing new; with it both databases know which months and pages to read.
+            q.where(at >= after[0], at < end, tuple_(at, row) > tuple_(*map(literal, after)))
+            .order_by(at, row)
+            .limit(page)
+        ).all()
+        if rows:
+            yield [Voice(*r) for r in rows]
+        if len(rows) < page:
+            return
+        after = (rows[-1][0], rows[-1][1])
+
+
+def known_copies(c: Connection, series_id: int, fingerprints: Iterable[int]) -> dict[int, tuple[int, int]]:
+    """fingerprint -> (last seen, times seen) of those that the series has had before."""
+    wanted = sorted(set(fingerprints))
+    f = Fingerprint
+    out: dict[int, tuple[int, int]] = {}
+    for i in range(0, len(wanted), 900):
+        rows = c.execute(
+            select(f.fingerprint, f.last_observed_at, f.copies).where(
+                f.series_id == series_id, f.fingerprint.in_(wanted[i : i + 900])
             )
         )
-        out |= {(r[0], r[1]): (r[2], r[3]) for r in rows}
+        out |= {r[0]: (r[1], r[2]) for r in rows}
     return out
 
 
-def remember_copies(c: Connection, store: Store, seen: dict[tuple[int, int], tuple[int, int]], older_than: int) -> None:
-    """Write what :func:`known_copies` will say next, and forget what is out of the copy window."""
+def remember_copies(c: Connection, store: Store, series_id: int, seen: dict[int, tuple[int, int]]) -> None:
+    """Write what :func:`known_copies` will say next."""
     rows = [
-        {"series_id": s, "fingerprint": f, "last_observed_at": at, "copies": n}
-        for (s, f), (at, n) in sorted(seen.items())
+        {"series_id": series_id, "fingerprint": f, "last_observed_at": at, "copies": n}
+        for f, (at, n) in sorted(seen.items())
     ]
     _replace(c, store, Fingerprint, rows, ("last_observed_at", "copies"))
+
+
+def forget_copies(c: Connection, older_than: int) -> None:
+    """Drop what is out of the copy window."""
     c.execute(delete(Fingerprint).where(Fingerprint.last_observed_at < older_than))
 
 
@@ -174,6 +186,11 @@ def read_states(c: Connection) -> dict[Key, Any]:
 
 def write_states(c: Connection, store: Store, rows: list[dict[str, Any]]) -> None:
     _replace(c, store, SeriesState, rows, ("last_bucket_end", "detector_version", "state", "term"))
+
+
+def furthest_sealed(c: Connection) -> int | None:
+    """How far any life of the topic was sealed: a new log does not seal again what an older one did."""
+    return c.execute(select(func.max(SealingState.sealed_until))).scalar()
 
 
 def sealing_state(c: Connection, log_id: int) -> Any:
@@ -208,54 +225,10 @@ def series_by_id(c: Connection) -> dict[int, Any]:
     return {r.id: r for r in c.execute(select(Series.__table__))}
 
 
-def telling_texts(
-    c: Connection, series_id: int, kind: int, start: int, end: int, limit: int = 10
-) -> list[dict[str, Any]]:
-    """The most negative texts of a series in [start, end), copies folded into the first with their count."""
-    s, d = SeriesDocument, Document
-    rows = c.execute(
-        select(
-            s.observed_at, s.row_id, s.p_negative, s.fingerprint, d.title, d.text, d.url, Source.name.label("source")
-        )
-        .join(d, (d.observed_at == s.observed_at) & (d.row_id == s.row_id))
-        .outerjoin(Source, Source.id == d.source_id)
-        .where(
-            s.series_id == series_id, s.kind == kind, s.sentiment == 0, s.late.is_(False),
-            s.observed_at >= start, s.observed_at < end,
-        )
-        .order_by(s.observed_at, s.row_id)
-        .limit(5_000)
-    ).all()  # fmt: skip
-    folded: dict[int, dict[str, Any]] = {}
-    for r in rows:
-        if r.fingerprint in folded:
-            folded[r.fingerprint]["copies"] += 1
-            continue
-        folded[r.fingerprint] = {
-            "row_id": str(r.row_id), "observed_at": r.observed_at, "kind": kind, "source": r.source, "title": r.title,
-            "text": r.text[:500], "p_negative": round(float(r.p_negative), 4), "copies": 1, "url": r.url,
-        }  # fmt: skip
-    return sorted(folded.values(), key=lambda x: (-x["p_negative"] - 0.01 * min(x["copies"], 20), x["row_id"]))[:limit]
-
-
-def top_sources(c: Connection, series_id: int, kind: int, start: int, end: int, limit: int = 5) -> list[dict[str, Any]]:
-    """Who sent the negative texts of a series in [start, end)."""
-    s, d = SeriesDocument, Document
-    name = func.coalesce(Source.name, "").label("name")
-    rows = c.execute(
-        select(name, func.count().label("n"))
-        .select_from(s)
-        .join(d, (d.observed_at == s.observed_at) & (d.row_id == s.row_id))
-        .outerjoin(Source, Source.id == d.source_id)
-        .where(
-            s.series_id == series_id, s.kind == kind, s.sentiment == 0, s.late.is_(False),
-            s.observed_at >= start, s.observed_at < end,
-        )
-        .group_by(name)
-        .order_by(func.count().desc(), name)
-        .limit(limit)
-    )  # fmt: skip
-    return [{"source": r.name or None, "negative": int(r.n)} for r in rows]
+def model_ratios(c: Connection) -> dict[int, Any]:
+    """model id -> ``metrics['rebase']`` of those that have it."""
+    rows = c.execute(select(ModelVersion.id, ModelVersion.metrics))
+    return {r.id: r.metrics["rebase"] for r in rows if r.metrics.get("rebase") is not None}
 
 
 def _replace(c: Connection, store: Store, model: Any, rows: list[dict[str, Any]], change: Sequence[str]) -> None:

@@ -1,0 +1,91 @@
+"""What an alert keeps of the texts behind it, since sources delete: the most telling ones, how many were copies, who
+sent them. Late texts are no part of it, as they are no part of what was judged."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, case, func, select, tuple_
+
+from barometer.store.tables import Document, SeriesDocument, Source
+
+
+def different_texts(c: Connection, series_id: int, kind: int, start: int, end: int) -> int:
+    """Number of different negative texts of a series and kind in [start, end): its copies folded."""
+    found = select(func.count(SeriesDocument.fingerprint.distinct())).where(*_negatives(series_id, kind, start, end))
+    return int(c.execute(found).scalar_one())
+
+
+def telling_texts(
+    c: Connection, series_id: int, kind: int, start: int, end: int, limit: int = 10
+) -> list[dict[str, Any]]:
+    """The most telling texts of a series in [start, end): negative, the surest and most copied first, copies folded
+    into the first with their count."""
+    s, d = SeriesDocument, Document
+    n, p, first = func.count(), func.max(s.p_negative), func.min(s.observed_at)
+    bonus = case((n < 20, n), else_=20) * 0.01
+    top = c.execute(
+        select(s.fingerprint, n, p, first)
+        .where(*_negatives(series_id, kind, start, end))
+        .group_by(s.fingerprint)
+        .order_by((p + bonus).desc(), first, s.fingerprint)
+        .limit(limit)
+    ).all()
+    if not top:
+        return []
+    rows = c.execute(
+        select(s.row_id, s.observed_at, s.fingerprint, d.title, d.text, d.url, Source.name.label("source"))
+        .join(d, (d.observed_at == s.observed_at) & (d.row_id == s.row_id))
+        .outerjoin(Source, Source.id == d.source_id)
+        .where(
+            *_negatives(series_id, kind, start, end),
+            tuple_(s.fingerprint, s.observed_at).in_([(r[0], r[3]) for r in top]),
+        )
+        .order_by(s.row_id.desc())
+    )
+    firsts = {r.fingerprint: r for r in rows}  # the least row of those that came in the same millisecond
+    return [
+        {
+            "row_id": str(r.row_id), "observed_at": r.observed_at, "kind": kind, "source": r.source, "title": r.title,
+            "text": r.text[:500], "p_negative": round(float(surest), 4), "copies": int(copies), "url": r.url,
+        }
+        for fingerprint, copies, surest, _ in top
+        if (r := firsts.get(fingerprint)) is not None
+    ]  # fmt: skip
+
+
+def top_sources(c: Connection, series_id: int, kind: int, start: int, end: int, limit: int = 5) -> list[dict[str, Any]]:
+    """Who sent the negative texts of a series in [start, end)."""
+    s, d = SeriesDocument, Document
+    name = func.coalesce(Source.name, "").label("name")
+    rows = c.execute(
+        select(name, func.count().label("n"))
+        .select_from(s)
+        .join(d, (d.observed_at == s.observed_at) & (d.row_id == s.row_id))
+        .outerjoin(Source, Source.id == d.source_id)
+        .where(*_negatives(series_id, kind, start, end))
+        .group_by(name)
+        .order_by(func.count().desc(), name)
+        .limit(limit)
+    )
+    return [{"source": r.name or None, "negative": int(r.n)} for r in rows]
+
+
+def counts_by_kind(c: Connection, series_id: int, start: int, end: int) -> list[dict[str, Any]]:
+    """What the series had in [start, end), each kind by itself."""
+    s = SeriesDocument
+    rows = c.execute(
+        select(s.kind, func.count().label("total"), func.sum(case((s.sentiment == 0, 1), else_=0)).label("negative"))
+        .where(s.series_id == series_id, s.late.is_(False), s.observed_at >= start, s.observed_at < end)
+        .group_by(s.kind)
+        .order_by(s.kind)
+    )
+    return [{"kind": r.kind, "total": int(r.total), "negative": int(r.negative)} for r in rows]
+
+
+def _negatives(series_id: int, kind: int, start: int, end: int) -> tuple[Any, ...]:
+    s = SeriesDocument
+    return (
+        s.series_id == series_id, s.kind == kind, s.sentiment == 0, s.late.is_(False),
+        s.observed_at >= start, s.observed_at < end,
+    )  # fmt: skip
