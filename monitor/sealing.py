@@ -98,11 +98,15 @@ class Sealer:
             oldest = sql.oldest_bucket(c)
             if limit is None or oldest is None:
                 return 0, False
+            limit = self._buckets.start_of(limit)
             state = sql.sealing_state(c, current.id)
             if state is None:
-                sql.begin_sealing(c, current.id, max(oldest, sql.furthest_sealed(c) or oldest), lease.term, now)
+                begin = max(oldest, sql.furthest_sealed(c) or oldest)
+                if limit <= begin:
+                    return 0, False  # something older may still come
+                sql.begin_sealing(c, current.id, begin, lease.term, now)
                 state = sql.sealing_state(c, current.id)
-            start, limit = state.sealed_until, self._buckets.start_of(limit)
+            start = state.sealed_until
             self._series = sql.series_by_id(c)
             if before != (current.id, start):
                 self._restore(c, start, now)
