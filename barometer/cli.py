@@ -43,8 +43,8 @@ class _Lazy(TyperGroup):
             self.add_command(TyperCommand(name=name, help=line, callback=None))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        name, placeholder, rest = super().resolve_command(ctx, args)
-        return (name, load(name), rest) if name in COMMANDS else (name, placeholder, rest)
+        name, listed, rest = super().resolve_command(ctx, args)
+        return (name, load(name), rest) if name in COMMANDS else (name, listed, rest)
 
 
 def load(name: str) -> Any:
