@@ -209,11 +209,12 @@ def piecemeal(store: Store, settings: Settings, reader: Reader, choose: random.R
         if choose.random() < 0.4:
             if choose.random() < 0.4:
                 sealer = Sealer(store, settings)
+            pages = {"everything": False, "page": choose.choice([1, 9])}
             with (
                 patch.object(sealing, "STEP", choose.choice([1, 2, 100])),
                 patch.object(sealing, "JUDGEMENTS", choose.choice([1, 7, 10_000])),
                 patch.object(sealing, "DOCUMENTS", choose.choice([1, 10_000])),
-                patch.object(sealing.sql.voices, "__kwdefaults__", {"everything": False, "page": choose.choice([1, 9])}),
+                patch.object(sealing.sql.voices, "__kwdefaults__", pages),
             ):
                 sealer.seal_ready(lead(store))
     sealer.seal_ready(lead(store))

@@ -1,0 +1,212 @@
+"""What sealing makes of surges, models and logs that change, and outages; on both databases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import insert, select, update
+
+from barometer.records import Document, Kind, Prediction, Progress, Sentiment, fingerprint, hash64, pack_row
+from barometer.settings import Settings
+from barometer.store import tables as t
+from barometer.store.engine import Store
+from barometer.store.writer import Batch, Move
+from monitor.sealing import Sealer
+from tests.integration.test_sealing import BUCKET, LATE, T0, Log, lead, sealed
+
+MakeSettings = Callable[..., Settings]
+BAD, CALM = Sentiment.NEGATIVE, Sentiment.NEUTRAL
+DAYS = 9 * 144
+"""Buckets of ten minutes after which a detector is no longer new."""
+
+
+def feed(log: Log, buckets: dict[int, list[tuple[str, Sentiment]]], model_id: int = 1) -> None:
+    """Texts by bucket, all through partition 0; then both partitions' progress, past the last bucket."""
+    documents, predictions = [], []
+    first = log.next[0]
+    for b, texts in sorted(buckets.items()):
+        for i, (text, sentiment) in enumerate(texts):
+            row = pack_row(1, 0, first + len(documents))
+            documents.append(
+                Document(
+                    row, T0 + b * BUCKET + i, Kind.NEWS, text, hash64("row", str(row)), hash64(text),
+                    fingerprint(text), False, source="晨报" if i % 3 else "晚报",
+                )
+            )  # fmt: skip
+            predictions.append(Prediction(sentiment, 0.5 + (i % 40) / 100, 0.1, 0.1, {"real_estate": 0.9}))
+    passed = T0 + (max(buckets) + 1) * BUCKET + LATE
+    end = first + len(documents) + 1
+    move = Move(0, first or None, end, end - first, 0, 1, Progress(pack_row(1, 0, end - 1), passed, "w", 1))
+    log.writer.commit(Batch(1, model_id, [move], documents, list(predictions), ["zh"] * len(documents),
+                            [None] * len(documents), []))  # fmt: skip
+    log.next[0] = end
+    log.add(1, [], passed)
+
+
+def calm(start: int, end: int, n: int = 6) -> dict[int, list[tuple[str, Sentiment]]]:
+    """Every third text is negative."""
+    return {b: [(f"楼市 {b} {i}", BAD if (b + i) % 3 == 0 else CALM) for i in range(n)] for b in range(start, end)}
+
+
+def alerts(store: Store) -> list[Any]:
+    with store.read() as c:
+        return list(c.execute(select(t.Alert.__table__).order_by(t.Alert.id)))
+
+
+@pytest.fixture
+def warm(store: Store, settings_for: MakeSettings) -> tuple[Log, Settings]:
+    """A log that has been calm for nine days, sealed."""
+    settings = settings_for()
+    log = Log(store, settings)
+    feed(log, calm(0, DAYS))
+    Sealer(store, settings).seal_ready(lead(store))
+    assert alerts(store) == []
+    return log, settings
+
+
+def test_a_surge_of_different_texts_pages_and_is_explained(store: Store, warm: tuple[Log, Settings]) -> None:
+    log, settings = warm
+    feed(log, {DAYS + b: [(f"恒远停工 {b} {i}", BAD) for i in range(15)] + [("恒远停工！", BAD)] * 5 for b in range(3)})
+    told: list[Any] = []
+    Sealer(store, settings, lambda _c, change, _now: told.append(change.reason)).seal_ready(lead(store))
+    (a,) = alerts(store)
+    assert (a.fingerprint, a.state, a.severity, a.kinds) == ("topic:real_estate", "firing", "critical", [1])
+    assert told[0] == "first"
+    why = a.explanation
+    storms = (a.peak_at - (T0 + DAYS * BUCKET)) // BUCKET
+    assert why["window"][1] == a.peak_at
+    assert why["independent_negative"] + why["copies"] == a.seen_negative
+    assert why["copies"] == 5 * storms - 1
+    assert [k["kind"] for k in why["by_kind"]] == [1]
+    assert why["by_kind"][0]["negative"] == a.seen_negative
+    assert {s["source"] for s in why["sources"]} == {"晨报", "晚报"}
+    assert len(a.evidence) == 10
+    most_copied = next(e for e in a.evidence if e["text"] == "恒远停工！")
+    assert most_copied["copies"] >= 5
+    assert a.model_id == 1
+
+
+def test_copies_of_one_text_warn_but_page_nobody(store: Store, warm: tuple[Log, Settings]) -> None:
+    log, settings = warm
+    feed(log, {DAYS + b: [("恒远停工，工人讨薪", BAD)] * 40 for b in range(3)})
+    Sealer(store, settings).seal_ready(lead(store))
+    (a,) = alerts(store)
+    assert a.score > settings.detector_open + 1.1
+    assert a.severity == "warning"
+    assert a.explanation["independent_negative"] < 10
+
+
+@pytest.mark.parametrize("measured", [True, False])
+def test_a_change_of_model_is_no_news_where_it_was_measured(
+    store: Store, settings_for: MakeSettings, measured: bool
+) -> None:
+    """The new model calls two of three texts negative where the old one called one: an odds ratio of 4."""
+    settings = settings_for()
+    log, change = Log(store, settings), 300
+    feed(log, calm(0, change, 40))
+    metrics = {"rebase": {"*": 4.0, "topic:market": 1.0}} if measured else {}
+    with store.write() as c:
+        for model_id, m in ((1, {}), (2, metrics)):
+            c.execute(
+                insert(t.ModelVersion).values(
+                    id=model_id, name=f"m{model_id}", precision="int8", topics=[], state="seen", created_at=0, metrics=m
+                )
+            )
+    harsher = {
+        b: [(f"楼市 {b} {i}", CALM if (b + i) % 3 == 0 else BAD) for i in range(40)] for b in range(change, change + 72)
+    }
+    feed(log, harsher, model_id=2)
+    Sealer(store, settings).seal_ready(lead(store))
+    assert [a.fingerprint for a in alerts(store)] == ([] if measured else ["topic:real_estate"])
+    feed(log, calm(change + 72, change + 80, 40), model_id=1)
+    Sealer(store, settings).seal_ready(lead(store))
+    with store.read() as c:
+        state = c.execute(select(t.SeriesState.state).order_by(t.SeriesState.series_id.desc())).scalars().first()
+    assert state["model_id"] == 1
+
+
+def test_an_outage_is_kept_as_one(store: Store, warm: tuple[Log, Settings]) -> None:
+    """Silence that was expected is a plain stretch; one that was not is marked, and is a row of its own."""
+    log, settings = warm
+    quiet = DAYS + 40
+    feed(log, {quiet: [("楼市平稳", CALM)]})
+    Sealer(store, settings).seal_ready(lead(store))
+    rows = [r for r in sealed(store) if r[0] == "topic:real_estate" and r[2] >= T0 + DAYS * BUCKET]
+    names = [k.name for k in t.SealedBucket.__table__.columns if k.name not in ("series_id", "term")]
+    shown = [dict(zip(names, r[1:], strict=True)) for r in rows]
+    assert [(r["total"], r["outage"]) for r in shown] == [(0, False), (0, True), (1, False)]
+    assert shown[0]["end"] == shown[1]["start"]
+    assert shown[1]["end"] == shown[2]["start"] == T0 + quiet * BUCKET
+
+
+def test_nothing_older_is_lost_at_the_beginning(store: Store, settings_for: MakeSettings) -> None:
+    """One partition is read far ahead: sealing waits until the other cannot bring anything older."""
+    settings = settings_for()
+    log, sealer = Log(store, settings), Sealer(store, settings)
+    log.add(1, [], T0 + LATE)
+    log.add(0, [(T0 + 5 * BUCKET, "后来的", CALM)], T0 + 9 * BUCKET + LATE)
+    sealer.seal_ready(lead(store))
+    log.add(1, [(T0 + 2 * BUCKET, "先前的", CALM)], T0 + 9 * BUCKET + LATE)
+    sealer.seal_ready(lead(store))
+    assert [r[2] for r in sealed(store) if r[0] == "all" and r[4]] == [T0 + 2 * BUCKET, T0 + 5 * BUCKET]
+
+
+def test_a_new_log_seals_nothing_twice(store: Store, settings_for: MakeSettings) -> None:
+    settings = settings_for()
+    log = Log(store, settings)
+    feed(log, calm(0, 20))
+    Sealer(store, settings).seal_ready(lead(store))
+    before = sealed(store)
+    new = 2
+    with store.write() as c:
+        c.execute(update(t.Log).values(current=False))
+        c.execute(
+            insert(t.Log).values(
+                id=new, cluster_id="other", topic=settings.topic_documents, partitions=2, current=True, created_at=1
+            )
+        )
+    for p in range(2):
+        # The new log begins with the same times again: stored, but those buckets are sealed.
+        texts = [(T0 + 3 * BUCKET, "又来", BAD), (T0 + 25 * BUCKET, "新的", CALM)][p:]
+        rows = [pack_row(new, p, i) for i in range(len(texts))]
+        documents = [
+            Document(row, at, Kind.NEWS, text, hash64(str(row)), hash64(text), fingerprint(text), False)
+            for row, (at, text, _) in zip(rows, texts, strict=True)
+        ]
+        said: list[Prediction | None] = [Prediction(s, 0.8, 0.1, 0.1, {"real_estate": 0.9}) for *_, s in texts]
+        n = len(texts)
+        tick = Progress(pack_row(new, p, n), T0 + 26 * BUCKET + LATE, "w", 1)
+        move = Move(p, None, n + 1, n + 1, 0, 1, tick)
+        log.writer.commit(Batch(new, 1, [move], documents, said, ["zh"] * n, [None] * n, []))
+    Sealer(store, settings).seal_ready(lead(store))
+    after = sealed(store)
+    assert set(before) <= set(after)
+    new_rows = [(r[0], r[2], r[4]) for r in after if r not in before]
+    assert all(start >= T0 + 20 * BUCKET for _, start, _ in new_rows)
+    assert [r for r in new_rows if r[2]] == [(name, T0 + 25 * BUCKET, 2) for name in ("all", "topic:real_estate")]
+
+
+def test_an_alert_ends_with_the_detector_that_held_it(store: Store, warm: tuple[Log, Settings]) -> None:
+    """After an upgrade with another detector nobody would ever let go of what the old one had opened."""
+    log, settings = warm
+    feed(log, {DAYS: [(f"恒远停工 {i}", BAD) for i in range(30)]})
+    Sealer(store, settings).seal_ready(lead(store))
+    assert [a.state for a in alerts(store)] == ["firing"]
+    with store.write() as c:
+        c.execute(update(t.SeriesState).values(detector_version="older"))
+    feed(log, calm(DAYS + 1, DAYS + 2))
+    Sealer(store, settings).seal_ready(lead(store))
+    (a,) = alerts(store)
+    assert (a.state, a.resolved_by, a.ended_at) == ("resolved", "detector", T0 + (DAYS + 1) * BUCKET)
+
+
+def test_a_series_on_trial_is_judged_and_quiet(store: Store, warm: tuple[Log, Settings]) -> None:
+    log, settings = warm
+    with store.write() as c:
+        c.execute(update(t.Series).values(trial=True))
+    feed(log, {DAYS: [(f"恒远停工 {i}", BAD) for i in range(30)]})
+    Sealer(store, settings).seal_ready(lead(store))
+    (a,) = alerts(store)
+    assert a.explanation["quiet"] is True
