@@ -63,8 +63,8 @@ def write_card(
     if metrics.get("dev"):
         parts.append("\n## Figures on the dev splits (float32 in brackets)\n\n")
         parts.append(
-            "From a dev split, no text nor near copy was trained on with its own set's label. FiQA and SemEval share texts\n"
-            "with each other, so their figures are optimistic.\n\n"
+            "From a dev split, no text nor near copy was trained on with its own set's label. FiQA and SemEval share "
+            "texts\nwith each other, so their figures are optimistic.\n\n"
             "| set | sentiment accuracy | macro F1 | calibration error | topics micro F1 | macro F1 |\n"
             "|---|---|---|---|---|---|\n"
         )
