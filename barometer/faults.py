@@ -109,6 +109,25 @@ FAULTS: Mapping[str, Mapping[Lang, tuple[str, tuple[str, ...]]]] = {
             ("Start `barometer worker`, or see why its container ended; it goes on where it stopped.",),
         ),
     },
+    "sealing": {
+        "zh": (
+            "封存停滞：文本读到了，时间桶却没有封存，不会有新告警",
+            (
+                "运行 barometer status，看 seal 任务有没有报错、谁是 leader。",
+                "刚导入完大量历史数据：等它追平。否则看 monitor 的日志；数据库慢也会这样。",
+                "重启 monitor 是安全的：从停下处继续，结果不变。",
+            ),
+        ),
+        "en": (
+            "Sealing is behind: texts are read, but no bucket is sealed, so no alert can come",
+            (
+                "Run `barometer status`: does the job seal report an error, and who leads?",
+                "A large archive has just been imported: wait. Else look at the monitor's log; a slow database does "
+                "this too.",
+                "Restarting the monitor is safe: it goes on where it stopped, with the same results.",
+            ),
+        ),
+    },
     "job": {
         "zh": ("后台任务失败：{object}", ("看 monitor 的日志里这个任务的报错；任务会按时再试。",)),
         "en": (

@@ -237,6 +237,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "fault.no_worker": ("没有处理进程", "No worker"),
     "fault.unscored": ("大量文本未打分", "Many texts unscored"),
     "fault.silent": ("来源沉默", "Source silent"),
+    "fault.sealing": ("封存停滞", "Sealing is behind"),
+    "fault.job": ("后台任务失败", "A job fails"),
     "alert.number": ("告警 #{id}", "Alert #{id}"),
     "alert.unknown": ("没有这条告警", "There is no such alert"),
     "alert.sentence": (

@@ -1,12 +1,14 @@
-"""Alarms about the product itself: lag, missing ticks, silent sources, unscored texts, a replaced log, no worker.
+"""Alarms about the product itself: lag, missing ticks, silent sources, unscored texts, a replaced log, no worker,
+sealing that is behind, jobs that fail.
 
 Each is a condition that is looked at every few seconds and becomes a finding of type ``system``; it opens an alert when
-it holds and resolves it when it no longer does. What each means and what to do is in ``docs/monitor.md``.
+it holds and resolves it when it has not held for a while: what comes and goes is one alert. One cause, one alarm: what
+another alarm explains is not said again. What each means and what to do is in ``docs/monitor.md``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +24,12 @@ from barometer.store.tables import Lease as LeaseRow
 from monitor import metrics
 
 PREFIX = "system:"
-IMPORT_WRITERS = "produce"
+HOLD_SECONDS = 60.0
+"""An alarm ends when its condition has not held for so long."""
+PATIENCE_SECONDS = 60.0
+"""What may be over at the next try is an alarm only after so long."""
+MOST_BEHIND_MS = 600_000
+"""Sealing may be two buckets behind the watermark, or so much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +40,8 @@ class Condition:
     severity: Severity
     summary: str
     figures: dict[str, Any]
+    patience: float = 0.0
+    """Seconds that it must have held."""
 
 
 class Alarms:
@@ -40,10 +49,22 @@ class Alarms:
 
     Args:
         on_change: called inside the transaction for every change of an alert (the outbox).
+        hold_seconds, patience_seconds: 0 in tests, that nothing be waited for.
     """
 
-    def __init__(self, store: Store, settings: Settings, on_change: Any = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        on_change: Callable[[Connection, AlertChange, int], None] | None = None,
+        *,
+        hold_seconds: float = HOLD_SECONDS,
+        patience_seconds: float = PATIENCE_SECONDS,
+    ) -> None:
         self._store, self._settings, self._on_change = store, settings, on_change
+        self._hold_ms, self._patience = int(hold_seconds * 1000), patience_seconds
+        self._since: dict[str, int] = {}
+        """When each condition that holds was first seen to."""
 
     def check(self, lease: Lease) -> list[AlertChange]:
         """Look once.
@@ -57,20 +78,28 @@ class Alarms:
         now = int(report["now"])
         if report["watermark"] is not None:
             metrics.WATERMARK_AGE.set((now - report["watermark"]) / 1000)
-        holding = {x.name: x for x in self._conditions(report, importing)}
+        holding = self._holding(report, importing)
         changes: list[AlertChange] = []
         with self._store.write() as c:
             check(self._store, c, lease)
-            fingerprints = c.execute(
-                select(Alert.fingerprint).where(Alert.type == "system", Alert.ended_at.is_(None))
+            running = c.execute(
+                select(Alert.fingerprint)
+                .where(Alert.type == "system", Alert.ended_at.is_(None), Alert.last_bucket_end <= now - self._hold_ms)
+                .distinct()
             ).scalars()
-            over = [f for f in sorted(set(fingerprints)) if f.removeprefix(PREFIX) not in holding]
+            over = [f for f in sorted(running) if f.removeprefix(PREFIX) not in holding]
             for condition in holding.values():
                 self._apply(c, _finding(condition, now, True), now, changes)
             for fingerprint in over:
                 gone = Condition(fingerprint.removeprefix(PREFIX), "info", "over", {})
                 self._apply(c, _finding(gone, now, False), now, changes)
         return changes
+
+    def _holding(self, report: dict[str, Any], importing: bool) -> dict[str, Condition]:
+        now = int(report["now"])
+        found = {x.name: x for x in self._conditions(report, importing)}
+        self._since = {name: self._since.get(name, now) for name in found}
+        return {name: x for name, x in found.items() if now - self._since[name] >= x.patience * 1000}
 
     def _apply(self, c: Connection, finding: Finding, now: int, changes: list[AlertChange]) -> None:
         change = apply_finding(c, finding, now)
@@ -93,14 +122,15 @@ class Alarms:
         if log["replaced_reason"]:
             yield Condition("log_replaced", "critical", log["replaced_reason"], {"topic": log["topic"]})
             return
-        if lag["records"] > s.lag_alarm_records:
-            yield Condition(
-                "lag", "warning", f"{lag['records']:,} records wait to be read", {"records": lag["records"]}
-            )
-        if not importing and s.progress_from == "records":
-            yield from self._ticks(report, lag["partitions"])
-        if not any(p["role"] == "worker" and p["live"] for p in report["processes"]):
+        alive = any(p["role"] == "worker" and p["live"] for p in report["processes"])
+        if not alive:
             yield Condition("no_worker", "critical", "no worker has been heard of for half a minute", {})
+        behind = self._lag(lag, importing)
+        if behind is not None:
+            yield behind
+        elif alive and not lag["records"] and not importing:
+            yield from self._ticks(report, lag["partitions"])
+        yield from self._own_work(report)
         share = report["unscored"]["share"]
         if share is not None and report["unscored"]["documents"] >= 50 and share > s.unscored_alarm_share:
             figures = {"share": round(share, 3), "documents": report["unscored"]["documents"]}
@@ -108,27 +138,50 @@ class Alarms:
                 "unscored", "warning", f"{share:.0%} of the last hour's texts could not be labelled", figures
             )
         for source in report["sources"]:
-            if source["silent"]:
+            # What is not read cannot be heard.
+            if source["silent"] and alive and behind is None:
                 figures = {"source": source["name"], "last_observed_at": source["last_observed_at"]}
                 yield Condition(f"silent:{source['name']}", "warning", f"{source['name']} has fallen silent", figures)
 
+    def _lag(self, lag: dict[str, Any], importing: bool) -> Condition | None:
+        """Records wait: too many of them, or for too long. An archive that is being imported is old by itself."""
+        records, seconds = lag["records"], lag["seconds"]
+        if records > self._settings.lag_alarm_records:
+            return Condition("lag", "warning", f"{records:,} records wait to be read", {"records": records})
+        if records and not importing and seconds is not None and seconds > self._settings.lag_alarm_seconds:
+            figures = {"records": records, "seconds": round(seconds)}
+            return Condition("lag", "warning", f"reading is {seconds:.0f} s behind the present", figures)
+        return None
+
     def _ticks(self, report: dict[str, Any], partitions: list[dict[str, Any]]) -> Iterator[Condition]:
-        """Progress that does not come: the leader cannot write it, or nobody reads it."""
-        now = report["now"]
-        allowed = 10 * self._settings.progress_interval_seconds * 1000 + self._settings.lateness_ms
-        old = [p["partition"] for p in partitions if p["progress_t"] is None or now - p["progress_t"] > allowed]
-        missing = report["log"]["partitions"] - len(partitions)
-        if not old and not missing:
+        """Progress that does not come though all is read: it cannot be written, or a partition is not read."""
+        s, now = self._settings, report["now"]
+        never = report["log"]["partitions"] - len(partitions)
+        if s.progress_from == "timestamps":
+            if never:
+                text = f"{never} partitions have never had a record: nothing can be sealed"
+                yield Condition("missing_ticks", "critical", text, {"never_read": never}, self._patience)
             return
-        # Records that wait explain old progress; then the age of what is read counts as lag.
-        behind = sum(p["lag"] or 0 for p in partitions)
-        age = report["lag"]["seconds"]
-        if behind and age is not None and age > self._settings.lag_alarm_seconds:
-            figures = {"seconds": round(age), "records": behind}
-            yield Condition("lag", "warning", f"reading is {age:.0f} s behind the present", figures)
-        elif not behind:
-            figures = {"partitions": old, "never_read": missing}
-            yield Condition("missing_ticks", "critical", f"no progress in {len(old) + missing} partitions", figures)
+        allowed = 10 * s.progress_interval_seconds * 1000 + s.lateness_ms
+        old = [p["partition"] for p in partitions if p["progress_t"] is None or now - p["progress_t"] > allowed]
+        if old or never:
+            figures = {"partitions": old, "never_read": never}
+            yield Condition("missing_ticks", "critical", f"no progress in {len(old) + never} partitions", figures)
+
+    def _own_work(self, report: dict[str, Any]) -> Iterator[Condition]:
+        """What the leader itself should have done."""
+        through, sealed = report["watermark"], report["sealed_until"]
+        if through is not None and sealed is not None:
+            behind = through - sealed
+            if behind > max(2 * self._settings.bucket_ms, MOST_BEHIND_MS):
+                text = f"sealing is {behind // 60_000} min behind what has been read"
+                yield Condition("sealing", "critical", text, {"seconds": behind // 1000}, self._patience)
+        for job in report["jobs"]:
+            # Progress that cannot be written shows as missing ticks.
+            if job["ok"] is False and job["name"] != "progress":
+                text = f"the job {job['name']} fails: {job['message']}"
+                figures = {"job": job["name"], "message": job["message"]}
+                yield Condition(f"job:{job['name']}", "warning", text, figures, self._patience)
 
 
 def _finding(condition: Condition, now: int, firing: bool) -> Finding:

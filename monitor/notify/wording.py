@@ -98,6 +98,8 @@ FIGURES: Mapping[str, Words] = {
     "partitions": {"zh": "分区", "en": "partitions"},
     "never_read": {"zh": "从未读到的分区数", "en": "partitions never read"},
     "topic": {"zh": "Kafka 主题", "en": "Kafka topic"},
+    "job": {"zh": "任务", "en": "job"},
+    "message": {"zh": "报错", "en": "error"},
 }
 
 

@@ -165,43 +165,129 @@ def test_health_and_metrics_are_served(store: Store, broker: EmbeddedBroker, set
 class TestAlarms:
     """Conditions come and go; each is one alert."""
 
-    def look(self, store: Store, settings: Settings) -> dict[str, str]:
-        Alarms(store, settings).check(lead(store))
+    def look(self, store: Store, settings: Settings, hold: float = 0.0, patience: float = 0.0) -> dict[str, str]:
+        Alarms(store, settings, hold_seconds=hold, patience_seconds=patience).check(lead(store))
         with store.read() as c:
-            return {
-                r.fingerprint: r.state
-                for r in c.execute(select(t.Alert.fingerprint, t.Alert.state).order_by(t.Alert.id))
-            }
+            rows = c.execute(select(t.Alert.fingerprint, t.Alert.state).order_by(t.Alert.id))
+            return {r.fingerprint: r.state for r in rows}
 
-    def test_what_is_wrong_is_named_and_resolves(self, store: Store, settings_for: MakeSettings) -> None:
-        settings = settings_for(lag_alarm_records=10)
-        log = Log(store, settings)
-        log.add(0, [(T0, "a", stream(1, 1, range(0))[0][0][2])], T0 + BUCKET + LATE)
-        found = self.look(store, settings)
-        assert found["system:missing_ticks"] == "firing"
-        assert found["system:no_worker"] == "firing"
-        assert "system:lag" not in found
-        with store.write() as c:
-            c.execute(update(t.Offset).values(high_water=50))
-        found = self.look(store, settings)
-        assert found["system:lag"] == "firing"
-        assert found["system:missing_ticks"] == "resolved"
+    def a_worker(self, store: Store) -> int:
+        """Lives, as far as the table says; returns the time."""
         with store.write() as c:
             now = store.now_ms(c)
-            c.execute(update(t.Offset).values(high_water=None, progress_t=now))
-            c.execute(update(t.Log).values(partitions=1))
             c.execute(
                 insert(t.Process).values(
                     id="w", role="worker", host="h", pid=1, started_at=now, seen_at=now, state="running", info={}
                 )
             )
+        return now
+
+    def test_what_is_wrong_is_named_and_resolves(self, store: Store, settings_for: MakeSettings) -> None:
+        settings = settings_for(lag_alarm_records=10)
+        log = Log(store, settings)
+        log.add(0, [(T0, "a", stream(1, 1, range(0))[0][0][2])], T0 + BUCKET + LATE)
+        assert self.look(store, settings) == {"system:no_worker": "firing"}
+        now = self.a_worker(store)
+        assert self.look(store, settings) == {"system:no_worker": "resolved", "system:missing_ticks": "firing"}
+        with store.write() as c:
+            c.execute(update(t.Offset).values(high_water=50))
+        found = self.look(store, settings)
+        assert found["system:lag"] == "firing"
+        assert found["system:missing_ticks"] == "resolved"  # what waits explains it
+        with store.write() as c:
+            c.execute(update(t.Offset).values(high_water=None, progress_t=now))
+            c.execute(update(t.Log).values(partitions=1))
         assert set(self.look(store, settings).values()) == {"resolved"}
+
+    def test_few_records_that_are_old_are_lag_too(self, store: Store, settings_for: MakeSettings) -> None:
+        settings = settings_for(lag_alarm_seconds=60.0)
+        log = Log(store, settings)
+        now = self.a_worker(store)
+        for p in range(2):
+            log.add(p, [], now - 70_000)
+        with store.write() as c:
+            c.execute(update(t.Offset).values(high_water=3))
+        assert self.look(store, settings) == {"system:lag": "firing"}
+        with store.write() as c:
+            c.execute(update(t.Offset).values(progress_t=now))
+        assert self.look(store, settings) == {"system:lag": "resolved"}
+
+    def test_what_comes_and_goes_is_one_alarm(self, store: Store, settings_for: MakeSettings) -> None:
+        settings = settings_for(lag_alarm_records=10)
+        log = Log(store, settings)
+        now = self.a_worker(store)
+        for p in range(2):
+            log.add(p, [], now)
+        for waiting in (50, 5, 50, 5):
+            with store.write() as c:
+                c.execute(update(t.Offset).values(high_water=waiting))
+            assert self.look(store, settings, hold=60) == {"system:lag": "firing"}
+        with store.read() as c:
+            assert c.execute(select(func.count()).select_from(t.Alert)).scalar() == 1
+        with store.write() as c:
+            c.execute(update(t.Alert).values(last_bucket_end=now - 61_000))
+        assert self.look(store, settings, hold=60) == {"system:lag": "resolved"}
+
+    def test_sealing_that_stands_still_and_jobs_that_fail(self, store: Store, settings_for: MakeSettings) -> None:
+        settings = settings_for()
+        log = Log(store, settings)
+        now = self.a_worker(store)
+        for p in range(2):
+            log.add(p, [], now)
+        with store.write() as c:
+            c.execute(insert(t.SealingState).values(log_id=1, sealed_until=now - 3_600_000, term=1, updated_at=now))
+            c.execute(
+                insert(t.Job).values(name="outbox", started_at=now, finished_at=now, ok=False, message="no route")
+            )
+        assert self.look(store, settings, patience=60) == {}  # it may be over at the next try
+        assert self.look(store, settings) == {"system:sealing": "firing", "system:job:outbox": "firing"}
+        with store.write() as c:
+            c.execute(update(t.SealingState).values(sealed_until=now))
+            c.execute(update(t.Job).values(ok=True))
+        assert set(self.look(store, settings).values()) == {"resolved"}
+
+    def test_a_source_that_fell_silent_is_named_unless_muted(self, store: Store, settings_for: MakeSettings) -> None:
+        settings = settings_for(silent_source_factor=6.0)
+        log = Log(store, settings)
+        now = self.a_worker(store)
+        for p in range(2):
+            log.add(p, [], now)
+        hour, week = 3_600_000, 7 * 24
+        rows = [
+            {"source_id": 1, "hour": (now // hour - h) * hour, "log_id": 1, "partition": 0, "total": 3,
+             "last_observed_at": (now // hour - h) * hour}
+            for h in range(5, week + 5)
+        ]  # fmt: skip
+        with store.write() as c:
+            c.execute(insert(t.Source).values(id=1, name="晨报", created_at=0, muted=False))
+            c.execute(insert(t.SourceRollup), rows)
+        assert self.look(store, settings) == {"system:silent:晨报": "firing"}
+        with store.write() as c:
+            c.execute(update(t.Source).values(muted=True))
+        assert self.look(store, settings) == {"system:silent:晨报": "resolved"}
+
+    def test_texts_that_nobody_could_label(self, store: Store, settings_for: MakeSettings) -> None:
+        settings = settings_for(unscored_alarm_share=0.3)
+        log = Log(store, settings)
+        now = self.a_worker(store)
+        for p in range(2):
+            log.add(p, [], now)
+        with store.write() as c:
+            every = c.execute(select(t.Series.id).where(t.Series.name == "all")).scalar_one()
+            c.execute(
+                insert(t.Rollup).values(
+                    bucket=now // BUCKET * BUCKET, series_id=every, kind=1, log_id=1, partition=0, model_id=0, total=60,
+                    negative=0, neutral=40, positive=0, unscored=20, late=0,
+                )
+            )  # fmt: skip
+        assert self.look(store, settings) == {"system:unscored": "firing"}
 
     def test_an_import_is_no_missing_tick(self, store: Store, settings_for: MakeSettings) -> None:
         settings = settings_for()
         Log(store, settings).add(0, [], T0)
+        self.a_worker(store)
         leases.acquire(store, leases.progress_lease(settings.topic_documents), "produce-x", 60)
-        assert "system:missing_ticks" not in self.look(store, settings)
+        assert self.look(store, settings) == {}
 
     def test_a_replaced_log_is_critical(self, store: Store, settings_for: MakeSettings) -> None:
         settings = settings_for()
