@@ -144,6 +144,8 @@ def worker_main(settings: Settings) -> None:
             return
         try:
             scorer = load_scorer(settings.model_path, settings.scorer_threads or None)
+            # The first doubtful text loads the language detector, which takes seconds: not while somebody waits for it.
+            scorer.score(["Fresenius Kabi Introduces Generic"], ["news"])
             worker = Worker(settings, store, partial(_same, scorer), stop)
             server = serve(settings.metrics_host, settings.metrics_port_worker, worker.health, fall_back=True)
             log.info("worker starts", group=settings.consumer_group, topic=settings.topic_documents)
