@@ -41,7 +41,8 @@ from monitor.sealing import Sealer
 log = structlog.get_logger(__name__)
 
 BEAT_SECONDS = 3.0
-HEALTHY_SECONDS = 60.0
+HEALTHY_SECONDS = 120.0
+"""More than a database that vanished without a word can hold up a heartbeat."""
 RETENTION_SECONDS = 3_600.0
 ALARM_SECONDS = 10.0
 SEND_SECONDS = 2.0
@@ -78,6 +79,7 @@ class Monitor:
         self._lease: Lease | None = None
         self._renewed_at = 0.0
         self._beat_at = time.monotonic()
+        self._database = "unknown"
         self._notify = load_config(settings)
         self._sealer = Sealer(store, settings, self._enqueue)
         self._ticker = ProgressTicker(settings, store, self.id)
@@ -162,11 +164,13 @@ class Monitor:
         state = "leading" if self.lease() is not None else "standing by"
         try:
             heartbeat(self._store, self.id, "monitor", state, {"term": self._lease.term if self._lease else None})
-            self._beat_at = time.monotonic()
+            self._database = "there"
         except DBAPIError as e:
             if not is_away(e):
                 raise
+            self._database = "away"
             log.warning("database away", error=str(e.orig).strip().splitlines()[0])
+        self._beat_at = time.monotonic()
 
     def _seal(self, lease: Lease) -> None:
         metrics.SEALED.inc(self._sealer.seal_ready(lease))
@@ -192,5 +196,7 @@ class Monitor:
         repeat_due(self._store, lease, self._notify, self._now_ms())
 
     def _health(self) -> tuple[bool, dict[str, Any]]:
+        """Waiting for a database is healthy: a restart would not bring it back."""
         age = time.monotonic() - self._beat_at
-        return age < HEALTHY_SECONDS, {"role": "monitor", "leading": self.lease() is not None, "beat_seconds_ago": age}
+        said = {"role": "monitor", "leading": self.lease() is not None, "database": self._database}
+        return age < HEALTHY_SECONDS, {**said, "beat_seconds_ago": round(age, 1)}

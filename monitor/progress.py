@@ -67,8 +67,9 @@ class ProgressTicker:
             self._producer.send(topic, value=value, headers=headers, partition=p, timestamp_ms=now)
             for p in sorted(partitions)
         ]
+        deadline = time.monotonic() + ROUND_SECONDS - 2
         for future in sent:
-            future.get(timeout=5)
+            future.get(timeout=max(0.1, deadline - time.monotonic()))
         metrics.PROGRESS.inc(len(sent))
         return True
 
