@@ -28,6 +28,14 @@ _POSTGRES_OPTIONS: dict[str, Any] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 50_000,
 }
+# And the other way round: a process that vanished or froze inside a transaction must not keep its locks (a leader's
+# lease, a worker's partitions) from those who take over.
+_POSTGRES_SESSION = {
+    "idle_in_transaction_session_timeout": "60s",
+    "tcp_keepalives_idle": "20s",
+    "tcp_keepalives_interval": "10s",
+    "tcp_keepalives_count": "3",
+}
 
 
 class Store:
@@ -72,6 +80,7 @@ class Store:
                 pool_pre_ping=True,
                 connect_args=_POSTGRES_OPTIONS,
             )
+            event.listen(self.engine, "connect", _postgres_connect)
 
     @property
     def path(self) -> Path | None:
@@ -130,6 +139,13 @@ def _sqlite_connect(dbapi: Any, _record: Any) -> None:
     cursor.execute("PRAGMA cache_size=-65536")
     cursor.execute("PRAGMA temp_store=MEMORY")
     cursor.close()
+
+
+def _postgres_connect(dbapi: Any, _record: Any) -> None:
+    with dbapi.cursor() as cursor:
+        for name, value in _POSTGRES_SESSION.items():
+            cursor.execute("SELECT set_config(%s, %s, false)", (name, value))
+    dbapi.commit()
 
 
 def _sqlite_begin(connection: Connection) -> None:

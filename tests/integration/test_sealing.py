@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from sqlalchemy import insert, select, update
+from sqlalchemy.exc import DBAPIError
 
 from barometer.errors import StaleWrite
 from barometer.records import Document, Kind, Prediction, Progress, Sentiment, fingerprint, hash64, pack_row
 from barometer.settings import Settings
-from barometer.store import leases
+from barometer.store import engine, leases
 from barometer.store import tables as t
 from barometer.store.engine import Store
 from barometer.store.migrate import open_store
@@ -219,3 +221,26 @@ def test_a_frozen_leader_writes_nothing_when_it_wakes(store: Store, settings_for
     with store.write() as c:
         state = sealing_state(c, 1)
     assert (state.sealed_until, state.term) == (T0 + BUCKET, other.term)
+
+
+@pytest.mark.postgres
+def test_a_leader_frozen_inside_a_transaction_is_taken_over(
+    fresh_postgres: str, settings_for: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It holds the lease's row; the server ends its session, so that the others need not wait for it to wake."""
+    settings = settings_for(database_url=fresh_postgres)
+    open_store(settings, migrate=True).close()
+    monkeypatch.setitem(engine._POSTGRES_SESSION, "idle_in_transaction_session_timeout", "1s")
+    frozen, other = Store(fresh_postgres), Store(fresh_postgres)
+    lease = leases.acquire(frozen, leases.LEADER, "frozen", 2)
+    assert lease is not None
+    with pytest.raises(DBAPIError) as woken, frozen.write() as c:
+        leases.check(frozen, c, lease)
+        time.sleep(2.1)
+        taken = leases.acquire(other, leases.LEADER, "other", 2)
+        assert taken is not None
+        assert taken.term == lease.term + 1
+        c.execute(update(t.Lease).values(holder="frozen"))
+    assert engine.is_away(woken.value)
+    frozen.close()
+    other.close()
