@@ -13,6 +13,7 @@ from barometer.settings import Settings
 from barometer.store import tables as t
 from barometer.store.engine import Store
 from barometer.store.writer import Batch, Move
+from monitor.backtest import Text, backtest
 from monitor.sealing import Sealer
 from tests.integration.test_sealing import BUCKET, LATE, T0, Log, lead, sealed
 
@@ -210,3 +211,28 @@ def test_a_series_on_trial_is_judged_and_quiet(store: Store, warm: tuple[Log, Se
     Sealer(store, settings).seal_ready(lead(store))
     (a,) = alerts(store)
     assert a.explanation["quiet"] is True
+
+
+def test_a_backtest_finds_what_sealing_finds(store: Store, settings_for: MakeSettings) -> None:
+    """Surges, a night without anything, and a feed that stopped for four days."""
+    settings = settings_for()
+    stream = calm(0, DAYS)
+    for silent in (range(400, 460), range(600, 600 + 4 * 144)):
+        for b in silent:
+            stream.pop(b)
+    for b in (*range(500, 504), *range(DAYS - 20, DAYS - 16)):
+        stream[b] = [(f"恒远停工 {b} {i}", BAD) for i in range(30)]
+    log = Log(store, settings)
+    feed(log, stream)
+    feed(log, {DAYS + 200: [("楼市平稳", CALM)]})
+    Sealer(store, settings).seal_ready(lead(store))
+    texts = [
+        Text(T0 + b * BUCKET + i, int(Kind.NEWS), ("real_estate",), int(sentiment), 0.5 + (i % 40) / 100, text)
+        for b, said in sorted((stream | {DAYS + 200: [("楼市平稳", CALM)]}).items())
+        for i, (text, sentiment) in enumerate(said)
+    ]
+    found = backtest(texts, bucket_seconds=600, zone=settings.zone, open_at=settings.detector_open)
+    names = ("started_at", "detected_at", "peak_at", "ended_at", "severity", "score", "seen_negative", "seen_total")
+    expected = [tuple(getattr(a, n) for n in names) for a in found]
+    assert len(expected) == 2
+    assert [tuple(getattr(a, n) for n in names) for a in alerts(store)] == expected

@@ -1,0 +1,93 @@
+"""Judging closed buckets: states that go on exactly, the zone's clock, severities, stretches."""
+
+from __future__ import annotations
+
+import json
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as rules
+from hypothesis import strategies as st
+
+from barometer.store.sealing import Counts
+from monitor.judge import Judge, Sealed
+from monitor.rebase import ratio_between
+
+DAY = 86_400_000
+T0 = 1_699_977_600_000
+KEY = (1, 1)
+SHANGHAI = ZoneInfo("Asia/Shanghai")
+
+
+def judge(different: int = 50, bucket_seconds: int = 86_400, zone: ZoneInfo = SHANGHAI) -> Judge:
+    return Judge(bucket_seconds, zone, 3.6, lambda series: series != 9, lambda _key, _start, _end: different)
+
+
+def some(total: int, negative: int) -> Counts:
+    return Counts(total=total, negative=negative, neutral=total - negative)
+
+
+counts = st.dictionaries(
+    st.tuples(st.integers(1, 3) | st.just(9), st.integers(1, 2)),
+    st.builds(lambda n, share: some(n, round(n * share)), st.integers(1, 60), st.sampled_from([0.1, 0.2, 0.9])),
+    max_size=3,
+)
+
+
+@rules(max_examples=60, deadline=None)
+@given(st.lists(counts | st.none(), min_size=8, max_size=30), st.integers(1, 29))
+def test_a_restart_changes_nothing(life: list[dict[tuple[int, int], Counts] | None], at: int) -> None:
+    """The state goes through JSON, as the store keeps it. None: a stretch in which the feed had stopped."""
+    through, restarted = judge(), judge()
+    for n, found in enumerate(life):
+        if n == at:
+            kept = {key: json.loads(json.dumps(restarted.state(key))) for key in restarted.watched}
+            restarted = judge()
+            restarted.restore(kept.items())
+        start = T0 + n * DAY
+        outcomes: list[Sealed] = []
+        for each in (through, restarted):
+            outcomes.append(each.skip(start, start + DAY) if found is None else each.bucket(start, start + DAY, found))
+        assert outcomes[0] == outcomes[1]
+
+
+def test_stretches_of_nothing_are_one_row_that_grows() -> None:
+    j = judge()
+    j.bucket(T0, T0 + DAY, {KEY: some(2, 0)})
+    for n in (1, 2):
+        (row,) = j.bucket(T0 + n * DAY, T0 + (n + 1) * DAY, {}).rows
+        assert (row["start"], row["end"], row["total"], row["score"]) == (T0 + DAY, T0 + (n + 1) * DAY, 0, None)
+    (row,) = j.skip(T0 + 3 * DAY, T0 + 900 * DAY).rows
+    assert (row["start"], row["end"]) == (T0 + DAY, T0 + 900 * DAY)
+
+
+@pytest.mark.parametrize(("different", "severity"), [(50, "critical"), (3, "warning")])
+def test_copies_of_few_texts_page_nobody(different: int, severity: str) -> None:
+    j = judge(different)
+    for n in range(12):
+        j.bucket(T0 + n * DAY, T0 + (n + 1) * DAY, {KEY: some(20, 3)})
+    (found,) = j.bucket(T0 + 12 * DAY, T0 + 13 * DAY, {KEY: some(90, 85)}).found
+    assert (found.firing, found.new_peak, found.severity) == (True, True, severity)
+
+
+def test_the_total_is_counted_and_never_judged() -> None:
+    j = judge()
+    for n in range(12):
+        j.bucket(T0 + n * DAY, T0 + (n + 1) * DAY, {(9, 1): some(20, 3)})
+    out = j.bucket(T0 + 12 * DAY, T0 + 13 * DAY, {(9, 1): some(90, 85)})
+    assert out.found == []
+    assert [(r["total"], r["negative"], r["score"]) for r in out.rows] == [(90, 85, None)]
+
+
+def test_the_day_follows_the_zone_at_that_time_not_at_this() -> None:
+    """New York is five hours behind in January and four in July, whenever the archive is replayed."""
+    for start, hours in ((1_736_942_400_000, -5), (1_752_580_800_000, -4)):
+        j = judge(bucket_seconds=600, zone=ZoneInfo("America/New_York"))
+        j.bucket(start, start + 600_000, {KEY: some(2, 0)})
+        assert j.watched[KEY].detector.utc_offset_seconds == hours * 3600
+
+
+@pytest.mark.parametrize("measured", [None, "2", True, 0, -1.5, float("inf"), {"topic:macro": 2.0}])
+def test_what_was_not_measured_rebases_nothing(measured: object) -> None:
+    assert ratio_between({2: measured}, "topic:market", 1, 2) is None
