@@ -105,9 +105,7 @@ def main() -> None:
     figures = ", ".join(
         f"p{p:g} {delays[min(len(delays) - 1, int(len(delays) * p / 100))] * 1000:.0f} ms" for p in (50, 90, 99, 99.9)
     )
-    print(
-        f"{len(delays):,} at {args.rate:g} a second: {figures}, max {delays[-1] * 1000:.0f} ms, missing {missing}"
-    )
+    print(f"{len(delays):,} at {args.rate:g} a second: {figures}, max {delays[-1] * 1000:.0f} ms, missing {missing}")
     sys.exit(missing > 0)
 
 
