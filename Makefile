@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 SECONDS_ := $(if $(filter command line,$(origin SECONDS)),$(SECONDS),)
 APT := postgresql chromium fonts-noto-cjk
+# Two processes: most integration tests wait for a broker or a database rather than for a processor.
+PYTEST_OPTIONS ?= -n 2 --dist loadfile --durations 15
 
 .PHONY: demo test serve-env test-env system screenshots clean help
 
