@@ -15,7 +15,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from barometer.store.alerts import SEVERITIES, Severity
-from barometer.store.sealing import Counts, Key
+from barometer.store.sealing import Counts, Key, Past
 from monitor.detector import Detector, DetectorParams, Judgement
 
 FEW_SERIES = 100
@@ -109,9 +109,7 @@ class Judge:
     def bucket(self, start: int, end: int, counts: Mapping[Key, Counts]) -> Sealed:
         """Judge one bucket. ``counts`` has the series and kinds that had something; all known ones are judged."""
         out = Sealed()
-        # The zone's offset at that time, not now's: the same log gives the same judgement in summer and in winter.
-        offset = datetime.fromtimestamp(end / 1000, self._zone).utcoffset()
-        seconds = int(offset.total_seconds()) if offset else 0
+        seconds = self._utc_offset(end)
         for key in sorted(self.watched.keys() | counts.keys()):
             watched = self.watched.get(key) or self._meet(key)
             watched.detector.utc_offset_seconds = seconds
@@ -124,6 +122,33 @@ class Judge:
         for key, watched in sorted(self.watched.items(), key=lambda x: x[0]):
             out.rows.append(self._zero_row(key, watched, start, end, watched.zero_outage))
         return out
+
+    def warm_up(self, key: Key, rows: Iterable[Past], end_of: Callable[[int], int]) -> bool:
+        """Teach a new detector what was sealed before it, in the place of one of another version; returns whether it
+        ends in alert.
+
+        Args:
+            rows: sealed buckets in order.
+            end_of: the end of the bucket that starts at a time.
+        """
+        w = self._meet(key)
+        for row in rows:
+            if row.model_id is not None:
+                self._follow_model(key, w, row.model_id)
+            at, stopped = row.start, row.start + stopped_after_ms(self.bucket_seconds * 1000)
+            while at < row.end and at < stopped:
+                at = end_of(at)
+                w.detector.utc_offset_seconds = self._utc_offset(at)
+                j = w.detector.update(at / 1000, row.total - row.unscored, row.negative)
+                if j.alert:
+                    self._firing(key, w, j, at)
+                w.alert = j.alert
+        return w.alert
+
+    def _utc_offset(self, at: int) -> int:
+        """The zone's offset at that time, not now's: the same log is judged the same in summer and in winter."""
+        offset = datetime.fromtimestamp(at / 1000, self._zone).utcoffset()
+        return int(offset.total_seconds()) if offset else 0
 
     def _meet(self, key: Key) -> Watched:
         self.watched[key] = Watched(Detector(self.bucket_seconds, params=self._params))
@@ -216,7 +241,11 @@ class Judge:
 
 
 def _counts_row(key: Key, n: Counts, start: int, end: int) -> dict[str, Any]:
-    return {"series_id": key[0], "kind": key[1], "start": start, "end": end, **asdict(n)}
+    return {
+        "series_id": key[0], "kind": key[1], "start": start, "end": end, "total": n.total, "negative": n.negative,
+        "neutral": n.neutral, "positive": n.positive, "unscored": n.unscored, "independent": n.independent,
+        "independent_negative": n.independent_negative, "model_id": n.model_id,
+    }  # fmt: skip
 
 
 def _unjudged(outage: bool) -> dict[str, Any]:

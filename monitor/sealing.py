@@ -38,6 +38,8 @@ JUDGEMENTS = 10_000
 SQLite, and a lease must not run out."""
 DOCUMENTS = 200_000
 """About so many documents are told apart in one transaction."""
+WARM_UP_MS = 28 * 86_400_000
+"""What a detector of a new version is taught before it takes over."""
 
 OnChange = Callable[[Connection, AlertChange, int], None]
 
@@ -156,21 +158,28 @@ class Sealer:
         Raises:
             StaleWrite: a series has been judged further than the topic was sealed.
         """
-        states = {}
+        states: dict[Key, Any] = {}
+        others: list[Key] = []
         for key, row in sql.read_states(c).items():
             if row.last_bucket_end > sealed_until:
                 raise StaleWrite(f"series {key} was judged until {row.last_bucket_end}, beyond {sealed_until}")
             if row.detector_version == STATE_VERSION:
                 states[key] = row.state
                 continue
-            log.warning("detector of another version: begins anew", series=key, stored=row.detector_version)
-            gone = Finding(
-                type="surge", fingerprint=self._series[key[0]].name, series_id=key[0], kind=key[1], firing=False,
-                severity="info", bucket_start=sealed_until, bucket_end=sealed_until,
-                summary=f"detector {row.detector_version} is gone",
-            )  # fmt: skip
-            self._apply(c, gone, now)
+            log.warning("detector of another version: learns anew", series=key, stored=row.detector_version)
+            others.append(key)
         self._judge.restore(states.items())
+        for key in others:
+            past = sql.sealed_since(c, *key, sealed_until - WARM_UP_MS)
+            if not self._judge.warm_up(key, past, self._buckets.end_of):
+                self._apply(c, self._let_go(key, sealed_until), now)
+
+    def _let_go(self, key: Key, at: int) -> Finding:
+        """What a detector that is gone may have held, its successor does not."""
+        return Finding(
+            type="surge", fingerprint=self._series[key[0]].name, series_id=key[0], kind=key[1], firing=False,
+            severity="info", bucket_start=at, bucket_end=at, summary=f"detector {Detector.VERSION} took over",
+        )  # fmt: skip
 
     def _seal(
         self, c: Connection, lease: Lease, state: Any, counts: dict[int, dict[Key, Counts]], end: int, now: int

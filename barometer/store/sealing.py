@@ -52,6 +52,17 @@ class Voice(NamedTuple):
     fingerprint: int
 
 
+class Past(NamedTuple):
+    """A sealed bucket, or a stretch without records, as a detector needs it."""
+
+    start: int
+    end: int
+    total: int
+    unscored: int
+    negative: int
+    model_id: int | None
+
+
 def oldest_bucket(c: Connection) -> int | None:
     """Start of the first bucket that anything was counted in."""
     return c.execute(select(func.min(Rollup.bucket))).scalar()
@@ -177,6 +188,17 @@ def write_sealed(c: Connection, store: Store, rows: list[dict[str, Any]]) -> Non
         rows,
         tuple(k for k in rows[0] if k not in ("series_id", "kind", "start")) if rows else (),
     )
+
+
+def sealed_since(c: Connection, series_id: int, kind: int, since: int) -> list[Past]:
+    """A series' sealed buckets that start at or after ``since``, in order."""
+    b = SealedBucket
+    rows = c.execute(
+        select(b.start, b.end, b.total, b.unscored, b.negative, b.model_id)
+        .where(b.series_id == series_id, b.kind == kind, b.start >= since)
+        .order_by(b.start)
+    )
+    return [Past(*r) for r in rows]
 
 
 def read_states(c: Connection) -> dict[Key, Any]:

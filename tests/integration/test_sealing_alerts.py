@@ -11,6 +11,7 @@ from sqlalchemy import insert, select, update
 from barometer.records import Document, Kind, Prediction, Progress, Sentiment, fingerprint, hash64, pack_row
 from barometer.settings import Settings
 from barometer.store import tables as t
+from barometer.store.alerts import Finding, apply_finding
 from barometer.store.engine import Store
 from barometer.store.writer import Batch, Move
 from monitor.backtest import Text, backtest
@@ -189,18 +190,43 @@ def test_a_new_log_seals_nothing_twice(store: Store, settings_for: MakeSettings)
     assert [r for r in new_rows if r[2]] == [(name, T0 + 25 * BUCKET, 2) for name in ("all", "topic:real_estate")]
 
 
-def test_an_alert_ends_with_the_detector_that_held_it(store: Store, warm: tuple[Log, Settings]) -> None:
-    """After an upgrade with another detector nobody would ever let go of what the old one had opened."""
+def restarted_with_another_detector(store: Store, settings: Settings) -> None:
+    with store.write() as c:
+        c.execute(update(t.SeriesState).values(detector_version="older"))
+    Sealer(store, settings).seal_ready(lead(store))
+
+
+def test_an_upgraded_detector_knows_the_past(store: Store, warm: tuple[Log, Settings]) -> None:
+    """What is going on goes on as the same alert, what is over ends, and a new surge is seen at once."""
     log, settings = warm
     feed(log, {DAYS: [(f"恒远停工 {i}", BAD) for i in range(30)]})
     Sealer(store, settings).seal_ready(lead(store))
-    assert [a.state for a in alerts(store)] == ["firing"]
-    with store.write() as c:
-        c.execute(update(t.SeriesState).values(detector_version="older"))
-    feed(log, calm(DAYS + 1, DAYS + 2))
+    feed(log, {DAYS + 1: [(f"恒远停工 {i}", BAD) for i in range(30, 60)]})
+    restarted_with_another_detector(store, settings)
+    assert [(a.state, a.last_bucket_end) for a in alerts(store)] == [("firing", T0 + (DAYS + 2) * BUCKET)]
+    feed(log, calm(DAYS + 2, DAYS + 100))
     Sealer(store, settings).seal_ready(lead(store))
-    (a,) = alerts(store)
-    assert (a.state, a.resolved_by, a.ended_at) == ("resolved", "detector", T0 + (DAYS + 1) * BUCKET)
+    assert [a.state for a in alerts(store)] == ["resolved"]
+    feed(log, {DAYS + 100: [(f"恒远又停工 {i}", BAD) for i in range(30)]})
+    restarted_with_another_detector(store, settings)
+    assert [a.state for a in alerts(store)] == ["resolved", "firing"]
+    assert alerts(store)[1].detected_at == T0 + (DAYS + 101) * BUCKET
+
+
+def test_an_alert_ends_with_the_detector_that_held_it(store: Store, warm: tuple[Log, Settings]) -> None:
+    """The old one saw more in it than its successor does."""
+    log, settings = warm
+    feed(log, calm(DAYS, DAYS + 1))
+    Sealer(store, settings).seal_ready(lead(store))
+    with store.write() as c:
+        series = c.execute(select(t.Series).where(t.Series.name == "topic:real_estate")).one()
+        end = T0 + (DAYS + 1) * BUCKET
+        apply_finding(
+            c, Finding("surge", series.name, series.id, 1, True, "warning", end - BUCKET, end, score=4.0), end
+        )
+    feed(log, calm(DAYS + 1, DAYS + 2))
+    restarted_with_another_detector(store, settings)
+    assert [(a.state, a.resolved_by, a.ended_at) for a in alerts(store)] == [("resolved", "detector", end)]
 
 
 def test_a_series_on_trial_is_judged_and_quiet(store: Store, warm: tuple[Log, Settings]) -> None:
