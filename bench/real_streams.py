@@ -28,7 +28,6 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from ingest.produce import produce_rows
 from sqlalchemy import func, make_url, select
 
 from barometer.commands.supervise import Supervisor
@@ -37,6 +36,7 @@ from barometer.store import tables as t
 from barometer.store.engine import Store
 from barometer.store.migrate import open_store
 from ingest.embedded_broker import EmbeddedBroker
+from ingest.produce import produce_rows
 
 Timed = tuple[int, dict[str, Any]]
 

@@ -9,11 +9,10 @@ from barometer.settings import Settings
 
 def monitor_main(settings: Settings) -> None:
     """Run the monitor until SIGTERM or Ctrl-C."""
-    from ingest.dlq import Relay
-    from monitor.leader import run_monitor
-
     from barometer.commands.roles import stopped_by_signals
     from barometer.store.waiting import open_store_patiently
+    from ingest.dlq import Relay
+    from monitor.leader import run_monitor
 
     with stopped_by_signals() as stop:
         store = open_store_patiently(settings, stop)

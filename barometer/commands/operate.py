@@ -74,9 +74,8 @@ def log_accept(
 ) -> None:
     """Accept that the log was replaced: what was not read from the old one is lost; reading starts at the new one's
     beginning. The act is kept in the audit log with your name."""
-    from ingest.topics import cluster_id
-
     from barometer.store.logs import accept_replacement, current_log
+    from ingest.topics import cluster_id
 
     s = settings()
     store = open_store(s)
