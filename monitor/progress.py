@@ -21,7 +21,7 @@ from monitor import metrics
 log = structlog.get_logger(__name__)
 
 ROUND_SECONDS = 10.0
-"""Life of the lease of one round: longer than a round may take."""
+"""Life of the lease of one round: longer than records may be on their way."""
 
 
 class ProgressTicker:
@@ -42,36 +42,44 @@ class ProgressTicker:
             KafkaError: the broker is away or refuses.
         """
         topic = self._settings.topic_documents
+        try:
+            # All that may wait for the broker comes before the lease is taken.
+            producer = self._connected()
+            partitions = producer.partitions_for(topic)
+        except KafkaError:
+            self.close()
+            raise
+        if not partitions:
+            return False
         lease = acquire(self._store, progress_lease(topic), self._writer, ROUND_SECONDS)
         if lease is None:
             return False
         try:
-            return self._write(topic, lease.term)
+            self._write(producer, topic, sorted(partitions), lease.term)
         except KafkaError:
             self.close()
             raise
         finally:
             release(self._store, lease)
+        return True
 
-    def _write(self, topic: str, term: int) -> bool:
+    def _connected(self) -> KafkaProducer:
         if self._producer is None:
-            self._producer = KafkaProducer(
-                **{"max_block_ms": 5_000, "acks": "all", "retries": 0, **self._settings.kafka()}
-            )
-        partitions = self._producer.partitions_for(topic)
-        if not partitions:
-            return False
+            options = {
+                "acks": "all", "retries": 0, "bootstrap_timeout_ms": 5_000, "max_block_ms": 3_000,
+                "request_timeout_ms": 7_000, "delivery_timeout_ms": 8_000,
+            }  # fmt: skip
+            self._producer = KafkaProducer(**{**options, **self._settings.kafka()})
+        return self._producer
+
+    def _write(self, producer: KafkaProducer, topic: str, partitions: list[int], term: int) -> None:
         now = time.time_ns() // 1_000_000
         headers, value = progress_record(now, self._writer, term)
-        sent = [
-            self._producer.send(topic, value=value, headers=headers, partition=p, timestamp_ms=now)
-            for p in sorted(partitions)
-        ]
-        deadline = time.monotonic() + ROUND_SECONDS - 2
+        deadline = time.monotonic() + ROUND_SECONDS - 1
+        sent = [producer.send(topic, value=value, headers=headers, partition=p, timestamp_ms=now) for p in partitions]
         for future in sent:
             future.get(timeout=max(0.1, deadline - time.monotonic()))
         metrics.PROGRESS.inc(len(sent))
-        return True
 
     def close(self) -> None:
         if self._producer is not None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from socket import socket
 from typing import Any
 
 import pytest
@@ -19,12 +20,14 @@ from barometer.settings import Settings
 from barometer.store import leases
 from barometer.store import tables as t
 from barometer.store.engine import Store
+from barometer.store.migrate import open_store
 from barometer.store.retention import drop_old
 from barometer.store.writer import Writer
 from ingest.embedded_broker import EmbeddedBroker
 from ingest.produce import produce_rows
 from monitor.alarms import Alarms
 from monitor.leader import Monitor
+from tests.conftest import PostgresServer
 from tests.integration.keyword_scorer import KeywordScorer
 from tests.integration.stream import topic_of, wait_for, worker
 from tests.integration.test_sealing import BUCKET, LATE, T0, Log, lead, stream
@@ -148,8 +151,6 @@ def test_one_leads_and_the_other_takes_over(store: Store, broker: EmbeddedBroker
 
 @pytest.mark.timeout(60)
 def test_health_and_metrics_are_served(store: Store, broker: EmbeddedBroker, settings_for: MakeSettings) -> None:
-    from socket import socket
-
     with socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
@@ -160,6 +161,43 @@ def test_health_and_metrics_are_served(store: Store, broker: EmbeddedBroker, set
             assert json.load(r)["leading"] is True
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as r:
             assert b"barometer_monitor_leading 1.0" in r.read()
+
+
+@pytest.mark.postgres
+@pytest.mark.timeout(120)
+def test_a_database_that_goes_away_is_waited_for(
+    own_postgres: PostgresServer, broker: EmbeddedBroker, settings_for: MakeSettings
+) -> None:
+    """The process lives on, healthy, and leads again with a new term when the database is back."""
+    settings = settings_for(broker, own_postgres.url, lease_seconds=2.0, progress_interval_seconds=0.5)
+    store = open_store(settings, migrate=True)
+    with topic_of(settings), monitoring(settings, store) as monitor:
+        first = wait_for(monitor.lease)
+        own_postgres.stop()
+        wait_for(lambda: monitor.lease() is None, seconds=20)
+        wait_for(lambda: monitor._health()[1]["database"] == "away", seconds=20)
+        assert monitor._health()[0] is True
+        own_postgres.start()
+        again = wait_for(monitor.lease, seconds=20)
+        assert again.term > first.term
+        wait_for(lambda: monitor._health()[1]["database"] == "there", seconds=20)
+        wait_for(lambda: state_of_job(store, "seal") is True, seconds=20)
+    store.close()
+
+
+@pytest.mark.timeout(60)
+def test_a_broker_that_is_away_stops_only_what_needs_it(store: Store, settings_for: MakeSettings) -> None:
+    with socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    settings = settings_for(database_url=url_of(store), kafka_bootstrap=f"127.0.0.1:{port}", tick_seconds=0.2)
+    log = Log(store, settings)
+    for p in range(2):
+        log.add(p, [(T0, f"a {p}", stream(1, 1, range(0))[0][0][2])], T0 + BUCKET + LATE)
+    with monitoring(settings, store):
+        wait_for(lambda: state_of_job(store, "progress") is False, seconds=30)
+        with store.read() as c:
+            assert c.execute(select(func.count()).select_from(t.SealedBucket)).scalar() == 2
 
 
 class TestAlarms:
