@@ -9,16 +9,20 @@ from barometer.settings import Settings
 from barometer.store.engine import Store
 from barometer.store.leases import Lease, check
 from barometer.store.months import month_bounds
+from barometer.store.sealing import furthest_sealed
 from barometer.store.tables import MONTHLY_TABLES
 
 log = structlog.get_logger(__name__)
 
 BATCH = 5_000
 DAY_MS = 86_400_000
+STILL_NEEDED_MS = 8 * DAY_MS
+"""Sealing looks back so far, for the texts of a window."""
 
 
 def drop_old(store: Store, settings: Settings, lease: Lease, now_ms: int | None = None) -> int:
-    """Drop rows past the retention; returns how many months (PostgreSQL) or rows (SQLite) went.
+    """Drop rows past the retention; returns how many months (PostgreSQL) or rows (SQLite) went. What sealing still
+    needs stays, however old: an archive that is being imported, or all that came while nothing could be sealed.
 
     PostgreSQL drops a month when all of it is past; SQLite deletes in batches, so that writers get their turn.
 
@@ -27,10 +31,12 @@ def drop_old(store: Store, settings: Settings, lease: Lease, now_ms: int | None 
     """
     if not settings.retention_days:
         return 0
-    if now_ms is None:
-        with store.read() as c:
-            now_ms = store.now_ms(c)
-    before = now_ms - settings.retention_days * DAY_MS
+    with store.read() as c:
+        sealed = furthest_sealed(c)
+        now = store.now_ms(c) if now_ms is None else now_ms
+    if sealed is None:
+        return 0
+    before = min(now - settings.retention_days * DAY_MS, sealed - STILL_NEEDED_MS)
     return _delete(store, lease, before) if store.is_sqlite else _drop_months(store, lease, before)
 
 

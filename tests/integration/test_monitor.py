@@ -27,6 +27,7 @@ from ingest.embedded_broker import EmbeddedBroker
 from ingest.produce import produce_rows
 from monitor.alarms import Alarms
 from monitor.leader import Monitor
+from monitor.sealing import Sealer
 from tests.conftest import PostgresServer
 from tests.integration.keyword_scorer import KeywordScorer
 from tests.integration.stream import topic_of, wait_for, worker
@@ -341,7 +342,11 @@ def test_retention_drops_texts_and_keeps_counts(store: Store, settings_for: Make
     neutral = stream(1, 1, range(0))[0][0][2]
     day = 86_400_000
     log.add(0, [(T0, "old", neutral), (T0 + 80 * day, "new", neutral)], None)
-    drop_old(store, settings, lead(store), now_ms=T0 + 90 * day)
+    log.add(1, [], T0 + 81 * day)
+    assert drop_old(store, settings, lead(store), now_ms=T0 + 90 * day) == 0  # not sealed yet
+    log.add(0, [], T0 + 81 * day)
+    Sealer(store, settings).seal_ready(lead(store))
+    assert drop_old(store, settings, lead(store), now_ms=T0 + 90 * day) > 0
     with store.read() as c:
         assert list(c.execute(select(t.Document.text)).scalars()) == ["new"]
         assert c.execute(select(func.count()).select_from(t.SeriesDocument)).scalar() == 1
