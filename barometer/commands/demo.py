@@ -31,6 +31,8 @@ from barometer.store.tables import Offset, SealingState
 app = typer.Typer(add_completion=False)
 
 TURN_AT = 0.35
+OPEN_AT = 4.4
+"""Stricter than the default: twenty topics over ten days would else show an alarm of mere chance now and then."""
 LIVE_SECONDS = 60.0
 MIN_SECONDS = 60.0
 PAST_SECONDS = 24.0
@@ -120,6 +122,7 @@ class _Demo:
             "metrics_port_worker": "0",
             "metrics_port_monitor": "0",
             "tick_seconds": "0.5",
+            "detector_open": str(OPEN_AT),
             "secret_key": secrets.token_urlsafe(32),
             "author_salt": secrets.token_urlsafe(16),
             "log_level": "INFO",

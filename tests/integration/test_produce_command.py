@@ -167,7 +167,7 @@ def test_late_archives_are_announced(settings: Settings, tmp_path: Path) -> None
 
 def test_replay_in_time_and_interrupt(settings: Settings, tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
-    path.write_text(lines(60))
+    path.write_text(lines(600))
     ensure_topics(settings)
     before = time.time_ns() // 1_000_000
     process = Command(settings).start("produce", str(path), "--time-column", "at", "--speed", "4x", "--shift-to-now")
@@ -179,7 +179,7 @@ def test_replay_in_time_and_interrupt(settings: Settings, tmp_path: Path) -> Non
         process.kill()
     assert process.returncode == 130, err
     found = documents(settings)
-    assert f"stopped: {len(found)} records of 60 given to the broker; the last is {path}:{len(found)}" in err
+    assert f"stopped: {len(found)} records of 600 given to the broker; the last is {path}:{len(found)}" in err
     times = [d.observed_at for d in found]
     assert times[0] >= before
     gaps = [b - a for a, b in itertools.pairwise(times)]

@@ -56,9 +56,13 @@ def test_barometer_worker(broker: EmbeddedBroker, settings_for: Callable[..., Se
         )  # fmt: skip
         try:
             wait_for(lambda: totals(store)["records"] == 5 or process.poll() is not None, 60)
-            with urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
-                figures = answer.read().decode()
-            assert re.search(r'^barometer_worker_records_total\{outcome="document"\} 5\.0$', figures, re.M)
+
+            def counted() -> object:
+                with urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
+                    figures = answer.read().decode()
+                return re.search(r'^barometer_worker_records_total\{outcome="document"\} 5\.0$', figures, re.M)
+
+            wait_for(counted, 10)  # counted just after the commit that the store shows
             with urlopen(f"http://127.0.0.1:{port}/health") as answer:
                 assert json.loads(answer.read())["state"] == "running"
             process.send_signal(signal.SIGTERM)
