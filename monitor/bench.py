@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from monitor.detector import Detector
 
 
@@ -10,9 +12,13 @@ class Adapter:
 
     def __init__(self, detector: Detector) -> None:
         self.detector = detector
+        self._alert = False
 
     def update(self, ts: float, total: float, negative: float) -> tuple[float, bool]:
+        if not math.isfinite(total):
+            return 0.0, self._alert  # a value that is missing is a bucket left out
         judgement = self.detector.update(ts, total, negative)
+        self._alert = judgement.alert
         return judgement.score, judgement.alert
 
 
