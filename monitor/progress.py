@@ -16,6 +16,7 @@ from barometer.progress import progress_record
 from barometer.settings import Settings
 from barometer.store.engine import Store
 from barometer.store.leases import acquire, progress_lease, release
+from barometer.store.logs import current_log
 from monitor import metrics
 
 log = structlog.get_logger(__name__)
@@ -42,6 +43,10 @@ class ProgressTicker:
             KafkaError: the broker is away or refuses.
         """
         topic = self._settings.topic_documents
+        with self._store.read() as c:
+            if current_log(c, topic) is None:
+                # No worker has seen it. Some brokers would make it for the asking, with partitions of their own default.
+                return False
         try:
             # All that may wait for the broker comes before the lease is taken.
             producer = self._connected()
@@ -66,6 +71,8 @@ class ProgressTicker:
     def _connected(self) -> KafkaProducer:
         if self._producer is None:
             options = {
+                # A topic that a look-up made would have the broker's default partitions, not ours.
+                "allow_auto_create_topics": False,
                 "acks": "all", "retries": 0, "bootstrap_timeout_ms": 5_000, "max_block_ms": 3_000,
                 "request_timeout_ms": 7_000, "delivery_timeout_ms": 8_000,
             }  # fmt: skip
