@@ -45,7 +45,7 @@ class ProgressTicker:
         topic = self._settings.topic_documents
         with self._store.read() as c:
             if current_log(c, topic) is None:
-                # No worker has seen it. Some brokers would make it for the asking, with partitions of their own default.
+                # No worker has seen it. Some brokers make it for the asking, with partitions of their own default.
                 return False
         try:
             # All that may wait for the broker comes before the lease is taken.
