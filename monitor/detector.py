@@ -58,8 +58,10 @@ class DetectorParams:
     share_information: float = 300.0
     window_fee: float = 0.5
     """A window pays so many times log10 of how often it fits into half a day: short ones are tested more often."""
+    wide_credit: float = 0.5
+    """Wide buckets gain so many times log10 of how much wider they are, since fewer of them are judged in a month."""
     hot: float = 2.5
-    """From this score on, learning is damped."""
+    """From this score on (the credit apart), learning is damped."""
     damped_weight: float = 0.05
     damped_for: float = 36 * HOUR
     min_negative: float = 4.0
@@ -80,6 +82,11 @@ class DetectorParams:
     cold_for: float = DAY
     wary_for: float = 7 * DAY
     wary_extra: float = 0.4
+    alerts_a_week: float = 2.5
+    """A series that opens more alerts than this is more erratic than its scatter says: its scores are lowered, by
+    ``offset_step`` an alert, until it doesn't."""
+    offset_step: float = 0.15
+    offset_most: float = 1.5
     wide_from: float = 0.5 * HOUR
     """Buckets wider than this have windows and times of their own, in buckets."""
     wide_cold: int = 7
@@ -158,8 +165,10 @@ class Detector:
         lengths, block = self._windows.lengths, block_buckets(self.bucket)
         self._volume = [Scatter(p.volume_scatter, p.volume_information) for _ in lengths]
         self._share = [Scatter(p.share_scatter, p.share_information) for _ in lengths]
+        self._credit = p.wide_credit * math.log10(max(1.0, self.bucket / p.wide_from))
         self._fees = [
-            p.window_fee * math.log10(12 * HOUR / (self.bucket * (n * block if n else 1))) for n in lengths
+            p.window_fee * math.log10(12 * HOUR / (self.bucket * (n * block if n else 1))) - self._credit
+            for n in lengths
         ]  # fmt: skip
         self._first: float | None = None
         self._last: float | None = None
@@ -169,6 +178,7 @@ class Detector:
         self._alert = False
         self._low = 0.0
         self._worst = 0.0
+        self._offset = 0.0
 
     @property
     def utc_offset_seconds(self) -> int:
@@ -211,8 +221,9 @@ class Detector:
         score, index, arm = (0.0, 0, None) if cold or outage else self._weigh(sums, share)
         if not self._wide and age < p.wary_for:
             score = max(0.0, score - p.wary_extra)
+        score = max(0.0, score - self._offset)
         if not outage:
-            self._learn(sums, total, negative, expected, share, season, elapsed, self._weight(score))
+            self._learn(sums, total, negative, expected, share, season, elapsed, self._weight(score + self._offset))
         if self._backlog:
             self._backlog -= 1
         self._hold(score, elapsed)
@@ -264,7 +275,7 @@ class Detector:
         """How much this bucket teaches: little while something is up, but not for ever, for levels do change."""
         p = self.params
         most = p.wide_damped if self._wide else p.damped_for / self.bucket
-        hot = score >= p.hot
+        hot = score >= p.hot + self._credit
         weight = p.damped_weight if hot and self._damped < most else 1.0
         self._damped = self._damped + 1 if hot else max(0, self._damped - 2)
         return weight
@@ -302,9 +313,11 @@ class Detector:
     def _hold(self, score: float, elapsed: float) -> None:
         """Open, hold, end the alert."""
         p = self.params
+        self._offset = max(0.0, self._offset - p.offset_step * p.alerts_a_week * elapsed / (7 * DAY))
         if not self._alert:
             if score >= p.open:
                 self._alert, self._low, self._worst = True, 0.0, score
+                self._offset = min(p.offset_most, self._offset + p.offset_step)
             return
         self._worst = max(self._worst, score)
         self._low = self._low + elapsed if score < p.close else 0.0
@@ -335,7 +348,7 @@ class Detector:
             "baseline": self._baseline.state(), "windows": self._windows.state(),
             "volume": [s.state() for s in self._volume], "share": [s.state() for s in self._share],
             "times": [self._first, self._last], "learning": [self._damped, self._missed, self._backlog],
-            "alert": [self._alert, self._low, self._worst],
+            "alert": [self._alert, self._low, self._worst, self._offset],
         }  # fmt: skip
 
     @classmethod
@@ -360,5 +373,5 @@ class Detector:
                 scatter.load(values)
         made._first, made._last = state["times"]
         made._damped, made._missed, made._backlog = state["learning"]
-        made._alert, made._low, made._worst = state["alert"]
+        made._alert, made._low, made._worst, made._offset = state["alert"]
         return made
