@@ -41,6 +41,11 @@ def settings(settings_for: Callable[..., Settings], broker: EmbeddedBroker) -> S
     return settings_for(broker)
 
 
+def _as_in_a_terminal() -> None:
+    """A shell's background job inherits that SIGINT is ignored, and so would its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Command:
     """Runs ``barometer`` with the settings of a test."""
 
@@ -51,7 +56,7 @@ class Command:
     def start(self, *arguments: str, **kw: Any) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, "-m", "barometer", *arguments],
-            env=self.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **kw,
+            env=self.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=_as_in_a_terminal, **kw,
         )  # fmt: skip
 
     def __call__(self, *arguments: str, stdin: str | None = None) -> tuple[int, str, str]:
