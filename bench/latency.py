@@ -22,11 +22,19 @@ from sqlalchemy import select
 from barometer.commands.supervise import Supervisor
 from barometer.demo.scenario import load_texts
 from barometer.settings import load_settings
+from barometer.store.engine import Store
 from barometer.store.migrate import open_store
+from barometer.store.processes import list_processes
 from barometer.store.tables import Document
 from ingest.embedded_broker import EmbeddedBroker
 from ingest.message import encode
 from ingest.topics import ensure_topics
+
+
+def is_running(store: Store) -> bool:
+    """Whether the worker has joined and knows where to read: its start is not what is measured."""
+    with store.read() as c:
+        return any(p.role == "worker" and p.state == "running" for p in list_processes(c))
 
 
 def main() -> None:
@@ -52,6 +60,9 @@ def main() -> None:
         supervisor = Supervisor(environment, lambda role, line: print(role, line, file=lines, flush=True))
         supervisor.start("worker")
         supervisor.start("monitor")
+        while not is_running(store):
+            supervisor.check()
+            time.sleep(0.2)
         from kafka import KafkaProducer
 
         producer = KafkaProducer(**settings.kafka(), linger_ms=0)
