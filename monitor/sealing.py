@@ -287,9 +287,6 @@ class Sealer:
         assert self._c is not None
         return evidence.different_texts(self._c, *key, start, end)
 
-    def _ratio(self, series_id: int, before: int, now: int) -> float | None:
-        return ratio_between(self._ratios, self._series[series_id].name, before, now)
-
     def _count_voices(self, c: Connection, counts: dict[int, dict[Key, Counts]]) -> None:
         """Tell voices from copies: a text is a copy if its like was seen in the series within the copy window."""
         if not counts:
