@@ -368,13 +368,21 @@ class Alert(Base):
     """info, warning, critical: the worst so far."""
     level: Mapped[str | None]
     """一般, 较大, 重大 as ordinary, major, grave."""
+    level_at: Mapped[int | None]
+    """When the level was set: deadlines of its steps count from then."""
+    level_by: Mapped[str | None]
+    """``rule:NAME``, or the person who said so and is not overruled by a rule."""
     assignee: Mapped[str | None]
+    incident_id: Mapped[int | None] = mapped_column(index=True)
+    """Alerts that share a cause are one incident; none for alerts about the product itself."""
+    snoozed_until: Mapped[int | None]
+    """Nobody is told before then, unless it gets worse."""
     started_at: Mapped[int] = mapped_column(index=True)
     """Start of the first bucket that belongs to it."""
     detected_at: Mapped[int]
     """End of the bucket at which it opened."""
     peak_at: Mapped[int]
-    ended_at: Mapped[int | None]
+    ended_at: Mapped[int | None] = mapped_column(index=True)
     """End of the bucket at which the detector let go; a person may resolve earlier or later."""
     last_bucket_end: Mapped[int]
     acknowledged_at: Mapped[int | None]
@@ -411,17 +419,57 @@ class AlertEvent(Base):
     data: Mapped[dict[str, Any]]
 
 
+class AlertStep(Base):
+    """What an alert's level asks to be done, until when, and who did it."""
+
+    __tablename__ = "alert_steps"
+    alert_id: Mapped[int] = mapped_column(AutoId, ForeignKey("alerts.id"), primary_key=True, autoincrement=False)
+    step: Mapped[str] = mapped_column(primary_key=True)
+    """assess 研判, respond 处置, report 报告, review 总结."""
+    state: Mapped[str]
+    """open, done, waived."""
+    due_at: Mapped[int] = mapped_column(index=True)
+    done_at: Mapped[int | None]
+    done_by: Mapped[str | None]
+    note: Mapped[str | None]
+    overdue_at: Mapped[int | None]
+    """When it was first found to be overdue, and told."""
+
+
+class Incident(Base):
+    """Alerts with one cause: the same texts, or near-copies of them, in several series."""
+
+    __tablename__ = "incidents"
+    id: Mapped[int] = mapped_column(AutoId, primary_key=True, autoincrement=True)
+    opened_at: Mapped[int]
+    """When its first alert was detected."""
+    sketches: Mapped[list[Any]]
+    """What its texts are known again by, each with the id of its row."""
+    updated_at: Mapped[int]
+
+
 class Silence(Base):
+    """Who must not be told of what, from when to when, and why. All that is given must fit."""
+
     __tablename__ = "silences"
     id: Mapped[int] = mapped_column(AutoId, primary_key=True, autoincrement=True)
     series: Mapped[str | None]
     """A series' name, or a pattern with ``*``; none: every series."""
     severity: Mapped[str | None]
+    """The worst that is still kept quiet."""
+    source: Mapped[str | None]
+    """A source's name or pattern: of most of an alert's texts."""
+    word: Mapped[str | None]
+    """A word that most of an alert's texts have."""
+    windows: Mapped[list[Any] | None]
+    """Within the period only at these hours: ``[{"days": ..., "from": "22:00", "to": "06:00"}]``."""
     starts_at: Mapped[int]
     ends_at: Mapped[int] = mapped_column(index=True)
     created_by: Mapped[str]
     created_at: Mapped[int]
     comment: Mapped[str]
+    expired_by: Mapped[str | None]
+    """Who ended it before its time."""
 
 
 class Notification(Base):
@@ -436,9 +484,9 @@ class Notification(Base):
     """Which of the receiver's channels, by its place in the file."""
     sequence: Mapped[int] = mapped_column(Integer)
     reason: Mapped[str]
-    """first, worse, repeated, escalated, resolved."""
+    """first, worse, repeated, escalated, unsnoozed, overdue, resolved."""
     state: Mapped[str] = mapped_column(index=True)
-    """pending, sending, sent, failed."""
+    """pending, sending, sent, failed, silenced, cancelled."""
     message_id: Mapped[str]
     """One idempotency key over all attempts."""
     payload: Mapped[dict[str, Any]]
