@@ -51,6 +51,10 @@ class Example:
     title: str | None = None
     weak: bool = False
     """The sentiment is a rule's, not a person's: never used to measure."""
+    votes: tuple[float, float, float] | None = None
+    """Several annotators' labels as shares of the classes (they sum to 1): a soft label for training."""
+    one_of: tuple[str, ...] = ()
+    """The topics of which its set chose exactly one; empty where a text may have any number."""
 
 
 def load_sets(path: Path = SETS_FILE) -> dict[str, dict[str, Any]]:
@@ -79,6 +83,8 @@ def read_split(
         raise TrainingDataError(f"set {name!r} is not described in {SETS_FILE} (known: {', '.join(sets)}, own)")
     spec = sets[name]
     train = _fold(_examples(name, spec, _rows(data / spec["train"])))
+    if "votes" in spec:
+        _count_votes(train, name, spec["votes"], data)
     if "dev" in spec:
         dev = _fold(_examples(name, spec, _rows(data / spec["dev"]), distant=False))
         groups = copy_groups([e.text for e in [*train, *dev]])
@@ -92,6 +98,24 @@ def read_split(
         [e for e, g in zip(train, groups, strict=True) if g not in held_out],
         [e for e in plain if _drawn(e, spec["dev_share"], seed)],
     )
+
+
+def _count_votes(train: Sequence[Example], name: str, spec: dict[str, Any], data: Path) -> None:
+    """Give each text the mean of its own label and those of its other annotations, the latter with ``share``."""
+    counts: dict[str, list[float]] = {}
+    for number, row in enumerate(_rows(data / spec["file"]), 2):
+        try:
+            cell = counts.setdefault(normalise(row["text"]), [0.0] * len(SENTIMENTS))
+            cell[SENTIMENTS.index(row[spec["column"]])] += 1
+        except (KeyError, ValueError) as e:
+            raise TrainingDataError(f"set {name}: {spec['file']}, line {number}: {e}") from e
+    share = float(spec["share"])
+    for example in train:
+        said = counts.get(normalise(example.text))
+        if said and len(example.sentiment) == 1:
+            mean = [share * n / sum(said) for n in said]
+            mean[example.sentiment[0]] += 1 - share
+            example.votes = (mean[0], mean[1], mean[2])
 
 
 def _drawn(example: Example, share: float, seed: int) -> bool:
@@ -148,6 +172,8 @@ def _examples(
             raise TrainingDataError(f"set {name}, line {number}: no such column or unmapped label: {e}") from e
         example = Example(text, kind, spec["lang"], name, allowed, weight, topics, weak=weak)
         example.title = row.get("title") or None
+        if spec.get("topics", {}).get("one_of"):
+            example.one_of = tuple(t for t, w in spec["topics"]["absent"].items() if w >= spec["topics"]["one_of"])
         for topic, pattern in patterns.items():
             if topic not in example.topics:
                 found = int(bool(pattern.search(text)))

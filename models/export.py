@@ -26,9 +26,10 @@ from models.folder import FORMAT, LABELS, METRICS, TOKENIZER, WEIGHTS, content_h
 from models.labels import KINDS, LANGUAGES, SENTIMENTS, load_topics
 from models.measure import by_set, summary
 from models.network import Network
+from models.objectives import Tensors, to_tensors
 from models.onnx_graph import build
 from models.recipe import Recipe
-from models.training import Tensors, gather, predict, to_tensors
+from models.training import gather, predict
 
 log = structlog.get_logger(__name__)
 

@@ -31,6 +31,12 @@ class Recipe:
     kind_dropout: float = 0.15
     topic_weight: float = 0.4
     clip: float = 1.0
+    layer_decay: float = 1.0
+    accumulate: int = 1
+    soft_labels: bool = True
+    one_of_weight: float = 0.5
+    fgm: float = 0.0
+    r_drop: float = 0.0
     freeze_word_embeddings: bool = True
     probe_texts: int = 6000
     evaluations_per_epoch: int = 2

@@ -11,78 +11,29 @@ import json
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import structlog
 import torch
-from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
 from models.data import SETS_FILE, Example, load_sets, read_split
-from models.encoding import batches, encode, load_tokenizer, pad, prepare
+from models.encoding import batches, load_tokenizer, pad
 from models.errors import TrainingDataError
 from models.folder import LABELS, read_folder
-from models.labels import KINDS, SENTIMENTS, load_topics
+from models.labels import load_topics
 from models.measure import by_set, summary
 from models.network import Network, network_from_base
+from models.objectives import Tensors, divergence, losses, perturbed, to_tensors
 from models.recipe import Recipe
 
 log = structlog.get_logger(__name__)
 
 Report = Callable[[int, int, str], None]
 """(step, steps, a line): called after every optimiser step."""
-
-
-@dataclass(slots=True)
-class Tensors:
-    """Examples as arrays: ids are ragged, kinds (n,), allowed (n, 3), sentiment weight (n,), topic arrays (n, t)."""
-
-    ids: list[list[int]]
-    kinds: np.ndarray
-    allowed: np.ndarray
-    sentiment_weight: np.ndarray
-    topic_target: np.ndarray
-    topic_weight: np.ndarray
-
-
-def to_tensors(examples: Sequence[Example], tokenizer: Tokenizer, topics: Sequence[str], max_tokens: int) -> Tensors:
-    """Tokenise once and lay labels out; the arrays are parallel to the examples."""
-    n, place = len(examples), {t: i for i, t in enumerate(topics)}
-    made = Tensors(
-        encode(tokenizer, [prepare(e.text, e.title) for e in examples], max_tokens),
-        np.array([KINDS.index(e.kind) for e in examples], np.int64),
-        np.zeros((n, len(SENTIMENTS)), np.float32),
-        np.array([e.sentiment_weight if e.sentiment else 0.0 for e in examples], np.float32),
-        np.zeros((n, len(topics)), np.float32),
-        np.zeros((n, len(topics)), np.float32),
-    )
-    for i, e in enumerate(examples):
-        made.allowed[i, list(e.sentiment)] = 1
-        for topic, (target, weight) in e.topics.items():
-            if topic in place:
-                made.topic_target[i, place[topic]] = target
-                made.topic_weight[i, place[topic]] = weight
-    return made
-
-
-def losses(sentiment: Tensor, topics: Tensor, data: Tensors, rows: Sequence[int]) -> tuple[Tensor, Tensor]:
-    """(sentiment loss, topic loss) of a batch: weighted means over the texts that say something of each."""
-
-    def of(array: np.ndarray) -> Tensor:
-        return torch.from_numpy(array[list(rows)]).to(sentiment.device)
-
-    weight = of(data.sentiment_weight)
-    allowed = of(data.allowed)
-    inside = sentiment.log_softmax(-1).masked_fill(allowed == 0, -1e4).logsumexp(-1)
-    sentiment_loss = -(inside * weight).sum() / weight.sum().clamp(min=1)
-    mask = of(data.topic_weight)
-    each = nn.functional.binary_cross_entropy_with_logits(topics, of(data.topic_target), weight=mask, reduction="none")
-    topic_loss = each.sum() / (mask.sum(-1) > 0).sum().clamp(min=1)
-    return sentiment_loss, topic_loss
 
 
 def gather(recipe: Recipe, data: Path) -> tuple[list[tuple[Example, dict[str, Any]]], list[Example], dict[str, Any]]:
@@ -162,13 +113,9 @@ def train_model(
         network = network_from_base(base, recipe.layers, len(topics), recipe.dropout).to(device)
     network.encoder.embeddings.word_embeddings.weight.requires_grad = not recipe.freeze_word_embeddings
     schedule = _schedule(train, train_set, recipe)
-    heads = [*network.sentiment.parameters(), *network.topics.parameters()]
-    body = [p for p in network.encoder.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(
-        [{"params": [p for p in body if p.ndim > 1], "lr": recipe.learning_rate, "weight_decay": recipe.weight_decay},
-         {"params": [p for p in body if p.ndim == 1], "lr": recipe.learning_rate, "weight_decay": 0.0},
-         {"params": heads, "lr": recipe.head_learning_rate, "weight_decay": 0.0}]
-    )  # fmt: skip
+    groups = _parameter_groups(network, recipe)
+    optimizer = torch.optim.AdamW(groups)
+    trained = [p for g in groups for p in g["params"]]
     steps = len(schedule)
     warmup = max(1, int(steps * recipe.warmup_share))
     rate = torch.optim.lr_scheduler.LambdaLR(
@@ -198,14 +145,23 @@ def train_model(
     while state["step"] < steps:
         rows = schedule[state["step"]]
         network.train()
-        sentiment, topic = _forward(network, train_set, rows, device, recipe, rng)
-        sentiment_loss, topic_loss = losses(sentiment, topic, train_set, rows)
+        out_ = _forward(network, train_set, rows, device, recipe, rng)
+        sentiment_loss, topic_loss = losses(*out_, train_set, rows, recipe)
         loss = sentiment_loss + recipe.topic_weight * topic_loss
-        loss.backward()
-        nn.utils.clip_grad_norm_([*body, *heads], recipe.clip)
-        optimizer.step()
+        if recipe.r_drop:
+            again = _forward(network, train_set, rows, device, recipe, rng)
+            second = losses(*again, train_set, rows, recipe)
+            loss = (loss + second[0] + recipe.topic_weight * second[1]) / 2 + recipe.r_drop * divergence(out_, again)
+        (loss / recipe.accumulate).backward()
+        if recipe.fgm:
+            with perturbed(network.encoder.embeddings.word_embeddings, recipe.fgm):
+                attacked = losses(*_forward(network, train_set, rows, device, recipe, rng), train_set, rows, recipe)
+                ((attacked[0] + recipe.topic_weight * attacked[1]) / recipe.accumulate).backward()
+        if (state["step"] + 1) % recipe.accumulate == 0 or state["step"] + 1 == steps:
+            nn.utils.clip_grad_norm_(trained, recipe.clip)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
         rate.step()
-        optimizer.zero_grad(set_to_none=True)
         state["step"] += 1
         eta = (time.time() - began) / (state["step"] - first) * (steps - state["step"])
         if state["step"] % 20 == 0:
@@ -307,11 +263,31 @@ def _probe(network: Network, data: Tensors, recipe: Recipe, device: torch.device
     heads = [*network.sentiment.parameters(), *network.topics.parameters()]
     adam = torch.optim.Adam(heads, lr=0.02, weight_decay=1e-5)
     for _ in range(300):
-        sentiment_loss, topic_loss = losses(network.sentiment(x), network.topics(x), data, rows.tolist())
+        sentiment_loss, topic_loss = losses(network.sentiment(x), network.topics(x), data, rows.tolist(), recipe)
         (sentiment_loss + topic_loss).backward()
         adam.step()
         adam.zero_grad()
     log.info("probe", sentiment_loss=round(sentiment_loss.item(), 3), topic_loss=round(topic_loss.item(), 3))
+
+
+def _parameter_groups(network: Network, recipe: Recipe) -> list[dict[str, Any]]:
+    """Heads at their own rate; layers at a rate that falls by ``layer_decay`` a layer towards the embeddings.
+
+    No weight decay on embeddings, biases, norms and heads. A frozen parameter is in no group.
+    """
+    groups: list[dict[str, Any]] = [
+        {"params": [*network.sentiment.parameters(), *network.topics.parameters()],
+         "lr": recipe.head_learning_rate, "weight_decay": 0.0}
+    ]  # fmt: skip
+    depth = network.encoder.config.num_hidden_layers
+    for level in range(depth + 1):
+        module = network.encoder.embeddings if level == 0 else network.encoder.encoder.layer[level - 1]
+        rate = recipe.learning_rate * recipe.layer_decay ** (depth - level)
+        free = [p for p in module.parameters() if p.requires_grad]
+        decay = recipe.weight_decay if level else 0.0  # else the rows of rare pieces would only shrink
+        groups.append({"params": [p for p in free if p.ndim > 1], "lr": rate, "weight_decay": decay})
+        groups.append({"params": [p for p in free if p.ndim == 1], "lr": rate, "weight_decay": 0.0})
+    return [g for g in groups if g["params"]]
 
 
 def _save(path: Path, value: dict[str, Any]) -> None:

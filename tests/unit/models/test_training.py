@@ -146,19 +146,3 @@ def test_contradictions_are_named(trained: Trained, tmp_path: Path) -> None:
     (folder / "model.onnx").write_bytes(b"nothing")
     with pytest.raises(ModelError, match="cannot load"):
         load_scorer(folder)
-
-
-def test_losses_ignore_what_is_masked_and_sum_what_is_allowed() -> None:
-    from models.training import Tensors, losses
-
-    allowed = np.array([[1, 0, 0], [0, 1, 1], [0, 0, 0]], np.float32)
-    target, known = (np.array(x, np.float32) for x in ([[1, 0], [0, 0], [0, 0]], [[1, 0], [1, 0], [0, 0]]))
-    data = Tensors([[0]] * 3, np.zeros(3, np.int64), allowed, np.array([1, 1, 0], np.float32), target, known)
-    sentiment, topics = torch.zeros(3, 3), torch.zeros(3, 2)
-    s, t = losses(sentiment, topics, data, [0, 1, 2])
-    assert s.item() == pytest.approx((np.log(3) + np.log(3 / 2)) / 2)
-    assert t.item() == pytest.approx(np.log(2))
-    changed = topics.clone()
-    changed[:, 1] = 9.0
-    changed[2] = -9.0
-    assert losses(sentiment, changed, data, [0, 1, 2])[1].item() == pytest.approx(np.log(2))
