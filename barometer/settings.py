@@ -8,6 +8,7 @@ working directory, if it is there), then the defaults below. ``docs/settings.md`
 from __future__ import annotations
 
 import os
+from datetime import date
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +21,13 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from barometer.errors import SettingsError
 
 PREFIX = "BAROMETER_"
+STEPS = ("assess", "respond", "report", "review")
+"""研判, 处置, 报告, 总结: what a bank's rules on reputational risk ask for."""
+LEVEL_STEPS: dict[str, dict[str, float]] = {
+    "ordinary": {"assess": 240, "respond": 1440},
+    "major": {"assess": 60, "respond": 240, "report": 720, "review": 10_080},
+    "grave": {"assess": 30, "respond": 60, "report": 120, "review": 10_080},
+}
 
 
 class _YamlSource(PydanticBaseSettingsSource):
@@ -89,6 +97,9 @@ class Settings(BaseSettings):
     copy_window_hours: float = Field(48.0, gt=0)
     progress_interval_seconds: float = Field(3.0, gt=0)
     progress_from: Literal["records", "timestamps"] = "records"
+    holiday_country: str = "CN"
+    extra_workdays: list[str] = Field(default_factory=list)
+    extra_days_off: list[str] = Field(default_factory=list)
 
     # Worker
     worker_batch: int = Field(256, ge=1, le=10_000)
@@ -109,6 +120,11 @@ class Settings(BaseSettings):
     notify_file: Path | None = None
     notify_attempts: int = Field(12, ge=1)
     repeat_interval_minutes: float = Field(240.0, gt=0)
+    level_steps: dict[str, dict[str, float]] = Field(default_factory=lambda: dict(LEVEL_STEPS))
+    """Minutes from the moment that an alert's level was set, by level and step."""
+    leader_gone_minutes: float = Field(5.0, gt=0)
+    heartbeat_url: SecretStr | None = None
+    heartbeat_seconds: float = Field(60.0, ge=1)
     detector_open: float = Field(3.6, gt=0)
     smtp_host: str = "127.0.0.1"
     smtp_port: int = Field(25, ge=1, le=65535)
@@ -151,6 +167,40 @@ class Settings(BaseSettings):
         if 86_400 % value:
             raise ValueError("must divide a day (86400 seconds) evenly, for example 60, 600, 3600 or 86400")
         return value
+
+    @field_validator("extra_workdays", "extra_days_off", mode="before")
+    @classmethod
+    def _dates(cls, value: Any) -> Any:
+        days = [str(day) for day in value] if isinstance(value, list) else []  # YAML makes dates of them
+        for day in days:
+            try:
+                date.fromisoformat(day)
+            except ValueError:
+                raise ValueError(f"{day!r} is no date like 2027-02-06") from None
+        return days if isinstance(value, list) else value
+
+    @field_validator("holiday_country")
+    @classmethod
+    def _known_country(cls, value: str) -> str:
+        if value and value != "CN":
+            import holidays  # only where it is asked for
+
+            if value not in holidays.list_supported_countries():
+                raise ValueError(f"no calendar of {value!r} is known: use a code like CN, or leave it empty")
+        return value
+
+    @field_validator("level_steps")
+    @classmethod
+    def _known_steps(cls, value: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+        for level, steps in value.items():
+            if level not in LEVEL_STEPS:
+                raise ValueError(f"level {level!r}: use {', '.join(LEVEL_STEPS)}")
+            for step, minutes in steps.items():
+                if step not in STEPS:
+                    raise ValueError(f"{level}: step {step!r}: use {', '.join(STEPS)}")
+                if not 0 < minutes <= 525_600:
+                    raise ValueError(f"{level}.{step}: minutes, more than 0 and at most a year")
+        return {**LEVEL_STEPS, **value}
 
     @model_validator(mode="after")
     def _session_fits_poll(self) -> Settings:

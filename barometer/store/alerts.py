@@ -16,14 +16,20 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, Row, insert, select, update
 
-from barometer.errors import BarometerError
-from barometer.store.tables import Alert, AlertEvent
+from barometer.store import handling, incidents
+from barometer.store.alert_rows import AlertError
+from barometer.store.alert_rows import event as _event
+from barometer.store.alert_rows import locked as _locked
+from barometer.store.alert_rows import put as _set
+from barometer.store.handling import LEVELS, set_level
+from barometer.store.tables import Alert
 
 DETECTOR = "detector"
 SEVERITIES = ("info", "warning", "critical")
-LEVELS = {"ordinary": "一般", "major": "较大", "grave": "重大"}
 OPEN = ("firing", "acknowledged")
 MAX_EVIDENCE = 12
+KEPT = ("hits",)
+"""Of an explanation, what no later peak takes away: what rules were hit by."""
 MAX_SCORE = 1e6
 """An infinite score (a probability that underflowed) has no place in JSON."""
 TELLING_RISE = 1.1
@@ -31,10 +37,6 @@ TELLING_RISE = 1.1
 
 Severity = Literal["info", "warning", "critical"]
 ChangeReason = Literal["first", "worse", "resolved"]
-
-
-class AlertError(BarometerError):
-    """An alert does not exist, or is not in a state for what was asked of it."""
 
 
 @dataclass(slots=True)
@@ -71,11 +73,19 @@ class Finding:
     """Shown, never notified (a trial topic, an archive that is replayed)."""
     level: str | None = None
     """ordinary, major or grave, where a rule says so; a person's level is never overwritten."""
+    rule: str | None = None
+    """The name of the rule, where ``type`` is rule."""
 
     @property
     def part(self) -> str:
-        """Which part of the alert this speaks for: ``surge:1`` for a surge of news."""
-        return f"{self.type}:{'-' if self.kind is None else int(self.kind)}"
+        """Which part of the alert this speaks for: ``surge:1`` for a surge of news, ``rule:1:run_on_bank``."""
+        part = f"{self.type}:{'-' if self.kind is None else int(self.kind)}"
+        return part if self.rule is None else f"{part}:{self.rule}"
+
+    @property
+    def says(self) -> str:
+        """Who sets the level that this finding names."""
+        return DETECTOR if self.rule is None else f"{handling.RULE}{self.rule}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +113,7 @@ def apply_finding(c: Connection, f: Finding, now_ms: int) -> AlertChange | None:
     if f.severity not in SEVERITIES:
         raise AlertError(f"finding {f.fingerprint}: severity {f.severity!r} is none of {', '.join(SEVERITIES)}")
     if f.level is not None:
-        _known_level(f.level)
+        handling.known_level(f.level)
     if f.bucket_end < f.bucket_start:
         raise AlertError(f"finding {f.fingerprint}: it ends at {f.bucket_end}, before it starts at {f.bucket_start}")
     if f.score > MAX_SCORE:
@@ -141,14 +151,25 @@ def _open(c: Connection, f: Finding, inherited: dict[str, Any], now_ms: int) -> 
         insert(Alert)
         .values(
             type=f.type, fingerprint=f.fingerprint, series_id=f.series_id, kinds=_kinds(parts), state="firing",
-            severity=f.severity, level=f.level, started_at=f.bucket_start, detected_at=f.bucket_end,
+            severity=f.severity, started_at=f.bucket_start, detected_at=f.bucket_end,
             last_bucket_end=f.bucket_end, evidence=f.evidence[:MAX_EVIDENCE], updated_at=now_ms,
             **_figures(f, parts, f.quiet),
         )
         .returning(Alert.id)
     ).scalar_one()  # fmt: skip
     _event(c, alert_id, now_ms, DETECTOR, "opened", f.summary, {"severity": f.severity, **_numbers(f)})
+    if f.level is not None:
+        set_level(c, alert_id, f.says, f.level, now_ms)
+    if f.type != "system":
+        _group(c, alert_id, f.evidence, f.bucket_end, now_ms)
     return AlertChange(alert_id, f.fingerprint, "first")
+
+
+def _group(c: Connection, alert_id: int, evidence: list[dict[str, Any]], at: int, now_ms: int) -> None:
+    joined = incidents.place(c, alert_id, evidence, at, now_ms)
+    if joined is not None:
+        others = [a.id for a in incidents.incident_alerts(c, joined) if a.id != alert_id]
+        _event(c, alert_id, now_ms, DETECTOR, "grouped", None, {"incident": joined, "alerts": others})
 
 
 def _carry_on(c: Connection, row: Row[Any], f: Finding, now_ms: int) -> AlertChange:
@@ -167,13 +188,15 @@ def _carry_on(c: Connection, row: Row[Any], f: Finding, now_ms: int) -> AlertCha
         "started_at": min(row.started_at, f.bucket_start),
         "last_bucket_end": max(row.last_bucket_end, f.bucket_end),
         "severity": f.severity if worse else row.severity,
-        "level": row.level or f.level,
     }
+    if worse:
+        values["snoozed_until"] = None  # what got worse than what was put off is heard
     if peak:
-        values |= _figures(f, parts, quiet)
+        values |= _figures(f, parts, quiet, row.explanation)
     else:
         values["explanation"] = {**row.explanation, "kinds": parts, "quiet": quiet}
-    if before is None or f.score > before["score"]:
+        values["explanation"] |= {k: f.explanation[k] for k in KEPT if k in f.explanation}
+    if f.evidence and (before is None or f.score > before["score"] or f.type == "rule"):
         values["evidence"] = _merged(row.evidence, f, first=peak)
     told = float(row.explanation.get("told_score", row.score))
     telling = worse or joined or heard or (higher and f.score >= told * TELLING_RISE)
@@ -185,7 +208,10 @@ def _carry_on(c: Connection, row: Row[Any], f: Finding, now_ms: int) -> AlertCha
     elif peak:
         values["explanation"] = {**values["explanation"], "told_score": told}
     _set(c, row.id, now_ms, **values)
-    return AlertChange(row.id, row.fingerprint, "worse" if worse or heard else None)
+    graver = f.level is not None and set_level(c, row.id, f.says, f.level, now_ms)
+    if "evidence" in values and f.type != "system":
+        _group(c, row.id, values["evidence"], row.detected_at, now_ms)
+    return AlertChange(row.id, row.fingerprint, "worse" if worse or heard or graver else None)
 
 
 def _let_go(c: Connection, row: Row[Any], f: Finding, now_ms: int) -> AlertChange | None:
@@ -218,16 +244,20 @@ def _part(f: Finding, before: dict[str, Any] | None) -> dict[str, Any]:
     if before is not None and before["firing"]:
         since = min(since, before["since"])
     score = f.score if before is None else max(f.score, before["score"])
-    return {"firing": True, "since": since, "until": None, "score": score, "severity": f.severity, "kind": f.kind}
+    return {
+        "firing": True, "since": since, "until": None, "score": score, "severity": f.severity, "kind": f.kind,
+        "last": f.bucket_end,
+    }  # fmt: skip
 
 
 def _kinds(parts: dict[str, Any]) -> list[int]:
     return sorted({int(p["kind"]) for p in parts.values() if p["kind"] is not None})
 
 
-def _figures(f: Finding, parts: dict[str, Any], quiet: bool) -> dict[str, Any]:
+def _figures(f: Finding, parts: dict[str, Any], quiet: bool, before: dict[str, Any] | None = None) -> dict[str, Any]:
     """The columns that show the finding with the highest score."""
-    explanation = {**f.explanation, "kinds": parts, "quiet": quiet, "told_score": f.score}
+    kept = {k: before[k] for k in KEPT if before and k in before}
+    explanation = {**kept, **f.explanation, "kinds": parts, "quiet": quiet, "told_score": f.score}
     if f.summary:
         explanation["summary"] = f.summary
     return {
@@ -248,9 +278,10 @@ def _numbers(f: Finding) -> dict[str, Any]:
 
 def _merged(kept: list[dict[str, Any]], f: Finding, *, first: bool) -> list[dict[str, Any]]:
     """The finding's texts beside those of other kinds: each side keeps room for half, the higher score leads."""
-    others = [e for e in kept if f.kind is not None and e.get("kind") != f.kind]
-    if not f.evidence:
-        return kept
+    if f.type == "rule":
+        rows = {e.get("row_id") for e in f.evidence} - {None}
+        return (f.evidence + [e for e in kept if e.get("row_id") not in rows])[:MAX_EVIDENCE]
+    others = [e for e in kept if (f.kind is not None and e.get("kind") != f.kind) or e.get("rule")]
     own = f.evidence[: MAX_EVIDENCE - min(len(others), MAX_EVIDENCE // 2)]
     others = others[: MAX_EVIDENCE - len(own)]
     return own + others if first else others + own
@@ -260,7 +291,7 @@ def _merged(kept: list[dict[str, Any]], f: Finding, *, first: bool) -> list[dict
 
 
 def acknowledge(c: Connection, alert_id: int, actor: str, comment: str | None, now_ms: int) -> AlertChange:
-    """Somebody takes the alert in hand: it is no longer repeated.
+    """Somebody takes the alert in hand, and the others of its incident that fire: none is repeated any more.
 
     Raises:
         AlertError: there is no such alert, or it is acknowledged or resolved already; says by whom.
@@ -270,8 +301,13 @@ def acknowledge(c: Connection, alert_id: int, actor: str, comment: str | None, n
         raise AlertError(f"alert {alert_id} was acknowledged already, by {row.acknowledged_by}")
     if row.state == "resolved":
         raise AlertError(f"alert {alert_id} was resolved already, by {row.resolved_by}: nothing to acknowledge")
-    _set(c, alert_id, now_ms, state="acknowledged", acknowledged_at=now_ms, acknowledged_by=actor)
-    _event(c, alert_id, now_ms, actor, "acknowledged", comment, {})
+    same = [alert_id]
+    if row.incident_id is not None:
+        found = incidents.incident_alerts(c, row.incident_id)
+        same += [a.id for a in found if a.state == "firing" and a.id != alert_id]
+    for i in same:
+        _set(c, i, now_ms, state="acknowledged", acknowledged_at=now_ms, acknowledged_by=actor, snoozed_until=None)
+        _event(c, i, now_ms, actor, "acknowledged", comment, {"with": alert_id} if i != alert_id else {})
     return AlertChange(alert_id, row.fingerprint, None)
 
 
@@ -291,6 +327,8 @@ def resolve(
         raise AlertError(f"alert {alert_id} was resolved already, by {row.resolved_by}")
     _set(c, alert_id, now_ms, state="resolved", resolved_at=now_ms, resolved_by=actor, resolution=resolution)
     _event(c, alert_id, now_ms, actor, "resolved", comment, {"was": row.state, "resolution": resolution})
+    if resolution == "false_alarm":
+        handling.waive_open_steps(c, alert_id, actor, "a false alarm", now_ms)
     return AlertChange(alert_id, row.fingerprint, "resolved")
 
 
@@ -320,22 +358,6 @@ def assign(c: Connection, alert_id: int, actor: str, assignee: str | None, now_m
         _event(c, alert_id, now_ms, actor, "assigned", None, {"from": row.assignee, "to": assignee})
 
 
-def set_level(
-    c: Connection, alert_id: int, actor: str, level: str | None, now_ms: int, comment: str | None = None
-) -> None:
-    """Say how grave the matter is (ordinary 一般, major 较大, grave 重大; None: not said), in any state.
-
-    Raises:
-        AlertError: there is no such alert, or no such level.
-    """
-    if level is not None:
-        _known_level(level)
-    row = _locked(c, alert_id)
-    if row.level != level:
-        _set(c, alert_id, now_ms, level=level)
-        _event(c, alert_id, now_ms, actor, "level", comment, {"from": row.level, "to": level})
-
-
 def record_event(
     c: Connection, alert_id: int, now_ms: int, actor: str, action: str, comment: str | None, data: dict[str, Any]
 ) -> None:
@@ -350,24 +372,20 @@ def _rank(severity: str) -> int:
     return SEVERITIES.index(severity)
 
 
-def _known_level(level: str) -> None:
-    if level not in LEVELS:
-        raise AlertError(f"level {level!r}: use one of {', '.join(LEVELS)}")
-
-
-def _locked(c: Connection, alert_id: int) -> Row[Any]:
-    row = c.execute(select(Alert.__table__).where(Alert.id == alert_id).with_for_update()).one_or_none()
-    if row is None:
-        raise AlertError(f"there is no alert {alert_id}")
-    return row
-
-
-def _set(c: Connection, alert_id: int, now_ms: int, **values: Any) -> None:
-    c.execute(update(Alert).where(Alert.id == alert_id).values(updated_at=now_ms, **values))
-
-
-def _event(
-    c: Connection, alert_id: int, at: int, actor: str, action: str, comment: str | None, data: dict[str, Any]
-) -> None:
-    row = {"alert_id": alert_id, "at": at, "actor": actor, "action": action, "comment": comment, "data": data}
-    c.execute(insert(AlertEvent).values(**row))
+__all__ = [
+    "DETECTOR",
+    "LEVELS",
+    "OPEN",
+    "SEVERITIES",
+    "AlertChange",
+    "AlertError",
+    "Finding",
+    "Severity",
+    "acknowledge",
+    "apply_finding",
+    "assign",
+    "comment",
+    "record_event",
+    "resolve",
+    "set_level",
+]

@@ -185,7 +185,8 @@ def test_assigning_commenting_and_levels_leave_events(c: Connection) -> None:
     apply_finding(c, finding(True, 11, level="ordinary"), 5)
     alert = row(c, a)
     assert (alert.assignee, alert.level) == ("zhao", "grave")
-    assert actions(c, a)[1:] == [("li", "assigned"), ("zhao", "commented"), ("zhao", "level")]
+    done = [("detector", "level"), ("li", "assigned"), ("zhao", "commented"), ("zhao", "level")]
+    assert actions(c, a)[1:] == done
 
 
 def test_a_system_alert_shows_what_holds_now_without_an_event_each_time(c: Connection) -> None:

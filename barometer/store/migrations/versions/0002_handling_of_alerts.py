@@ -10,9 +10,7 @@ branch_labels = None
 depends_on = None
 
 AUTO_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-JSON = sa.JSON(none_as_null=True).with_variant(
-    postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), "postgresql"
-)
+JSON = sa.JSON(none_as_null=True).with_variant(postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), "postgresql")
 
 ADDED = {
     "alerts": {
@@ -29,7 +27,7 @@ INDEXED = ("incident_id", "ended_at")
 def upgrade() -> None:
     for table, columns in ADDED.items():
         for name, type_ in columns.items():
-            op.add_column(table, sa.Column(name, type_, nullable=True))
+            op.add_column(table, sa.Column(name, type_, nullable=True))  # type: ignore[arg-type]
     for name in INDEXED:
         op.create_index(op.f(f"ix_alerts_{name}"), "alerts", [name], unique=False)
     # Until now only findings and people set levels, and nobody wrote down who.

@@ -1,0 +1,56 @@
+"""Which texts are near-copies of each other: MinHash over shingles of three characters (Broder, 1997), so that a
+reposted text is known again where a word or an ending was changed. Source and length do not matter, case and
+punctuation neither."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+
+import numpy as np
+
+HASHES = 16
+ALIKE = 0.5
+"""Estimated share of common shingles from which texts count as copies. Unrelated texts have some 0.02; with 16 hashes a
+true 0.75 is missed once in a hundred."""
+SHINGLE = 3
+
+
+def _constants() -> tuple[np.ndarray, np.ndarray]:
+    """Multipliers and offsets of the hash functions (multiply-shift; drawn by splitmix64, the same for ever)."""
+    state, drawn = 0x9E3779B97F4A7C15, []
+    for _ in range(2 * HASHES):
+        state = (state + 0x9E3779B97F4A7C15) & (1 << 64) - 1
+        z = state
+        z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & (1 << 64) - 1
+        z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & (1 << 64) - 1
+        drawn.append((z ^ (z >> 31)) | 1)
+    values = np.array(drawn, dtype=np.uint64)
+    return values[:HASHES, None], values[HASHES:, None]
+
+
+_A, _B = _constants()
+
+
+def sketch(text: str) -> list[int]:
+    """What a text is known again by: 16 integers of 32 bits.
+
+    >>> a = sketch("某某银行门口今天早上排起了长队，储户担心存款取不出来")
+    >>> b = sketch("转：某某银行门口今天早上排起了长队，储户担心存款取不出来！！")
+    >>> alike([a], [b]), alike([a], [sketch("央行今天开展了逆回购操作，利率没有变化")])
+    ([0], [])
+    """
+    kept = "".join(ch for ch in text.casefold() if ch.isalnum())
+    shingles = {kept[i : i + SHINGLE] for i in range(max(1, len(kept) - SHINGLE + 1))}
+    hashed = np.array([zlib.crc32(s.encode("utf-8", "replace")) for s in sorted(shingles)], dtype=np.uint64)
+    mixed = (_A * hashed[None, :] + _B) >> np.uint64(32)
+    return [int(x) for x in mixed.min(axis=1)]
+
+
+def alike(own: Sequence[Sequence[int]], others: Sequence[Sequence[int]]) -> list[int]:
+    """Places in ``own`` of the texts that have a near-copy among ``others``."""
+    if not own or not others:
+        return []
+    a, b = np.array(own, dtype=np.uint32), np.array(others, dtype=np.uint32)
+    share = (a[:, None, :] == b[None, :, :]).mean(axis=2)
+    return [int(i) for i in np.flatnonzero(share.max(axis=1) >= ALIKE)]

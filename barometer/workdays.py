@@ -1,0 +1,50 @@
+"""Working days of a country, with its holidays and the working weekends that make up for them (调休)."""
+
+from __future__ import annotations
+
+from datetime import date
+from functools import cached_property
+from typing import Any
+
+from barometer.settings import Settings
+
+
+class Workdays:
+    """Says of a day whether people work on it.
+
+    Holidays come from the package ``holidays``, which follows the notices of China's State Council; a year whose
+    notice its installed version does not know yet has its legal holidays only, until ``extra_workdays`` and
+    ``extra_days_off`` say more.
+
+    >>> w = Workdays("CN")
+    >>> [w.is_workday(date(2026, 10, d)) for d in (5, 9, 10, 11)]  # holiday, Friday, working Saturday, Sunday
+    [False, True, True, False]
+
+    Args:
+        country: ISO 3166 code, or empty: Monday to Friday, no holidays.
+        extra_workdays, extra_days_off: ISO dates that overrule the calendar.
+    """
+
+    def __init__(self, country: str = "CN", extra_workdays: list[str] = [], extra_days_off: list[str] = []) -> None:  # noqa: B006
+        self._country = country
+        self._work = {date.fromisoformat(d) for d in extra_workdays}
+        self._off = {date.fromisoformat(d) for d in extra_days_off}
+
+    @classmethod
+    def of(cls, settings: Settings) -> Workdays:
+        return cls(settings.holiday_country, settings.extra_workdays, settings.extra_days_off)
+
+    @cached_property
+    def _calendar(self) -> Any:
+        import holidays  # some 30 ms that most commands need not wait for
+
+        return holidays.country_holidays(self._country)
+
+    def is_workday(self, day: date) -> bool:
+        if day in self._work:
+            return True
+        if day in self._off:
+            return False
+        if not self._country:
+            return day.weekday() < 5
+        return bool(self._calendar.is_working_day(day))
