@@ -25,11 +25,18 @@ log = structlog.get_logger(__name__)
 
 
 def _listed(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
+    return [value] if isinstance(value, str | int) else value
+
+
+def _text(value: Any) -> Any:
+    """YAML reads a telephone number as a number."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 Names = Annotated[list[str], BeforeValidator(_listed)]
 """One name or a list of them."""
+_Ids = Annotated[list[Annotated[str, Field(pattern=r"^[\w.-]{1,64}$")]], BeforeValidator(_listed)]
+_Phone = Annotated[str, BeforeValidator(_text), Field(pattern=r"^\+?[0-9-]{3,20}$")]
 
 
 class _Strict(BaseModel):
@@ -38,14 +45,17 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
-class WebhookChannel(_Strict):
+class _Http(_Strict):
+    timeout_seconds: float = Field(10.0, gt=0, le=60)
+
+
+class WebhookChannel(_Http):
     """POST of JSON in the shape of Alertmanager's version 4 payload."""
 
     type: Literal["webhook"]
     url: SecretStr
     headers: dict[str, SecretStr] = Field(default_factory=dict)
     secret: SecretStr | None = None
-    timeout_seconds: float = Field(10.0, gt=0, le=60)
 
 
 class MailChannel(_Strict):
@@ -57,6 +67,76 @@ class MailChannel(_Strict):
     )
 
 
+class FeishuChannel(_Http):
+    """A robot of a Feishu or Lark group, by its whole URL."""
+
+    type: Literal["feishu"]
+    url: SecretStr
+    secret: SecretStr | None = None
+    mention: _Ids = Field(default_factory=list)
+    """open_ids, or ``all``."""
+
+
+class DingTalkChannel(_Http):
+    """A robot of a DingTalk group, by its whole URL."""
+
+    type: Literal["dingtalk"]
+    url: SecretStr
+    secret: SecretStr | None = None
+    at_mobiles: Annotated[list[_Phone], BeforeValidator(_listed)] = Field(default_factory=list)
+    at_all: bool = False
+
+
+class WeComChannel(_Http):
+    """A robot of a WeCom group, by its whole URL."""
+
+    type: Literal["wecom"]
+    url: SecretStr
+    mention: _Ids = Field(default_factory=list)
+    """User ids."""
+
+
+class SlackChannel(_Http):
+    """An incoming webhook of Slack."""
+
+    type: Literal["slack"]
+    url: SecretStr
+    mention: _Ids = Field(default_factory=list)
+    """Members (``U…``), user groups (``S…``), ``channel`` or ``here``."""
+
+
+class TelegramChannel(_Http):
+    """A bot of Telegram and one chat."""
+
+    type: Literal["telegram"]
+    token: SecretStr
+    chat_id: str | int
+    thread_id: int | None = None
+    base_url: str = Field("https://api.telegram.org", pattern=r"^https?://")
+
+
+class TeamsChannel(_Http):
+    """A workflow of Teams that posts what a webhook brings."""
+
+    type: Literal["teams"]
+    url: SecretStr
+
+
+class SmsChannel(_Http):
+    """A short text to the numbers of people, by the webhook of whoever sends SMS or calls them up."""
+
+    type: Literal["sms", "voice"]
+    url: SecretStr
+    to: Annotated[list[_Phone], BeforeValidator(_listed)] = Field(min_length=1)
+    headers: dict[str, SecretStr] = Field(default_factory=dict)
+    body: dict[str, SecretStr] = Field(default_factory=dict)
+    """Names and values of the request; ``{to}``, ``{text}`` and ``{id}`` are filled in. Empty: our own."""
+    form: bool = False
+    """A form instead of JSON."""
+    parts: int = Field(1, ge=1, le=6)
+    """SMS that one message may be."""
+
+
 class AppriseChannel(_Strict):
     """Any service that apprise knows, by its URL."""
 
@@ -64,7 +144,11 @@ class AppriseChannel(_Strict):
     url: SecretStr
 
 
-ChannelConfig = Annotated[WebhookChannel | MailChannel | AppriseChannel, Field(discriminator="type")]
+ChannelConfig = Annotated[
+    WebhookChannel | MailChannel | FeishuChannel | DingTalkChannel | WeComChannel | SlackChannel | TelegramChannel
+    | TeamsChannel | SmsChannel | AppriseChannel,
+    Field(discriminator="type"),
+]  # fmt: skip
 
 
 class Receiver(_Strict):
@@ -235,12 +319,11 @@ def _secrets(file: NotifyFile) -> Iterator[tuple[str, SecretStr]]:
     for i, receiver in enumerate(file.receivers):
         for j, channel in enumerate(receiver.channels):
             place = f"receivers.{i} ({receiver.name}).channels.{j}"
-            if isinstance(channel, WebhookChannel | AppriseChannel):
-                yield f"{place}.url", channel.url
-            if isinstance(channel, WebhookChannel):
-                if channel.secret is not None:
-                    yield f"{place}.secret", channel.secret
-                yield from ((f"{place}.headers.{name}", value) for name, value in channel.headers.items())
+            for name, value in channel:
+                if isinstance(value, SecretStr):
+                    yield f"{place}.{name}", value
+                elif isinstance(value, dict):
+                    yield from ((f"{place}.{name}.{key}", x) for key, x in value.items())
 
 
 # --- routing ---------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Literal
 from zoneinfo import ZoneInfo
@@ -79,12 +80,32 @@ def cut(text: str, limit: int) -> str:
     return text[:end].rstrip() + "…"
 
 
+def character_ends(text: str) -> Iterator[int]:
+    """Where each character, as people see it, ends: a text may be cut at these places only.
+
+    >>> list(character_ends("涨👍🏽e\u0301!"))
+    [1, 3, 5, 6]
+    """
+    for end in range(1, len(text)):
+        if not _joined(text, end):
+            yield end
+    if text:
+        yield len(text)
+
+
 def _joined(text: str, at: int) -> bool:
-    """Whether a cut before ``text[at]`` would fall inside one visible character."""
+    """Whether a cut before ``text[at]`` would fall inside one visible character (the rules of Unicode's annex 29 for
+    what occurs in texts: marks, joiners, emoji, flags, Hangul syllables in parts)."""
     following, previous = text[at], text[at - 1]
-    if previous == "\u200d" or following == "\u200d" or "\U0001f3fb" <= following <= "\U0001f3ff":
+    if previous == "\u200d" or following in _JOINERS or "\U0001f3fb" <= following <= "\U0001f3ff":
         return True
-    if unicodedata.category(following) in ("Mn", "Me", "Mc"):
+    if unicodedata.category(following) in ("Mn", "Me", "Mc") or "\U000e0020" <= following <= "\U000e007f":
+        return True
+    if following in "\uff9e\uff9f" or "\u1160" <= following <= "\u11ff":
+        return True
+    if previous == "\r" and following == "\n":
+        return True
+    if "\u1100" <= previous <= "\u115f" and ("\u1100" <= following <= "\u115f" or "\uac00" <= following <= "\ud7a3"):
         return True
     if _is_flag(following) and _is_flag(previous):
         before = 0

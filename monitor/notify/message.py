@@ -30,6 +30,30 @@ COLOURS = {"critical": "#b42318", "warning": "#b54708", "info": "#475467"}
 
 
 @dataclass(frozen=True, slots=True)
+class Quote:
+    """A text of the stream, on one line; ``meta`` says what it is, from where and when."""
+
+    meta: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A message in one language. Nothing is escaped yet: that is for whoever knows the format."""
+
+    lang: Lang
+    title: str
+    reason: str
+    what: str
+    rows: tuple[tuple[str, str], ...]
+    open: str
+    quotes_title: str
+    quotes: tuple[Quote, ...]
+    steps_title: str
+    steps: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """One notification in words. ``id`` is the same over all attempts."""
 
@@ -38,6 +62,7 @@ class Message:
     text: str
     html: str
     facts: Mapping[str, Any]
+    sections: tuple[Section, ...]
 
     @property
     def resolved(self) -> bool:
@@ -95,12 +120,12 @@ def _titled(e: Mapping[str, Any]) -> str:
 def render(facts: Mapping[str, Any], message_id: str) -> Message:
     """The words for frozen facts, in the receiver's language or both."""
     langs: tuple[Lang, ...] = ("zh", "en") if facts["lang"] == "both" else (facts["lang"],)
-    sections = [_section(facts, lang) for lang in langs]
-    title = " | ".join(s["title"] for s in sections)
+    sections = tuple(_section(facts, lang) for lang in langs)
+    title = " | ".join(s.title for s in sections)
     colour = "#067647" if facts["reason"] == "resolved" else COLOURS[facts["severity"]]
     html = _template().render(sections=sections, title=title, link=facts["link"], colour=colour, message_id=message_id)
     text = ("\n\n" + "-" * 20 + "\n\n").join(_plain(s, facts["link"]) for s in sections)
-    return Message(message_id, title, text, html, facts)
+    return Message(message_id, title, text, html, facts, sections)
 
 
 @cache
@@ -112,36 +137,37 @@ def _template() -> Any:
     ).get_template("mail.html")
 
 
-def _plain(s: Mapping[str, Any], link: str) -> str:
-    lines = [s["title"], s["reason"], "", s["what"], ""]
-    lines += [f"{label}: {value}" if s["lang"] == "en" else f"{label}：{value}" for label, value in s["rows"]]
-    lines += ["", f"{s['open']}: {link}" if s["lang"] == "en" else f"{s['open']}：{link}"]
-    if s["evidence"]:
-        lines += ["", s["evidence_title"]]
-        for i, e in enumerate(s["evidence"], 1):
-            lines += [f"{i}. [{e['meta']}]", f"   {e['text']}"]
-    lines += ["", s["steps_title"]]
-    lines += [f"{i}. {step}" for i, step in enumerate(s["steps"], 1)]
+def _plain(s: Section, link: str) -> str:
+    colon = ": " if s.lang == "en" else "："
+    lines = [s.title, s.reason, "", s.what, ""]
+    lines += [f"{label}{colon}{value}" for label, value in s.rows]
+    lines += ["", f"{s.open}{colon}{link}"]
+    if s.quotes:
+        lines += ["", s.quotes_title]
+        for i, q in enumerate(s.quotes, 1):
+            lines += [f"{i}. [{q.meta}]", f"   {q.text}"]
+    lines += ["", s.steps_title]
+    lines += [f"{i}. {step}" for i, step in enumerate(s.steps, 1)]
     return "\n".join(lines)
 
 
 # --- one language ----------------------------------------------------------------------------------------------------
 
 
-def _section(f: Mapping[str, Any], lang: Lang) -> dict[str, Any]:
+def _section(f: Mapping[str, Any], lang: Lang) -> Section:
     zh = lang == "zh"
-    return {
-        "lang": lang,
-        "title": _title(f, lang),
-        "reason": w.REASON[f["reason"]][lang] + (f"，告警 #{f['alert_id']}" if zh else f", alert #{f['alert_id']}"),
-        "what": _what(f, lang),
-        "rows": _rows(f, lang),
-        "open": "打开告警" if zh else "Open the alert",
-        "evidence_title": "最能说明问题的文本（原文摘录）" if zh else "The most telling texts (quoted)",
-        "evidence": [{"meta": _meta(e, f, lang), "text": e["text"]} for e in f["evidence"]],
-        "steps_title": "现在该做什么" if zh else "What to do now",
-        "steps": _steps(f, lang),
-    }
+    return Section(
+        lang=lang,
+        title=_title(f, lang),
+        reason=w.REASON[f["reason"]][lang] + (f"，告警 #{f['alert_id']}" if zh else f", alert #{f['alert_id']}"),
+        what=_what(f, lang),
+        rows=tuple(_rows(f, lang)),
+        open="打开告警" if zh else "Open the alert",
+        quotes_title="最能说明问题的文本（原文摘录）" if zh else "The most telling texts (quoted)",
+        quotes=tuple(Quote(_meta(e, f, lang), e["text"]) for e in f["evidence"]),
+        steps_title="现在该做什么" if zh else "What to do now",
+        steps=tuple(_steps(f, lang)),
+    )
 
 
 def _title(f: Mapping[str, Any], lang: Lang) -> str:

@@ -6,12 +6,13 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass
 from typing import Protocol
 
 from barometer.errors import BarometerError
 from barometer.settings import Settings
-from monitor.notify.config import ChannelConfig, MailChannel, WebhookChannel
+from monitor.notify.config import ChannelConfig
 from monitor.notify.message import Message
 
 
@@ -36,26 +37,43 @@ class SendError(BarometerError):
         self.retry_after, self.permanent = retry_after, permanent
 
 
+class HeldBack(SendError):
+    """It was not sent: the service takes no more just now. That is no attempt."""
+
+
 class Channel(Protocol):
     """One way to reach one receiver."""
 
     def send(self, message: Message) -> Sent:
         """Raises:
         SendError: it did not arrive.
+        SettingsError: a secret is not there.
         """
+        ...
+
+    def preview(self, message: Message) -> str:
+        """What would be sent, for people; without secrets."""
         ...
 
 
 def open_channel(config: ChannelConfig, settings: Settings) -> Channel:
     """The sender for one entry of the file; imported only where it is used."""
-    if isinstance(config, WebhookChannel):
-        from monitor.notify.channels.webhook import Webhook
+    module, name = _SENDERS[config.type]
+    sender = getattr(importlib.import_module(f"monitor.notify.channels.{module}"), name)
+    channel: Channel = sender(config, settings) if config.type == "mail" else sender(config)
+    return channel
 
-        return Webhook(config)
-    if isinstance(config, MailChannel):
-        from monitor.notify.channels.mail import Mail
 
-        return Mail(config, settings)
-    from monitor.notify.channels.apprise import AppriseService
-
-    return AppriseService(config)
+_SENDERS = {
+    "webhook": ("webhook", "Webhook"),
+    "mail": ("mail", "Mail"),
+    "feishu": ("feishu", "Feishu"),
+    "dingtalk": ("dingtalk", "DingTalk"),
+    "wecom": ("wecom", "WeCom"),
+    "slack": ("slack", "Slack"),
+    "telegram": ("telegram", "Telegram"),
+    "teams": ("teams", "Teams"),
+    "sms": ("sms", "Sms"),
+    "voice": ("sms", "Sms"),
+    "apprise": ("apprise", "AppriseService"),
+}

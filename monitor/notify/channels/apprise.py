@@ -33,3 +33,6 @@ class AppriseService:
         if not taken:
             raise SendError(f"apprise could not deliver it by {url.partition(':')[0]}")
         return Sent("taken by apprise")
+
+    def preview(self, message: Message) -> str:
+        return f"{message.title}\n\n{message.text}"

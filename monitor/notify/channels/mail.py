@@ -56,6 +56,11 @@ class Mail:
         # Sending again would repeat it to those who have it: a partly refused mail counts as taken, and says so.
         return Sent(f"refused: {_refusals(refused)}" if refused else "accepted")
 
+    def preview(self, message: Message) -> str:
+        mail = compose(message, self._to, self._settings.mail_from)
+        names = ("Subject", "From", "To", "Message-ID", "References")
+        return "\n".join([*(f"{name}: {mail[name]}" for name in names), "", message.text])
+
 
 def compose(message: Message, to: list[str], sender: str) -> EmailMessage:
     """The mail. All of one alert hang together in a thread."""

@@ -92,7 +92,7 @@ MAIL = "{name: a, channels: [{type: mail, to: a@b.c}]}"
         ("- a", "expected receivers, routes and default at the top"),
         ("recievers: []", "recievers: Extra inputs are not permitted"),
         ("receivers: [{name: a, channels: []}]", "receivers.0.channels: List should have at least 1 item"),
-        ("receivers: [{name: a, channels: [{type: fax}]}]", "receivers.0.channels.0: .*'webhook', 'mail', 'apprise'"),
+        ("receivers: [{name: a, channels: [{type: fax}]}]", "receivers.0.channels.0: .*'webhook', 'mail', 'feishu'"),
         ("receivers: [{name: a, channels: [{type: webhook}]}]", "receivers.0.channels.0.webhook.url: Field required"),
         ("receivers: [{name: a, channels: [{type: mail, to: nobody}]}]", r"receivers.0.channels.0.mail.to.0"),
         ('receivers: [{name: a, channels: [{type: mail, to: "a@b.c, d@e.f"}]}]', r"receivers.0.channels.0.mail.to.0"),
