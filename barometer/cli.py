@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "alerts": ("monitor.notify.cli", "Alerts: list, show, acknowledge, resolve, test routes"),
     "backtest": ("monitor.cli", "What would have been alerted on a dated file of texts"),
     "score": ("models.cli", "Label texts with sentiment and topics"),
+    "pretrain": ("models.cli", "Teach an encoder the language of the field before training"),
     "train": ("models.cli", "Train a model by a recipe"),
     "evaluate": ("models.cli", "Measure a model on labelled sets"),
     "export": ("models.cli", "Turn a trained network into a model folder"),

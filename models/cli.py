@@ -81,6 +81,29 @@ def train(
 
 
 @app.command()
+def pretrain(
+    recipe: Annotated[str, typer.Argument(help="A recipe's file, or the name of a shipped one: all, stated.")],
+    data: Annotated[Path, typer.Option("--data", help="Folder of the streams and labelled sets.")],
+    base: Annotated[Path, typer.Option("--base", help="Folder of the pretrained encoder.")],
+    out: Annotated[Path, typer.Option("--out", help="The new base folder; a run that was stopped goes on there.")],
+    threads: Annotated[int, typer.Option("--threads", min=1)] = 1,
+) -> None:
+    """Teach an encoder the language of the field by masked words on unlabelled texts, before `barometer train`."""
+    _needs_torch()
+    from models.pretraining import load_pretraining
+    from models.pretraining import pretrain as run
+
+    loaded = load_pretraining(recipe)
+    columns = (TextColumn("{task.completed}/{task.total} steps"), BarColumn(), TimeElapsedColumn(),
+               TextColumn("{task.description}"))  # fmt: skip
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task("reading")
+        run(loaded, data, base, out, threads, lambda step, steps, line: progress.update(
+            task, completed=step, total=steps, description=line))  # fmt: skip
+    print(out)
+
+
+@app.command()
 def export(
     run: Annotated[Path, typer.Argument(help="The folder that `barometer train` left.")],
     data: Annotated[Path, typer.Option("--data", help="Folder of the labelled sets: dev splits set the thresholds.")],

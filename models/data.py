@@ -82,18 +82,18 @@ def read_split(
     if name not in sets:
         raise TrainingDataError(f"set {name!r} is not described in {SETS_FILE} (known: {', '.join(sets)}, own)")
     spec = sets[name]
-    train = _fold(_examples(name, spec, _rows(data / spec["train"])))
+    train = _fold(_examples(name, spec, rows_of(data / spec["train"])))
     if "votes" in spec:
         _count_votes(train, name, spec["votes"], data)
     if "dev" in spec:
-        dev = _fold(_examples(name, spec, _rows(data / spec["dev"]), distant=False))
+        dev = _fold(_examples(name, spec, rows_of(data / spec["dev"]), distant=False))
         groups = copy_groups([e.text for e in [*train, *dev]])
         held_out = set(groups[len(train) :])
         return [e for e, g in zip(train, groups, strict=False) if g not in held_out], dev
     chosen = [_drawn(e, spec["dev_share"], seed) for e in train]
     groups = copy_groups([e.text for e in train])
     held_out = {g for g, drawn in zip(groups, chosen, strict=True) if drawn}
-    plain = _fold(_examples(name, spec, _rows(data / spec["train"]), distant=False))
+    plain = _fold(_examples(name, spec, rows_of(data / spec["train"]), distant=False))
     return (
         [e for e, g in zip(train, groups, strict=True) if g not in held_out],
         [e for e in plain if _drawn(e, spec["dev_share"], seed)],
@@ -103,7 +103,7 @@ def read_split(
 def _count_votes(train: Sequence[Example], name: str, spec: dict[str, Any], data: Path) -> None:
     """Give each text the mean of its own label and those of its other annotations, the latter with ``share``."""
     counts: dict[str, list[float]] = {}
-    for number, row in enumerate(_rows(data / spec["file"]), 2):
+    for number, row in enumerate(rows_of(data / spec["file"]), 2):
         try:
             cell = counts.setdefault(normalise(row["text"]), [0.0] * len(SENTIMENTS))
             cell[SENTIMENTS.index(row[spec["column"]])] += 1
@@ -148,7 +148,8 @@ def own_texts(path: Path = OWN_TEXTS) -> list[Example]:
     return examples
 
 
-def _rows(path: Path) -> Iterator[dict[str, str]]:
+def rows_of(path: Path) -> Iterator[dict[str, str]]:
+    """Rows of a CSV file, plain or gzipped. Raises TrainingDataError if it is missing."""
     if not path.is_file():
         raise TrainingDataError(f"labelled set: {path} is missing (is --data the right folder?)")
     with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as raw:

@@ -183,11 +183,11 @@ def train_model(
             state["history"].append({"step": state["step"], "dev": round(score, 4)})
             log.info("evaluated", step=state["step"], of=steps, dev=round(score, 4), best=round(state["best"], 4))
             if better:
-                _save(
+                save_atomically(
                     out / "best.pt",
                     {"network": network.state_dict(), "config": network.encoder.config.to_json_string()},
                 )
-            _save(checkpoint, {
+            save_atomically(checkpoint, {
                 "network": network.state_dict(), "optimizer": optimizer.state_dict(), "rate": rate.state_dict(),
                 "rng": torch.get_rng_state(), "state": json.dumps(state), "recipe": json.dumps(same, sort_keys=True),
             })  # fmt: skip
@@ -290,7 +290,8 @@ def _parameter_groups(network: Network, recipe: Recipe) -> list[dict[str, Any]]:
     return [g for g in groups if g["params"]]
 
 
-def _save(path: Path, value: dict[str, Any]) -> None:
+def save_atomically(path: Path, value: dict[str, Any]) -> None:
+    """Write a checkpoint beside its place and rename it: a stop leaves the old one or the new one."""
     partial = path.with_suffix(".partial")
     torch.save(value, partial)
     partial.replace(path)

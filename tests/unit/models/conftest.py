@@ -50,7 +50,7 @@ def make_base(folder: Path) -> None:
     from transformers import BertConfig, BertModel
 
     characters = sorted({c for t in [*BAD, *PLAIN, *GOOD, *FIRMS] for c in t})
-    vocabulary = {t: i for i, t in enumerate(["<s>", "<pad>", "</s>", "<unk>", *characters])}
+    vocabulary = {t: i for i, t in enumerate(["<s>", "<pad>", "</s>", "<unk>", *characters, "<mask>"])}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex("."), "isolated")
     tokenizer.post_processor = processors.TemplateProcessing(
