@@ -20,7 +20,7 @@ from typing import Any
 from uuid import uuid4
 
 import structlog
-from sqlalchemy import ColumnElement, Connection, and_, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, insert, or_, select, update
 from sqlalchemy.orm import aliased
 
 from barometer.errors import SettingsError
@@ -29,7 +29,7 @@ from barometer.store.alerts import AlertChange, record_event
 from barometer.store.engine import Store
 from barometer.store.leases import Lease
 from barometer.store.tables import Alert, Notification, NotificationAttempt, Series
-from monitor.notify.channels import SendError, Sent, open_channel
+from monitor.notify.channels import HeldBack, SendError, Sent, open_channel
 from monitor.notify.config import NotifyConfig, Receiver, Target, route
 from monitor.notify.message import facts_of, render
 from monitor.notify.silences import silence_of
@@ -286,6 +286,13 @@ def _mark(c: Connection, lease: Lease, claim: _Claim, outcome: Sent | SendError,
     row = c.execute(select(n.__table__).where(*mine).with_for_update()).one_or_none()
     if row is None:
         log.warning("notification_taken_over", notification=claim.id, receiver=claim.receiver)
+        return 0
+    if isinstance(outcome, HeldBack):
+        # Nothing was sent: it counts as no attempt, or a busy hour would use them all up.
+        c.execute(delete(NotificationAttempt).where(NotificationAttempt.id == claim.attempt_id))
+        later = now + int(1000 * (outcome.retry_after or 1.0))
+        waiting = {"state": "pending", "attempts": claim.attempt - 1, "not_before": later, "last_error": str(outcome)}
+        c.execute(update(n).where(n.id == claim.id).values(**waiting))
         return 0
     taken = isinstance(outcome, Sent)
     c.execute(

@@ -58,8 +58,8 @@ class DingTalk(HttpChannel):
         self._config = config
 
     def request(self, message: Message) -> Request:
-        robot = reveal(self._config.url)
-        url, secrets = robot, (robot,)
+        url = robot = reveal(self._config.url)
+        secrets: tuple[str, ...] = (robot,)
         if self._config.secret is not None:
             secret, now = reveal(self._config.secret), time.time_ns() // 1_000_000
             query = urlencode({"timestamp": now, "sign": sign(secret, now)})
