@@ -278,7 +278,7 @@ def _read(path: Path) -> NotifyFile:
     except UnicodeDecodeError as e:
         raise SettingsError(f"{path}: not UTF-8: {e}") from e
     except yaml.YAMLError as e:
-        raise SettingsError(f"{path}: not valid YAML: {e}") from e
+        raise SettingsError(f"{path}: not valid YAML: {_yaml_fault(e)}") from None
     if not isinstance(data, dict):
         raise SettingsError(f"{path}: expected receivers, routes and default at the top")
     try:
@@ -290,6 +290,13 @@ def _read(path: Path) -> NotifyFile:
             place = ".".join(str(p) for p in error["loc"])
             lines.append(": ".join(x for x in (place, error["msg"].removeprefix("Value error, ")) if x))
         raise SettingsError(f"{path}:\n  " + "\n  ".join(lines)) from None
+
+
+def _yaml_fault(e: yaml.YAMLError) -> str:
+    """Where and what, without the line itself: it may hold a token."""
+    mark = getattr(e, "problem_mark", None)
+    where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark is not None else ""
+    return f"{where}{getattr(e, 'problem', None) or type(e).__name__}"
 
 
 def reveal(value: SecretStr) -> str:
