@@ -128,6 +128,41 @@ FAULTS: Mapping[str, Mapping[Lang, tuple[str, tuple[str, ...]]]] = {
             ),
         ),
     },
+    "notify_file": {
+        "zh": (
+            "通知配置文件有误：新文件没有生效，仍按上一份正确的文件通知",
+            (
+                "按报错里的文件、字段改正；几秒钟后自动重新读取，不用重启。",
+                "改好后用 barometer alerts route-test 和 barometer notify test 检查。",
+            ),
+        ),
+        "en": (
+            "The file of receivers is wrong: people are told by the last one that was right",
+            (
+                "Put right the field that the error names; the file is read again within seconds, without a restart.",
+                "Then try `barometer alerts route-test` and `barometer notify test`.",
+            ),
+        ),
+    },
+    "channel": {
+        "zh": (
+            "通知渠道发送失败：{object} 收不到通知",
+            (
+                "看报错：令牌、签名、地址不对，就改通知配置文件或密钥；对方限流或故障，等它恢复。",
+                "改好后运行 barometer notify test 接收人，确认能收到。",
+                "期间没有送达的通知，在告警页上逐条标为失败，请人工转告。",
+            ),
+        ),
+        "en": (
+            "A channel does not deliver: {object} is not told",
+            (
+                "Read the error. Token, signature or address: mend the file of receivers or the secret. Their rate or "
+                "their fault: wait.",
+                "Then run `barometer notify test RECEIVER` and see that it arrives.",
+                "What was not delivered meanwhile is marked as failed on its alert: tell people yourself.",
+            ),
+        ),
+    },
     "job": {
         "zh": ("后台任务失败：{object}", ("看 monitor 的日志里这个任务的报错；任务会按时再试。",)),
         "en": (

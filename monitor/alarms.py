@@ -8,7 +8,7 @@ another alarm explains is not said again. What each means and what to do is in `
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,6 +49,7 @@ class Alarms:
 
     Args:
         on_change: called inside the transaction for every change of an alert (the outbox).
+        more: conditions of other parts, by what the store holds at a time.
         hold_seconds, patience_seconds: 0 in tests, that nothing be waited for.
     """
 
@@ -58,10 +59,11 @@ class Alarms:
         settings: Settings,
         on_change: Callable[[Connection, AlertChange, int], None] | None = None,
         *,
+        more: Callable[[Connection, int], Iterable[Condition]] | None = None,
         hold_seconds: float = HOLD_SECONDS,
         patience_seconds: float = PATIENCE_SECONDS,
     ) -> None:
-        self._store, self._settings, self._on_change = store, settings, on_change
+        self._store, self._settings, self._on_change, self._more = store, settings, on_change, more
         self._hold_ms, self._patience = int(hold_seconds * 1000), patience_seconds
         self._since: dict[str, int] = {}
         """When each condition that holds was first seen to."""
@@ -75,10 +77,11 @@ class Alarms:
         with self._store.read() as c:
             report = read_status(c, self._store, self._settings)
             importing = self._importing(c, report["now"])
+            more = list(self._more(c, report["now"])) if self._more is not None else []
         now = int(report["now"])
         if report["watermark"] is not None:
             metrics.WATERMARK_AGE.set((now - report["watermark"]) / 1000)
-        holding = self._holding(report, importing)
+        holding = self._holding(report, importing, more)
         changes: list[AlertChange] = []
         with self._store.write() as c:
             check(self._store, c, lease)
@@ -95,9 +98,9 @@ class Alarms:
                 self._apply(c, _finding(gone, now, False), now, changes)
         return changes
 
-    def _holding(self, report: dict[str, Any], importing: bool) -> dict[str, Condition]:
+    def _holding(self, report: dict[str, Any], importing: bool, more: list[Condition]) -> dict[str, Condition]:
         now = int(report["now"])
-        found = {x.name: x for x in self._conditions(report, importing)}
+        found = {x.name: x for x in [*self._conditions(report, importing), *more]}
         self._since = {name: self._since.get(name, now) for name in found}
         return {name: x for name, x in found.items() if now - self._since[name] >= x.patience * 1000}
 

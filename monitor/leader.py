@@ -32,8 +32,9 @@ from barometer.store.retention import drop_old
 from monitor import metrics
 from monitor.alarms import Alarms
 from monitor.jobs import Job, Runner
-from monitor.notify.config import load_config
+from monitor.notify.health import notify_conditions
 from monitor.notify.outbox import enqueue, send_due
+from monitor.notify.reload import Watched
 from monitor.notify.reminders import repeat_due
 from monitor.progress import ProgressTicker
 from monitor.sealing import Sealer
@@ -80,10 +81,12 @@ class Monitor:
         self._renewed_at = 0.0
         self._beat_at = time.monotonic()
         self._database = "unknown"
-        self._notify = load_config(settings)
+        self._notify = Watched(settings)
         self._sealer = Sealer(store, settings, self._enqueue)
         self._ticker = ProgressTicker(settings, store, self.id)
-        self._alarms = Alarms(store, settings, self._enqueue)
+        self._alarms = Alarms(
+            store, settings, self._enqueue, more=lambda c, now: notify_conditions(c, self._notify, now)
+        )
         self._runner = Runner(store, self.lease, self._give_up)
         self._jobs = [
             Job("seal", settings.tick_seconds, self._seal),
@@ -182,7 +185,7 @@ class Monitor:
         """In the transaction that changed an alert: write what people have to be told."""
         if change.reason is not None:
             metrics.ALERT_CHANGES.labels(change.reason).inc()
-        enqueue(c, change, self._notify, now_ms)
+        enqueue(c, change, self._notify.current(), now_ms)
 
     def _now_ms(self) -> int:
         """The database's clock, by which alerts and silences are dated too."""
@@ -190,10 +193,10 @@ class Monitor:
             return self._store.now_ms(c)
 
     def _send(self, lease: Lease) -> None:
-        send_due(self._store, lease, self._notify, self._now_ms())
+        send_due(self._store, lease, self._notify.current(), self._now_ms())
 
     def _remind(self, lease: Lease) -> None:
-        repeat_due(self._store, lease, self._notify, self._now_ms())
+        repeat_due(self._store, lease, self._notify.current(), self._now_ms())
 
     def _health(self) -> tuple[bool, dict[str, Any]]:
         """Waiting for a database is healthy: a restart would not bring it back."""

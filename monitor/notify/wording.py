@@ -99,6 +99,7 @@ FIGURES: Mapping[str, Words] = {
     "never_read": {"zh": "从未读到的分区数", "en": "partitions never read"},
     "topic": {"zh": "Kafka 主题", "en": "Kafka topic"},
     "job": {"zh": "任务", "en": "job"},
+    "channel": {"zh": "渠道", "en": "channel"},
     "message": {"zh": "报错", "en": "error"},
 }
 
@@ -120,7 +121,10 @@ def figures(found: Mapping[str, Any], lang: Lang, zone: ZoneInfo) -> str:
         elif isinstance(value, int | float) and not isinstance(value, bool):
             shown = number(value)
         else:
-            shown = cut(one_line(", ".join(map(str, value)) if isinstance(value, list) else str(value)), 120)
+            shown = cut(
+                one_line(", ".join(map(str, value)) if isinstance(value, list) else str(value)),
+                300 if key == "message" else 120,
+            )
         parts.append(f"{FIGURES[key][lang] if key in FIGURES else one_line(key)} {shown}")
     return ("，" if lang == "zh" else ", ").join(parts)
 
