@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "produce": ("ingest.cli", "Put files of texts into Kafka"),
     "dlq": ("ingest.cli", "Dead letters: list, show, replay"),
     "alerts": ("monitor.notify.cli", "Alerts: list, show, acknowledge, resolve, test routes"),
+    "notify": ("monitor.notify.channels.cli", "What people are told: look at messages, send a test"),
     "backtest": ("monitor.cli", "What would have been alerted on a dated file of texts"),
     "score": ("models.cli", "Label texts with sentiment and topics"),
     "pretrain": ("models.cli", "Teach an encoder the language of the field before training"),

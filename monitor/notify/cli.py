@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import getpass
 import json
-from typing import Any
-from uuid import uuid4
 
 import typer
 from rich.console import Console
@@ -19,10 +17,8 @@ from barometer.store import alerts
 from barometer.store.engine import Store
 from barometer.store.migrate import open_store
 from barometer.store.queries_alerts import AlertPage, alert_page, open_alerts, past_alerts
-from monitor.notify.channels import SendError, open_channel
 from monitor.notify.config import Target, explain_route, load_config
 from monitor.notify.formats import clock, number
-from monitor.notify.message import facts_of, render
 from monitor.notify.wording import LEVEL, SEVERITY, series_name
 
 app = typer.Typer(add_completion=False)
@@ -132,42 +128,6 @@ def route_test(
         print(f"-> {r.name} ({', '.join(c.type for c in r.channels)}; {r.lang})")
     if not receivers:
         print("-> nobody")
-
-
-@group.command("send-test")
-def send_test(receiver: str = typer.Argument(help="A name from the file.")) -> None:
-    """Send a message that says it is a test over every channel of a receiver, now. Exit code 1 if one fails."""
-    config = load_config(settings())
-    found = config.receiver(receiver)
-    if found is None:
-        known = ", ".join(r.name for r in config.file.receivers) or "none; is notify_file set?"
-        raise BarometerError(f"there is no receiver {receiver!r} (receivers: {known})")
-    failed = 0
-    for i, channel in enumerate(found.channels):
-        facts = facts_of(_example(), reason="test", receiver=found, settings=settings(), now_ms=EXAMPLE_AT + 600_000)
-        try:
-            sent = open_channel(channel, settings()).send(render(facts, f"barometer-test-{uuid4().hex}"))
-            print(f"channel {i} ({channel.type}): taken, {sent.detail}")
-        except SendError as e:
-            failed += 1
-            print(f"channel {i} ({channel.type}): failed, {e}")
-    if failed:
-        raise typer.Exit(1)
-
-
-EXAMPLE_AT = 1_700_000_400_000
-
-
-def _example() -> dict[str, Any]:
-    """An alert that is not in the store, to show what one looks like."""
-    text = {"text": "这是一条示例文本，用来检查通知是否送达。", "source": "示例", "kind": 1, "observed_at": EXAMPLE_AT}
-    return {
-        "id": 0, "type": "surge", "fingerprint": "topic:real_estate", "kinds": [1, 2], "severity": "warning",
-        "level": None, "state": "firing", "started_at": EXAMPLE_AT - 1_200_000, "detected_at": EXAMPLE_AT,
-        "peak_at": EXAMPLE_AT, "ended_at": None, "acknowledged_by": None, "resolved_at": None, "resolved_by": None,
-        "resolution": None, "score": 4.2, "expected_negative": 6.5, "seen_negative": 31, "seen_total": 88,
-        "window_seconds": 1800, "arm": "volume", "explanation": {}, "evidence": [text],
-    }  # fmt: skip
 
 
 def _print(page: AlertPage) -> None:

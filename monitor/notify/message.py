@@ -70,13 +70,22 @@ class Message:
 
 
 def facts_of(
-    alert: Mapping[str, Any], *, reason: str, receiver: Receiver, settings: Settings, now_ms: int
+    alert: Mapping[str, Any],
+    *,
+    reason: str,
+    receiver: Receiver,
+    settings: Settings,
+    now_ms: int,
+    runbook: Mapping[Lang, str] | None = None,
+    contact: str | None = None,
 ) -> dict[str, Any]:
     """What a message says, as plain JSON values.
 
     Args:
         alert: a row of ``alerts``.
         now_ms: when the notification was made.
+        runbook: what to do about this series, by language; a text or a link.
+        contact: whom to call about it.
     """
     copied = (
         "type", "fingerprint", "kinds", "severity", "level", "state", "started_at", "detected_at", "peak_at",
@@ -104,6 +113,8 @@ def facts_of(
         "summary": cut(one_line(str(explanation.get("summary") or "")), 300),
         "figures": {k: v for k, v in explanation.items() if k not in OWN} if alert["type"] == "system" else {},
         "evidence": evidence,
+        "runbook": {lang: cut(one_line(text), 300) for lang, text in (runbook or {}).items()},
+        "contact": cut(one_line(contact or ""), 100),
         "told_at": now_ms,
         "repeat_minutes": settings.repeat_interval_minutes,
         "zone": settings.timezone,
@@ -256,6 +267,8 @@ def _rows(f: Mapping[str, Any], lang: Lang) -> list[tuple[str, str]]:
     if f["kinds"]:
         kinds = ("、" if zh else ", ").join(w.KIND[k][lang] for k in f["kinds"])
         rows.append(("出现在" if zh else "Seen in", kinds))
+    if f.get("contact") and f["reason"] != "resolved":
+        rows.append(("联系人" if zh else "Contact", f["contact"]))
     if f["acknowledged_by"] and f["reason"] != "resolved":
         rows.append(("跟进人" if zh else "In hand of", one_line(f["acknowledged_by"])))
     return rows
@@ -277,10 +290,12 @@ def _steps(f: Mapping[str, Any], lang: Lang) -> list[str]:
         who = "person" if f["resolved_by"] != DETECTOR else "system" if f["type"] == "system" else "detector"
         return [w.DO_RESOLVED[who][lang]]
     again = ""
+    if f["type"] == "system":
+        return list(fault_wording(f["fingerprint"], lang)[1])
     if not f["acknowledged_by"]:
         interval = duration(f["repeat_minutes"] * 60_000, lang)
         again = w.UNACKNOWLEDGED[lang].format(interval=interval)
-    if f["type"] == "system":
-        return list(fault_wording(f["fingerprint"], lang)[1])
     steps = (w.DO_RULE if f["type"] == "rule" else w.DO_SURGE)[lang]
-    return [step.format(unacknowledged=again).strip() for step in steps]
+    written = (f.get("runbook") or {}).get(lang)
+    own = [("处置预案：" if lang == "zh" else "Runbook: ") + written] if written else []
+    return [*own, *(step.format(unacknowledged=again).strip() for step in steps)]

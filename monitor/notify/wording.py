@@ -48,12 +48,12 @@ KIND: Mapping[int, Words] = {
 
 DO_SURGE: Mapping[Lang, tuple[str, ...]] = {
     "zh": (
-        "打开上面的链接，读几条原文和走势图，判断是真实事件还是误报。",
+        "打开告警页，读几条原文和走势图，判断是真实事件还是误报。",
         "是真实事件：点“确认”，表示由你跟进，然后按预案联系业务负责人。{unacknowledged}",
         "是误报或已知事项：点“解决”并选结论，以后可用来改进模型。",
     ),
     "en": (
-        "Open the link above, read a few texts and the chart, and judge: a real event or a false alarm?",
+        "Open the alert's page, read a few texts and the chart, and judge: a real event or a false alarm?",
         "Real: press Acknowledge, so that others see it is yours, then call whoever owns the matter. {unacknowledged}",
         "False or already known: press Resolve and say which; the model can learn from it.",
     ),

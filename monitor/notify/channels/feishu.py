@@ -117,14 +117,10 @@ def _element(line: Line) -> dict[str, Any]:
         case "row":
             return {"tag": "div", "text": _plain(f"{line.label}{colon}{line.text}")}
         case "quote":
-            return {"tag": "div", "text": _plain(f"▎{line.text}"), "fields": [_field(line.label)]}
+            return {"tag": "div", "text": _plain(f"▎{line.label}\n{line.text}" if line.label else f"▎{line.text}")}
         case "step":
             return {"tag": "div", "text": _plain(f"{line.label} {line.text}")}
         case "heading":
             return {"tag": "div", "text": _plain(f"■ {line.text}")}
         case _:
             return {"tag": "div", "text": _plain(line.text)}
-
-
-def _field(text: str) -> dict[str, Any]:
-    return {"is_short": False, "text": _plain(text)}

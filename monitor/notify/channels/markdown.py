@@ -9,8 +9,9 @@ from monitor.notify.lines import Line
 
 # Links, pictures, mentions (<@id>), HTML, bold, code. "@" too: DingTalk looks for names and numbers after it.
 _MARKUP = str.maketrans({
-    "[": "［", "]": "］", "<": "＜", ">": "＞", "*": "＊", "~": "～", "\\": "＼", "@": "＠", "`": "'", "|": "｜",
+    "<": "＜", ">": "＞", "*": "＊", "~": "～", "\\": "＼", "@": "＠", "`": "'", "|": "｜",
 })  # fmt: skip
+_LINK = re.compile(r"\](?=\s*[\[(:])")
 _EDGE_UNDERSCORE = re.compile(r"(?<![^\W_])_|_(?![^\W_])")
 _ENTITY = re.compile(r"&(?=#|\w+;)")
 _BLOCK = {"#": "＃", "-": "－", "+": "＋", "=": "＝"}
@@ -20,9 +21,10 @@ def plain(text: str) -> str:
     """A text that Markdown shows as it is.
 
     >>> plain("# [点我](http://x.test) <@all> **now** &lt; snake_case _x_")
-    '＃ ［点我］(http://x.test) ＜＠all＞ ＊＊now＊＊ ＆lt; snake_case ＿x＿'
+    '＃ [点我］(http://x.test) ＜＠all＞ ＊＊now＊＊ ＆lt; snake_case ＿x＿'
     """
-    text = _EDGE_UNDERSCORE.sub("＿", _ENTITY.sub("＆", text.translate(_MARKUP)))
+    text = _LINK.sub("］", _ENTITY.sub("＆", text.translate(_MARKUP)))
+    text = _EDGE_UNDERSCORE.sub("＿", text)
     # Setext and thematic breaks, headings and lists are made by what a line begins with.
     return _BLOCK.get(text[:1], text[:1]) + text[1:]
 

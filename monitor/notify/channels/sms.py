@@ -104,8 +104,8 @@ def spoken(message: Message) -> str:
     section = message.sections[0]
     zh = section.lang == "zh"
     end = f"。告警编号 {message.facts['alert_id']}。" if zh else f". Alert number {message.facts['alert_id']}."
-    said = re.sub(r"[【】\[\]()（）#]", " ", section.title)
-    said = " ".join(said.split())
+    said = re.sub(r"\s*[(（]", "，" if zh else ", ", section.title)
+    said = " ".join(re.sub(r"[【】\[\])）#]", " ", said).split())
     return _longest(said, lambda x: len(x) + len(end) <= MAX_SPOKEN) + end
 
 

@@ -60,5 +60,5 @@ class WeCom(HttpChannel):
 
 def _shown(line: Line) -> str:
     shown = markdown(line, quote_break="\n")
-    # A blank line before a heading: this Markdown makes no room of its own.
-    return f"\n{shown}" if line.role in ("heading", "open") else shown
+    # A blank line before: this Markdown makes no room of its own, and runs quotations together.
+    return f"\n{shown}" if line.role in ("heading", "open", "quote", "more") else shown

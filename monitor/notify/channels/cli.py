@@ -1,0 +1,121 @@
+"""``barometer notify``: see what a message looks like on a channel, and send a test."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import uuid4
+
+import typer
+from pydantic import TypeAdapter
+from sqlalchemy import select
+
+from barometer.errors import BarometerError
+from barometer.settings import settings
+from barometer.store.alerts import SEVERITIES
+from barometer.store.migrate import open_store
+from barometer.store.tables import Alert
+from monitor.notify.channels import SendError, open_channel
+from monitor.notify.config import ChannelConfig, Receiver, load_config
+from monitor.notify.examples import EXAMPLE_AT, EXAMPLES, example
+from monitor.notify.message import facts_of, render
+from monitor.notify.wording import REASON
+
+app = typer.Typer(add_completion=False)
+group = typer.Typer(help="What people are told: look at messages, send a test.", no_args_is_help=True)
+app.add_typer(group, name="notify")
+
+# What a channel needs to be set up; nothing is sent there.
+CHANNELS: Mapping[str, Mapping[str, Any]] = {
+    "webhook": {"url": "https://example.com/hook"},
+    "mail": {"to": "oncall@example.com"},
+    "feishu": {"url": "https://example.com/hook"},
+    "dingtalk": {"url": "https://example.com/hook"},
+    "wecom": {"url": "https://example.com/hook"},
+    "slack": {"url": "https://example.com/hook"},
+    "telegram": {"token": "1:x", "chat_id": 1},
+    "teams": {"url": "https://example.com/hook"},
+    "sms": {"url": "https://example.com/sms", "to": "13800000000"},
+    "voice": {"url": "https://example.com/call", "to": "13800000000"},
+    "apprise": {"url": "json://example.com"},
+}
+
+
+@group.command()
+def preview(
+    channel: str = typer.Option(
+        "mail", help=f"{', '.join(CHANNELS)}; or a receiver of the file and a number: oncall/0."
+    ),
+    language: str = typer.Option("zh", help="zh, en or both."),
+    type_: str = typer.Option("surge", "--type", help="The example: surge, rule or system."),
+    reason: str = typer.Option("first", help="first, worse, repeated, escalated, resolved or test."),
+    severity: str = typer.Option("", help="info, warning or critical; by default the example's own."),
+    alert: int = typer.Option(0, help="An alert of the store instead of an example."),
+    html: bool = typer.Option(False, "--html", help="The page of a mail."),
+) -> None:
+    """Print what would be sent over a channel. Sends nothing, and looks up no secrets."""
+    _one_of("--language", language, ("zh", "en", "both"))
+    _one_of("--type", type_, EXAMPLES)
+    _one_of("--reason", reason, tuple(REASON))
+    row = _stored(alert) if alert else example(type_)
+    if severity:
+        _one_of("--severity", severity, SEVERITIES)
+        row["severity"] = severity
+    if reason == "resolved" and row["state"] != "resolved" and not alert:
+        row |= {"state": "resolved", "ended_at": EXAMPLE_AT + 1_800_000, "resolved_at": EXAMPLE_AT + 1_800_000,
+                "resolved_by": "detector"}  # fmt: skip
+    found = _channel(channel)
+    mail = {"type": "mail", **CHANNELS["mail"]}
+    receiver = Receiver.model_validate({"name": "preview", "lang": language, "channels": [mail]})
+    now = EXAMPLE_AT + 600_000 if not alert else row["detected_at"]
+    message = render(
+        facts_of(row, reason=reason, receiver=receiver, settings=settings(), now_ms=now), "barometer-preview"
+    )
+    print(message.html if html else open_channel(found, settings()).preview(message))
+
+
+@group.command("test")
+def send_test(receiver: str = typer.Argument(help="A name from the file.")) -> None:
+    """Send a message that says it is a test over every channel of a receiver, now. Exit code 1 if one fails."""
+    config = load_config(settings())
+    found = config.receiver(receiver)
+    if found is None:
+        known = ", ".join(r.name for r in config.file.receivers) or "none; is notify_file set?"
+        raise BarometerError(f"there is no receiver {receiver!r} (receivers: {known})")
+    failed = 0
+    for i, channel in enumerate(found.channels):
+        facts = facts_of(example(), reason="test", receiver=found, settings=settings(), now_ms=EXAMPLE_AT + 600_000)
+        try:
+            sent = open_channel(channel, settings()).send(render(facts, f"barometer-test-{uuid4().hex}"))
+            print(f"channel {i} ({channel.type}): taken, {sent.detail}")
+        except SendError as e:
+            failed += 1
+            again = "it would be tried again" if not e.permanent else "trying again would not help"
+            print(f"channel {i} ({channel.type}): failed, {e}; {again}")
+    if failed:
+        raise typer.Exit(1)
+
+
+def _channel(name: str) -> ChannelConfig:
+    """A kind of channel with made-up addresses, or one of the file."""
+    if name in CHANNELS:
+        config: ChannelConfig = TypeAdapter(ChannelConfig).validate_python({"type": name, **CHANNELS[name]})
+        return config
+    who, _, place = name.partition("/")
+    receiver = load_config(settings(), check_secrets=False).receiver(who)
+    if receiver is None or not place.isdigit() or int(place) >= len(receiver.channels):
+        raise BarometerError(f"--channel {name}: use one of {', '.join(CHANNELS)}, or RECEIVER/NUMBER of the file")
+    return receiver.channels[int(place)]
+
+
+def _stored(alert_id: int) -> dict[str, Any]:
+    with open_store(settings()).read() as c:
+        row = c.execute(select(Alert.__table__).where(Alert.id == alert_id)).one_or_none()
+    if row is None:
+        raise BarometerError(f"there is no alert {alert_id}")
+    return dict(row._mapping)
+
+
+def _one_of(option: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise BarometerError(f"{option} {value}: use {', '.join(known)}")
