@@ -1,0 +1,81 @@
+"""The lines of the table: who is killed where."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bench.kills.actors import Killing
+from bench.kills.points import Target
+
+REBALANCE = ("at a rebalance", "after a rebalance", "partitions revoked")
+SEEK = ("before seeking", "during a seek", "after seeking")
+SEALING = ("while sealing", "before sealing's commit", "after sealing's commit")
+OUTBOX = ("notification claimed", "notification marked")
+COMMIT = ("in the transaction", "before the commit", "after the commit")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """``whose`` process passes the points; ``target``: who dies there, itself or a server."""
+
+    database: str
+    victim: str
+    point: str
+    points: tuple[str, ...] = ()
+    whose: str = ""
+    target: Target = "self"
+    a_run: int = 9
+    delay: float = 0.0
+    migrates: bool = False
+
+    @property
+    def title(self) -> str:
+        return f"{self.database} / {self.victim} / {self.point}"
+
+    def killing(self, kills: int) -> Killing:
+        return Killing(self.whose or self.victim, self.points, self.target, kills, self.delay)
+
+
+def _named(victim: str, point: str, *points: str, database: str = "postgresql", **more: object) -> Line:
+    return Line(database, victim, point, points or (point,), **more)  # type: ignore[arg-type]
+
+
+def _server(victim: Target, whose: str, point: str, *points: str, delay: float = 0.004) -> Line:
+    """A server dies while a role is at a point, up to a few milliseconds later: some commits get through unanswered."""
+    return Line("postgresql", victim, point, points, whose, victim, 7, delay)
+
+
+LINES: tuple[Line, ...] = (
+    _named("worker", "in the transaction"),
+    _named("worker", "before the commit"),
+    _named("worker", "after the commit"),
+    _named("worker", "during a rebalance", *REBALANCE),
+    _named("worker", "during a seek", *SEEK),
+    Line("postgresql", "worker", "at random"),
+    _named("leader", "during sealing", *SEALING),
+    _named("leader", "between send and mark"),
+    _named("leader", "notification claimed, or just marked", *OUTBOX),
+    Line("postgresql", "leader", "at random"),
+    _server("backend", "worker", "the worker's transaction", "in the transaction", "before the commit"),
+    _server("backend", "leader", "the sealing's transaction", "while sealing", "before sealing's commit"),
+    _server("backend", "leader", "between send and mark", "notification marked"),
+    Line("postgresql", "backend", "at random", a_run=7),
+    _server("postmaster", "worker", "the worker's commit", *COMMIT),
+    _server("postmaster", "leader", "during sealing", *SEALING),
+    _server("postmaster", "leader", "between send and mark", "between send and mark"),
+    Line("postgresql", "postmaster", "at random", a_run=7),
+    _server("broker", "worker", "around the worker's commit", "records polled", *COMMIT),
+    _server("broker", "worker", "during a rebalance or a seek", *REBALANCE, *SEEK),
+    _server("broker", "leader", "while dead letters are relayed", "dead letters relayed"),
+    Line("postgresql", "broker", "at random", a_run=7),
+    Line("postgresql", "upgrade", "during a migration", ("during a migration", "before the migration's commit"),
+         a_run=7, migrates=True),
+    Line("postgresql", "backend", "during a migration", ("during a migration", "before the migration's commit"),
+         "upgrade", "backend", 5, migrates=True),
+    _named("worker", "at its commits", *COMMIT, database="sqlite"),
+    Line("sqlite", "worker", "at random"),
+    _named("worker", "during a migration", "during a migration", database="sqlite", migrates=True, a_run=5),
+    _named("leader", "during sealing", *SEALING, database="sqlite"),
+    _named("leader", "between send and mark", database="sqlite"),
+    Line("sqlite", "leader", "at random"),
+)  # fmt: skip

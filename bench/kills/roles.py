@@ -1,0 +1,87 @@
+"""The product's roles as the runs start them: forked from a process that has imported everything, so that a restart
+costs milliseconds, and with a hook at one named point. Only the model is another one: it costs nothing."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import barometer.commands.monitoring
+import ingest.dlq
+import ingest.worker
+import models.scorer
+import monitor.leader
+import monitor.notify.channels.webhook
+import monitor.notify.outbox
+import monitor.sealing
+from barometer.logs import configure_logging
+from barometer.settings import Settings, load_settings
+from barometer.store.migrate import open_store
+from bench.kills.points import Plan, install
+from tests.integration.keyword_scorer import KeywordScorer, Said
+
+STEP = 2
+"""Buckets that one transaction of sealing takes here: many small ones are more to be killed in."""
+SENDING_TIMEOUT_MS = 4_000
+"""So long a leader that kept its term over a loss of the database takes for an unfinished send to be gone."""
+
+
+class CostsNothing(KeywordScorer):
+    """What it says depends on the text alone. Languages may be left out, as the worker's warm-up does."""
+
+    def score(
+        self,
+        texts: Sequence[str],
+        kinds: Sequence[str | None],
+        langs: Sequence[str | None] | None = None,
+        titles: Sequence[str | None] | None = None,
+    ) -> list[Said]:
+        none: list[str | None] = [None] * len(texts)
+        return super().score(texts, kinds, langs or none, titles or none)
+
+
+def run(
+    role: str, values: dict[str, Any], log: str, pace: float, plan: dict[str, Any] | None, journal: str,
+    pids: dict[str, str],
+) -> None:  # fmt: skip
+    """The child's whole life.
+
+    Args:
+        role: worker, monitor or upgrade.
+        values: of the settings.
+        pace: seconds that the scorer takes for a batch, so that there is something left to be killed at.
+    """
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: nothing of ours outlives the run
+    out = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.dup2(out, 1)
+    os.dup2(out, 2)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    settings = load_settings(**values)
+    configure_logging(settings)
+    if plan is not None:
+        install(Plan(**plan), Path(journal), {k: Path(v) for k, v in pids.items()})
+    monitor.sealing.STEP = STEP
+    monitor.notify.outbox.SENDING_TIMEOUT_MS = SENDING_TIMEOUT_MS
+    sys.exit(_ROLES[role](settings, pace))
+
+
+def _worker(settings: Settings, pace: float) -> None:
+    models.scorer.load_scorer = lambda *_: CostsNothing(pace)  # type: ignore[assignment]
+    ingest.worker.worker_main(settings)
+
+
+def _monitor(settings: Settings, _pace: float) -> None:
+    barometer.commands.monitoring.monitor_main(settings)
+
+
+def _upgrade(settings: Settings, _pace: float) -> None:
+    """What ``barometer db upgrade`` and ``barometer up`` do first."""
+    open_store(settings, migrate=True).close()
+
+
+_ROLES = {"worker": _worker, "monitor": _monitor, "upgrade": _upgrade}

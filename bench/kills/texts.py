@@ -1,0 +1,109 @@
+"""The log that is read: a function of the seed alone. All that a log may hold, and surges that raise alerts."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from kafka import KafkaProducer
+
+from barometer.progress import progress_record
+from barometer.settings import Settings
+from ingest.message import encode
+from ingest.topics import ensure_topics
+
+T0 = 1_760_004_000_000
+"""A bucket's start, in October 2025."""
+HOUR = 3_600_000
+SOURCES = ("晨报", "晚报", "论坛", "快讯社")
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How much there is of what."""
+
+    buckets: int = 60
+    a_bucket: int = 60
+    partitions: int = 4
+    surges: tuple[tuple[str, int, int], ...] = (("楼市", 30, 33), ("股市", 44, 46), ("楼市", 58, 60))
+    """(subject, from bucket, to bucket); the last still fires when the log ends."""
+    surge_texts: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """What was written: the end of each partition, and how far all of it may be sealed."""
+
+    ends: dict[int, int]
+    sealed_until: int
+
+    @property
+    def records(self) -> int:
+        return sum(self.ends.values())
+
+
+def fill(settings: Settings, shape: Shape, seed: int) -> Filled:
+    """Write the whole log into the topic of the settings, progress records included.
+
+    Repeats, revisions and copies across partitions, dead letters of several kinds, tombstones, texts that no model
+    covers, late records, a partition that is silent for a while, and progress at each bucket's end.
+    """
+    chance = random.Random(seed)
+    ensure_topics(settings)
+    producer = KafkaProducer(**settings.kafka(), linger_ms=20, batch_size=1 << 18, acks="all")
+    ends = dict.fromkeys(range(shape.partitions), 0)
+
+    def send(p: int, value: bytes | None, at: int, headers: list[tuple[str, bytes]] | None = None) -> None:
+        producer.send(
+            settings.topic_documents, value, key=b"k" if value is None else None, partition=p, timestamp_ms=at,
+            headers=headers or [],
+        )  # fmt: skip
+        ends[p] += 1
+
+    for bucket in range(shape.buckets):
+        start = T0 + bucket * HOUR
+        stretch = [(chance.randrange(HOUR), "") for _ in range(shape.a_bucket)]
+        for subject, first, last in shape.surges:
+            if first <= bucket < last:
+                stretch += [(chance.randrange(HOUR), subject) for _ in range(shape.surge_texts)]
+        for after, surging in sorted(stretch):
+            p = chance.randrange(shape.partitions)
+            if p == 3 and 10 <= bucket < 14:
+                p = 0
+            send(p, _value(chance, surging), _when(chance, start + after, bucket))
+        t = start + HOUR + settings.lateness_ms
+        headers, value = progress_record(t, "bench", 1)
+        for p in ends:
+            send(p, value, t, headers)
+    producer.flush()
+    producer.close()
+    return Filled(ends, T0 + shape.buckets * HOUR)
+
+
+def _when(chance: random.Random, at: int, bucket: int) -> int:
+    """One in thirty comes hours late."""
+    return at - chance.randint(2, 5) * HOUR if bucket > 6 and chance.random() < 0.03 else at
+
+
+def _value(chance: random.Random, surging: str) -> bytes | None:
+    what = chance.random()
+    if what < 0.02:
+        return None
+    if what < 0.05:
+        return chance.choice((b"{broken", b"\xff\xfe{}", b'{"kind": "comment"}', b'{"text": "x", "kind": "poem"}'))
+    subject = surging or chance.choice(("楼市", "股市"))
+    mood = "下跌" if surging or chance.random() < 0.15 else chance.choice(("上涨", "平稳", "平稳"))
+    message = {
+        "text": f"{subject}{mood}，第 {chance.randrange(10**9)} 条",
+        "kind": "comment" if surging or chance.random() < 0.6 else "news",
+        "source": chance.choice(SOURCES),
+        "author": f"u{chance.randrange(50)}",
+    }
+    if what < 0.13:  # one document under several texts, each several times: repeats and revisions, in any partition
+        number = chance.randrange(80)
+        message |= {"id": f"id-{number}", "text": f"{subject}下跌，{number} 号稿第 {chance.randrange(3)} 版"}
+    elif what < 0.18:
+        message["text"] = f"{subject}{mood}，转载的 {chance.randrange(9)} 号"
+    elif what < 0.20:
+        message["lang"] = "xx"
+    return encode(message)[1]
