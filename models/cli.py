@@ -7,12 +7,11 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from models.errors import ModelError
 
@@ -124,37 +123,38 @@ def evaluate(
     data: Annotated[list[str] | None, typer.Option("--data", help="A set's name or a file; repeat it.")] = None,
     folder: Annotated[Path | None, typer.Option("--dir", help="Folder of the labelled sets.")] = None,
     threads: Threads = 0,
+    out: Annotated[Path | None, typer.Option("--out", help="Save figures, report and pictures in this folder.")] = None,
+    baseline: Annotated[
+        bool, typer.Option("--baseline", help="Beside them TF-IDF and logistic regression, trained on the same rows.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="All figures as JSON.")] = False,
 ) -> None:
     """Measure a model on the dev splits of labelled sets, or on labelled files of your own."""
     from models.data import load_sets
-    from models.evaluation import dev_of
+    from models.evaluation import baseline_of, dev_of
     from models.evaluation import evaluate as measure
+    from models.report import markdown, save
     from models.scorer import load_scorer
 
+    if baseline or out:
+        _needs_torch()
     scorer = load_scorer(model, threads or None)
     names = data or (list(load_sets()) if folder else [])
     if not names:
         raise ModelError("evaluate: name what to measure on, with --data NAME_OR_FILE or --dir FOLDER_OF_SETS")
-    found: dict[str, Any] = {"version": scorer.version, "unscored": 0, "sets": {}}
-    for name in names:
-        measured = measure(scorer, dev_of(name, folder, scorer.topics))
-        found["unscored"] += measured["unscored"]
-        found["sets"] |= measured["sets"]
+    measured = measure(scorer, [e for name in names for e in dev_of(name, folder, scorer.topics)], intervals=True)
+    if baseline:
+        measured.found["baseline"] = {}
+        for name in names:
+            if folder and name in load_sets():
+                sys.stderr.write(f"fitting the baseline of {name} ...\n")
+                measured.found["baseline"][name] = baseline_of(name, folder, scorer.topics)
+    if out:
+        save(out, measured.found, measured.examples, measured.sentiment_logits)
     if as_json:
-        print(json.dumps(found, ensure_ascii=False, indent=1))
-        return
-    console = Console(width=110)
-    for name, measures in found["sets"].items():
-        for part, m in measures.items():
-            head = f"{name}: {part}, {m['n']} texts, " + ", ".join(
-                f"{k.replace('_', ' ')} {v:.3f}" for k, v in m.items() if isinstance(v, float)
-            )
-            table = Table("class", "precision", "recall", "F1", "texts", title=head, title_justify="left")
-            for label, row in m["classes"].items():
-                table.add_row(label, *(f"{row[k]:.3f}" for k in ("precision", "recall", "f1")), str(row["n"]))
-            console.print(table)
-    console.print(f"{found['version']}, {found['unscored']} unscored")
+        print(json.dumps(measured.found, ensure_ascii=False, indent=1))
+    else:
+        print(markdown(measured.found))
 
 
 def _needs_torch() -> None:

@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,20 +57,46 @@ def _examples(path: Path, topics: Sequence[str]) -> Iterator[Example]:
                 raise TrainingDataError(f"evaluate: {path}, row {number}: {e!r}") from e
 
 
-def evaluate(scorer: Scorer, examples: Sequence[Example]) -> dict[str, Any]:
-    """Measures by set, of what the scorer says: its thresholds, its argmax. Unscored texts are counted and left out."""
+@dataclass(slots=True)
+class Evaluation:
+    """Figures, and what they were taken from."""
+
+    found: dict[str, Any]
+    """``version``, ``unscored``; ``sets`` and ``groups`` (by language and kind) as ``measure.by_set`` gives them."""
+    examples: list[Example]
+    """The texts that were scored."""
+    sentiment_logits: np.ndarray
+    """(n, 3), parallel to the examples."""
+
+
+def evaluate(scorer: Scorer, examples: Sequence[Example], intervals: bool = False) -> Evaluation:
+    """Measures of what the scorer says: its thresholds, its argmax. Unscored texts are counted and left out.
+
+    Args:
+        intervals: with 95 % bootstrap intervals.
+    """
     results = scorer.score(
         [e.text for e in examples], [e.kind for e in examples], [e.lang or None for e in examples],
         [e.title for e in examples],
     )  # fmt: skip
     kept = [(e, r) for e, r in zip(examples, results, strict=True) if r.scored]
+    found: dict[str, Any] = {"version": scorer.version, "unscored": len(examples) - len(kept), "sets": {}, "groups": {}}
     if not kept:
-        return {"unscored": len(examples), "sets": {}}
+        return Evaluation(found, [], np.zeros((0, len(SENTIMENTS))))
     tiny = 1e-9
     sentiment = np.log(np.array([r.sentiment_probabilities for _, r in kept]) + tiny)
     p = np.clip(np.array([r.topic_probabilities for _, r in kept]), tiny, 1 - tiny)
-    cuts = np.array([[scorer.folder.thresholds[r.lang][t] for t in scorer.topics] for _, r in kept])
-    return {
-        "unscored": len(examples) - len(kept),
-        "sets": by_set([e for e, _ in kept], scorer.topics, sentiment, np.log(p / (1 - p)), cuts - tiny),
-    }
+    topic = np.log(p / (1 - p))
+    cuts = np.array([[scorer.folder.thresholds[r.lang][t] for t in scorer.topics] for _, r in kept]) - tiny
+    scored = [replace(e, lang=r.lang) for e, r in kept]
+    found["sets"] = by_set(scored, scorer.topics, sentiment, topic, cuts, intervals)
+    found["groups"] = by_set(scored, scorer.topics, sentiment, topic, cuts, intervals, lambda e: f"{e.lang}:{e.kind}")
+    return Evaluation(found, scored, sentiment)
+
+
+def baseline_of(name: str, data: Path, topics: Sequence[str]) -> dict[str, Any]:
+    """The same measures of TF-IDF and logistic regression, trained on the set's own training rows."""
+    from models.baseline import baseline_logits
+
+    train, dev = read_split(name, data, seed=20)
+    return by_set(dev, topics, *baseline_logits(train, dev, topics))[name]
