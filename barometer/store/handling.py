@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
 
-from barometer.settings import LEVEL_STEPS, STEPS
+from barometer.settings import STEPS
 from barometer.store.alert_rows import AlertError, event, locked, put
 from barometer.store.tables import AlertStep
 
@@ -50,9 +50,11 @@ def set_level(
     level: str | None,
     now_ms: int,
     comment: str | None = None,
-    deadlines: Deadlines = LEVEL_STEPS,
+    deadlines: Deadlines | None = None,
 ) -> bool:
     """Say how grave the matter is (None: not said), in any state; returns whether that changed anything.
+
+    ``deadlines`` are the setting ``level_steps``; without them the steps are left to the monitor to plan.
 
     A rule (actor ``rule:NAME``, ``detector``) raises a level only, and never touches a person's.
 
@@ -72,7 +74,8 @@ def set_level(
         return False
     put(c, alert_id, now_ms, level=level, level_by=actor, level_at=now_ms)
     event(c, alert_id, now_ms, actor, "level", comment, {"from": row.level, "to": level})
-    plan_steps(c, alert_id, level, now_ms, deadlines)
+    if deadlines is not None:
+        plan_steps(c, alert_id, level, now_ms, deadlines)
     return True
 
 
@@ -80,7 +83,7 @@ def set_level(
 
 
 def plan_steps(
-    c: Connection, alert_id: int, level: str | None, level_at: int, deadlines: Deadlines = LEVEL_STEPS
+    c: Connection, alert_id: int, level: str | None, level_at: int, deadlines: Deadlines
 ) -> None:
     """Bring the open steps of an alert to what its level asks for. A deadline that was promised is never put off by a
     graver level; steps that were done stay as they are."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-import getpass
 import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import typer
 from rich.console import Console
@@ -11,22 +14,24 @@ from rich.markup import escape
 from rich.table import Table
 
 from barometer.errors import BarometerError
-from barometer.records import Kind
 from barometer.settings import settings
-from barometer.store import alerts
 from barometer.store.engine import Store
+from barometer.store.handling import STEP_NAMES, overdue, steps_of
+from barometer.store.incidents import incident_alerts
 from barometer.store.migrate import open_store
 from barometer.store.queries_alerts import AlertPage, alert_page, open_alerts, past_alerts
-from monitor.notify.config import Target, explain_route, load_config
+from barometer.store.silences import Silenced, silenced_alerts
+from monitor.notify import cli_acts, cli_routes
 from monitor.notify.formats import clock, number
 from monitor.notify.wording import LEVEL, SEVERITY, series_name
 
 app = typer.Typer(add_completion=False)
 group = typer.Typer(help="Alerts, and who is told of them.", no_args_is_help=True)
 app.add_typer(group, name="alerts")
+for part in (cli_acts.group, cli_routes.group):
+    group.registered_commands += part.registered_commands
 
 STATES = {"open": ("firing", "acknowledged"), "resolved": ("resolved",), "all": ("firing", "acknowledged", "resolved")}
-RESOLUTIONS = ("real", "false_alarm", "known", "other")
 
 
 @group.command("list")
@@ -39,21 +44,30 @@ def list_(
     states = STATES.get(state, (state,))
     if not set(states) <= set(STATES["all"]):
         raise BarometerError(f"--state {state}: use open, firing, acknowledged, resolved or all")
-    with _store().read() as c:
+    store = _store()
+    with store.read() as c:
         found = open_alerts(c, limit) if state == "open" else past_alerts(c, states=states, limit=limit)
+        now = store.now_ms(c)
+        silenced = silenced_alerts(c, settings(), now)
+        late = {s.alert_id for s in overdue(steps_of(c, [a.id for a in found]), now)}
     if as_json:
         for a in found:
-            print(json.dumps(dict(a._mapping), ensure_ascii=False))
+            more = {"silenced_until": silenced[a.id].until if a.id in silenced else None, "overdue": a.id in late}
+            print(json.dumps({**a._mapping, **more}, ensure_ascii=False))
         return
     if not found:
         print("no alerts" if state == "all" else f"no alerts that are {state}")
         return
     zone = settings().zone
-    table = Table("#", "severity", "state", "series", "since", "negative/expected", "by", box=None)
+    table = Table("#", "severity", "state", "series", "since", "negative/expected", "level", "by", "", box=None)
     for a in found:
         figures = f"{a.seen_negative}/{number(a.expected_negative)}" if a.seen_total else ""
         by = (a.resolved_by if a.state == "resolved" else a.acknowledged_by) or ""
-        row = (str(a.id), a.severity, a.state, a.fingerprint, clock(a.started_at, zone), figures, by)
+        snoozed = a.snoozed_until is not None and a.snoozed_until > now
+        marks = (("silenced", a.id in silenced), ("snoozed", snoozed), ("overdue", a.id in late))
+        level = LEVEL[a.level]["zh"] if a.level else ""
+        row = (str(a.id), a.severity, a.state, a.fingerprint, clock(a.started_at, zone), figures, level, by,
+               ", ".join(name for name, holds in marks if holds))  # fmt: skip
         table.add_row(*(escape(x) for x in row))
     Console().print(table)
 
@@ -64,78 +78,44 @@ def show(
     as_json: bool = typer.Option(False, "--json", help="One JSON object, for machines."),
 ) -> None:
     """One alert with its evidence, history and notifications."""
-    with _store().read() as c:
-        page = alert_page(c, alert_id)
-    if page is None:
-        raise BarometerError(f"there is no alert {alert_id}")
+    store = _store()
+    with store.read() as c:
+        page, now = alert_page(c, alert_id), store.now_ms(c)
+        if page is None:
+            raise BarometerError(f"there is no alert {alert_id}")
+        steps = steps_of(c, [alert_id])
+        others = [] if page.alert.incident_id is None else incident_alerts(c, page.alert.incident_id)
+        silenced = silenced_alerts(c, settings(), now).get(alert_id)
     if as_json:
         whole = {**page.alert._mapping, "events": [dict(e._mapping) for e in page.events],
-                 "notifications": [dict(n._mapping) for n in page.notifications]}  # fmt: skip
+                 "notifications": [dict(n._mapping) for n in page.notifications],
+                 "steps": [dict(x._mapping) for x in steps], "incident": [a.id for a in others],
+                 "silenced": None if silenced is None else asdict(silenced)}  # fmt: skip
         print(json.dumps(whole, ensure_ascii=False))
         return
-    _print(page)
+    _print(page, steps, [a for a in others if a.id != alert_id], silenced, now)
 
 
-@group.command()
-def ack(
-    alert_id: int = typer.Argument(help="The alert's number."),
-    comment: str = typer.Option("", help="For colleagues."),
-) -> None:
-    """Acknowledge: it is yours, and reminders stop."""
-    store = _store()
-    with store.write() as c:
-        alerts.acknowledge(c, alert_id, _me(), comment or None, store.now_ms(c))
-    print(f"alert {alert_id} is acknowledged by {_me()}")
-
-
-@group.command()
-def resolve(
-    alert_id: int = typer.Argument(help="The alert's number."),
-    resolution: str = typer.Option("other", help="real, false_alarm, known or other."),
-    comment: str = typer.Option("", help="For colleagues."),
-) -> None:
-    """Close an alert. Those who were told of it are told so by the monitor."""
-    if resolution not in RESOLUTIONS:
-        raise BarometerError(f"--resolution {resolution}: use one of {', '.join(RESOLUTIONS)}")
-    store = _store()
-    with store.write() as c:
-        alerts.resolve(c, alert_id, _me(), resolution, comment or None, store.now_ms(c))
-    print(f"alert {alert_id} is resolved by {_me()}")
-
-
-@group.command("route-test")
-def route_test(
-    series: str = typer.Argument(help="For example topic:real_estate or system:lag."),
-    severity: str = typer.Option("warning", help="info, warning or critical."),
-    kind: str = typer.Option("", help="news, comment, or both with a comma."),
-    type_: str = typer.Option("", "--type", help="surge, rule or system; by default from the series."),
-) -> None:
-    """Who would be told of such an alert, and what each route of the file says to it. Sends nothing."""
-    if severity not in alerts.SEVERITIES:
-        raise BarometerError(f"--severity {severity}: use one of {', '.join(alerts.SEVERITIES)}")
-    names = {k.name.lower(): int(k) for k in Kind}
-    kinds = [k for k in kind.split(",") if k]
-    if unknown := [k for k in kinds if k not in names]:
-        raise BarometerError(f"--kind {unknown[0]}: use news, comment or news,comment")
-    type_ = type_ or ("system" if series.startswith("system:") else "surge")
-    if type_ not in ("surge", "rule", "system"):
-        raise BarometerError(f"--type {type_}: use surge, rule or system")
-    config = load_config(settings(), check_secrets=False)
-    receivers, steps = explain_route(config, Target(series, type_, severity, tuple(names[k] for k in kinds)))
-    for step in steps:
-        print(f"{'*' if step.matched else ' '} {step.route}: {step.why}")
-    for r in receivers:
-        print(f"-> {r.name} ({', '.join(c.type for c in r.channels)}; {r.lang})")
-    if not receivers:
-        print("-> nobody")
-
-
-def _print(page: AlertPage) -> None:
+def _print(page: AlertPage, steps: Sequence[Any], others: Sequence[Any], silenced: Silenced | None, now: int) -> None:
     a, zone, out = page.alert, settings().zone, Console(highlight=False, soft_wrap=True)
     name = series_name(a.fingerprint, "zh", settings().topics_file)
     out.print(f"[bold]#{a.id} {escape(name)}[/bold] ({escape(a.fingerprint)})  {SEVERITY[a.severity]['zh']} {a.state}")
     if a.level:
-        out.print(f"level      {LEVEL[a.level]['zh']} ({a.level})")
+        out.print(f"level      {LEVEL[a.level]['zh']} ({a.level}), by {escape(a.level_by or '?')}")
+    for step in steps:
+        late = "OVERDUE, " if step.state == "open" and step.due_at <= now else ""
+        done = f" by {escape(step.done_by)}" if step.done_by else f" until {clock(step.due_at, zone)}"
+        note = f"  {escape(step.note)}" if step.note else ""
+        out.print(f"  {STEP_NAMES[step.step]} ({step.step})  {late}{step.state}{done}{note}")
+    if others:
+        told = ", ".join(f"#{o.id} {escape(o.fingerprint)} {o.state}" for o in others)
+        out.print(f"incident   {a.incident_id}, with {told}")
+    if a.assignee:
+        out.print(f"assigned   {escape(a.assignee)}")
+    if silenced is not None:
+        out.print(f"silenced   until {clock(silenced.until, zone)} by {escape(silenced.by)}: {escape(silenced.why)}")
+    if a.snoozed_until and a.snoozed_until > now:
+        out.print(f"put off    until {clock(a.snoozed_until, zone)}")
     out.print(f"started    {clock(a.started_at, zone)}, detected {clock(a.detected_at, zone)}")
     out.print(f"ended      {clock(a.ended_at, zone) if a.ended_at else 'still running'}")
     if a.seen_total:
@@ -145,7 +125,8 @@ def _print(page: AlertPage) -> None:
         out.print(f"  - {escape(str(e.get('text', ''))[:160])}")
     out.print("history")
     for e in page.events:
-        out.print(f"  {clock(e.at, zone)}  {escape(e.actor)}  {e.action}  {escape(e.comment or '')}")
+        more = escape(_more(e.data, zone))
+        out.print(f"  {clock(e.at, zone)}  {escape(e.actor)}  {e.action}  {more}{escape(e.comment or '')}")
     for n in page.notifications:
         error = f"  {escape(n.last_error)}" if n.last_error else ""
         out.print(
@@ -153,9 +134,17 @@ def _print(page: AlertPage) -> None:
         )
 
 
+def _more(data: dict[str, Any], zone: ZoneInfo) -> str:
+    """What an event says besides, where people need it."""
+    said = []
+    for key in ("to", "step", "receiver", "receivers", "incident", "with"):
+        value = data.get(key)
+        if value is not None:
+            said.append(f"{key} {', '.join(map(str, value)) if isinstance(value, list) else value}")
+    if isinstance(data.get("until"), int):
+        said.append(f"until {clock(data['until'], zone)}")
+    return "; ".join(said) + "  " if said else ""
+
+
 def _store() -> Store:
     return open_store(settings())
-
-
-def _me() -> str:
-    return getpass.getuser()

@@ -6,26 +6,20 @@ Without a file nobody is told, and alerts are on the dashboard only.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import structlog
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
 
 from barometer.errors import SettingsError
-from barometer.records import Kind
 from barometer.settings import Settings
-from barometer.store.alerts import SEVERITIES
+from monitor.notify.policy import DUTY, Guide, LevelRule, Names, QuietHours, Roster, Route, Strict, listed
 
 log = structlog.get_logger(__name__)
-
-
-def _listed(value: Any) -> Any:
-    return [value] if isinstance(value, str | int) else value
 
 
 def _text(value: Any) -> Any:
@@ -33,19 +27,11 @@ def _text(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-Names = Annotated[list[str], BeforeValidator(_listed)]
-"""One name or a list of them."""
-_Ids = Annotated[list[Annotated[str, Field(pattern=r"^[\w.-]{1,64}$")]], BeforeValidator(_listed)]
+_Ids = Annotated[list[Annotated[str, Field(pattern=r"^[\w.-]{1,64}$")]], BeforeValidator(listed)]
 _Phone = Annotated[str, BeforeValidator(_text), Field(pattern=r"^\+?[0-9-]{3,20}$")]
 
 
-class _Strict(BaseModel):
-    """Unknown keys are errors, so that a typing mistake does not pass for a default."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-
-class _Http(_Strict):
+class _Http(Strict):
     timeout_seconds: float = Field(10.0, gt=0, le=60)
 
 
@@ -58,11 +44,11 @@ class WebhookChannel(_Http):
     secret: SecretStr | None = None
 
 
-class MailChannel(_Strict):
+class MailChannel(Strict):
     """Mail by the SMTP server of the settings."""
 
     type: Literal["mail"]
-    to: Annotated[list[Annotated[str, Field(pattern=r"^[^@\s<>,;]+@[^@\s<>,;]+$")]], BeforeValidator(_listed)] = Field(
+    to: Annotated[list[Annotated[str, Field(pattern=r"^[^@\s<>,;]+@[^@\s<>,;]+$")]], BeforeValidator(listed)] = Field(
         min_length=1
     )
 
@@ -83,7 +69,7 @@ class DingTalkChannel(_Http):
     type: Literal["dingtalk"]
     url: SecretStr
     secret: SecretStr | None = None
-    at_mobiles: Annotated[list[_Phone], BeforeValidator(_listed)] = Field(default_factory=list)
+    at_mobiles: Annotated[list[_Phone], BeforeValidator(listed)] = Field(default_factory=list)
     at_all: bool = False
 
 
@@ -127,7 +113,7 @@ class SmsChannel(_Http):
 
     type: Literal["sms", "voice"]
     url: SecretStr
-    to: Annotated[list[_Phone], BeforeValidator(_listed)] = Field(min_length=1)
+    to: Annotated[list[_Phone], BeforeValidator(listed)] = Field(min_length=1)
     headers: dict[str, SecretStr] = Field(default_factory=dict)
     body: dict[str, SecretStr] = Field(default_factory=dict)
     """Names and values of the request; ``{to}``, ``{text}`` and ``{id}`` are filled in. Empty: our own."""
@@ -137,7 +123,7 @@ class SmsChannel(_Http):
     """SMS that one message may be."""
 
 
-class AppriseChannel(_Strict):
+class AppriseChannel(Strict):
     """Any service that apprise knows, by its URL."""
 
     type: Literal["apprise"]
@@ -151,65 +137,70 @@ ChannelConfig = Annotated[
 ]  # fmt: skip
 
 
-class Receiver(_Strict):
+class Receiver(Strict):
     """People, or a machine, who are told together."""
 
     name: str = Field(min_length=1, max_length=100, pattern=r"^[^\s/]+$")
     channels: list[ChannelConfig] = Field(min_length=1)
     lang: Literal["zh", "en", "both"] = "zh"
     send_resolved: bool = True
+    quiet_hours: str | None = None
+    """When they are left in peace: a name of ``quiet_hours``."""
 
 
-class Escalation(_Strict):
-    """Who else is told if nobody acknowledges."""
-
-    after_minutes: float = Field(gt=0)
-    receivers: Names = Field(min_length=1)
-
-
-class Route(_Strict):
-    """What an alert must be for its receivers to be told; what is left out does not matter."""
-
-    receivers: Names
-    """An empty list: nobody."""
-    series: Names | None = None
-    """Names or patterns with ``*``, as ``topic:*``; system alerts are ``system:lag`` and the like."""
-    type: Annotated[list[Literal["surge", "rule", "system"]], BeforeValidator(_listed)] | None = None
-    kind: Annotated[list[Literal["news", "comment"]], BeforeValidator(_listed)] | None = None
-    """Any of the alert's kinds."""
-    min_severity: Literal["warning", "critical"] = "warning"
-    then: Literal["stop", "continue"] = "stop"
-    """Whether routes below this one are looked at as well."""
-    escalate: Escalation | None = None
-
-
-class NotifyFile(_Strict):
+class NotifyFile(Strict):
     """The file."""
 
     receivers: list[Receiver] = Field(default_factory=list)
     routes: list[Route] = Field(default_factory=list)
     default: Names | None = None
     """Who is told where no route matches; all receivers if it is left out."""
+    quiet_hours: dict[str, QuietHours] = Field(default_factory=dict)
+    rosters: list[Roster] = Field(default_factory=list)
+    series: list[Guide] = Field(default_factory=list)
+    """Runbooks and contacts."""
+    levels: list[LevelRule] = Field(default_factory=list)
+    """Which level an alert gets: the first that fits."""
+    overdue: Names | None = None
+    """Who is told that a step is overdue; those of the alert's routes if it is left out."""
 
     @model_validator(mode="after")
     def _names_fit(self) -> NotifyFile:
         names = [r.name for r in self.receivers]
         if twice := sorted({n for n in names if names.count(n) > 1}):
             raise ValueError(f"receivers: the name {twice[0]!r} is used twice")
-        for place, name in self._uses():
-            if name not in names:
-                known = ", ".join(names) or "none"
-                raise ValueError(f"{place}: there is no receiver {name!r} (receivers of this file: {known})")
+        rosters = [DUTY + r.name for r in self.rosters]
+        if twice := sorted({n for n in rosters if rosters.count(n) > 1}):
+            raise ValueError(f"rosters: the name {twice[0].removeprefix(DUTY)!r} is used twice")
+        for place, name, known in self._uses(names, [*names, *rosters]):
+            if name not in known:
+                raise ValueError(f"{place}: there is no receiver {name!r} (of this file: {', '.join(known) or 'none'})")
+        for place, hours in self._uses_of_hours():
+            if hours is not None and hours not in self.quiet_hours:
+                known = list(self.quiet_hours)
+                raise ValueError(f"{place}: there are no quiet hours {hours!r} (of this file: {known or 'none'})")
         return self
 
-    def _uses(self) -> Iterator[tuple[str, str]]:
+    def _uses(self, receivers: list[str], everybody: list[str]) -> Iterator[tuple[str, str, list[str]]]:
         for i, route in enumerate(self.routes):
             for name in route.receivers:
-                yield f"routes.{i}.receivers", name
-            for name in route.escalate.receivers if route.escalate else ():
-                yield f"routes.{i}.escalate.receivers", name
+                yield f"routes.{i}.receivers", name, everybody
+            for j, escalation in enumerate(route.escalate):
+                for name in escalation.receivers:
+                    yield f"routes.{i}.escalate.{j}.receivers", name, everybody
         for name in self.default or ():
-            yield "default", name
+            yield "default", name, everybody
+        for name in self.overdue or ():
+            yield "overdue", name, everybody
+        for i, roster in enumerate(self.rosters):
+            for name in (*roster.people, *(o.who for o in roster.overrides)):
+                yield f"rosters.{i}.people", name, receivers
+
+    def _uses_of_hours(self) -> Iterator[tuple[str, str | None]]:
+        for i, receiver in enumerate(self.receivers):
+            yield f"receivers.{i}.quiet_hours", receiver.quiet_hours
+        for i, route in enumerate(self.routes):
+            yield f"routes.{i}.quiet_hours", route.quiet_hours
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,30 +212,6 @@ class NotifyConfig:
 
     def receiver(self, name: str) -> Receiver | None:
         return next((r for r in self.file.receivers if r.name == name), None)
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """What routing looks at."""
-
-    series: str
-    type: str
-    severity: str
-    kinds: tuple[int, ...]
-
-    @classmethod
-    def of(cls, alert: Mapping[str, Any]) -> Target:
-        """The target of a row of ``alerts``."""
-        return cls(alert["fingerprint"], alert["type"], alert["severity"], tuple(alert["kinds"]))
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What one route said to an alert, for people who ask why somebody was told."""
-
-    route: str
-    matched: bool
-    why: str
 
 
 def load_config(settings: Settings, *, check_secrets: bool = True) -> NotifyConfig:
@@ -331,76 +298,3 @@ def _secrets(file: NotifyFile) -> Iterator[tuple[str, SecretStr]]:
                     yield f"{place}.{name}", value
                 elif isinstance(value, dict):
                     yield from ((f"{place}.{name}.{key}", x) for key, x in value.items())
-
-
-# --- routing ---------------------------------------------------------------------------------------------------------
-
-
-def route(config: NotifyConfig, target: Target) -> list[Receiver]:
-    """Who is told, each once, in the order of the routes."""
-    return explain_route(config, target)[0]
-
-
-def escalations(config: NotifyConfig, target: Target) -> list[Escalation]:
-    """Who else is told if nobody acknowledges, of the routes that match."""
-    return [r.escalate for r in _matching(config, target) if r.escalate is not None]
-
-
-def explain_route(config: NotifyConfig, target: Target) -> tuple[list[Receiver], list[Step]]:
-    """Who is told, and what each route said."""
-    steps: list[Step] = []
-    if not _notified(target):
-        return [], [Step("-", False, "alerts of severity info are shown, not notified")]
-    names: list[str] = []
-    matched = stopped = False
-    for i, r in enumerate(config.file.routes):
-        label = f"routes.{i}"
-        if stopped:
-            steps.append(Step(label, False, "not looked at: a route above ended the search"))
-            continue
-        why = _refuses(r, target)
-        if why is None:
-            matched, stopped = True, r.then == "stop"
-            names += r.receivers
-            steps.append(Step(label, True, f"tells {', '.join(r.receivers) or 'nobody'}, then {r.then}s"))
-        else:
-            steps.append(Step(label, False, why))
-    if not matched:
-        default = config.file.default
-        names = [r.name for r in config.file.receivers] if default is None else default
-        why = "no route matched: tells " + (", ".join(names) or "nobody")
-        steps.append(Step("default", True, why))
-    found = [config.receiver(n) for n in dict.fromkeys(names)]
-    return [r for r in found if r is not None], steps
-
-
-def _matching(config: NotifyConfig, target: Target) -> Iterator[Route]:
-    if not _notified(target):
-        return
-    for r in config.file.routes:
-        if _refuses(r, target) is None:
-            yield r
-            if r.then == "stop":
-                return
-
-
-def _notified(target: Target) -> bool:
-    return _rank(target.severity) >= _rank("warning")
-
-
-def _rank(severity: str) -> int:
-    return SEVERITIES.index(severity)
-
-
-def _refuses(r: Route, target: Target) -> str | None:
-    """Why a route does not match; None if it does."""
-    if r.series is not None and not any(fnmatchcase(target.series, p) for p in r.series):
-        return f"series {target.series} is none of {', '.join(r.series)}"
-    if r.type is not None and target.type not in r.type:
-        return f"type {target.type} is none of {', '.join(r.type)}"
-    kinds = {Kind(k).name.lower() for k in target.kinds}
-    if r.kind is not None and not kinds & set(r.kind):
-        return f"kinds {', '.join(sorted(kinds)) or 'none'}: none of {', '.join(r.kind)}"
-    if _rank(target.severity) < _rank(r.min_severity):
-        return f"severity {target.severity} is below {r.min_severity}"
-    return None

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import Any
@@ -24,15 +24,19 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, in
 from sqlalchemy.orm import aliased
 
 from barometer.errors import SettingsError
-from barometer.store import leases
+from barometer.store import handling, leases
 from barometer.store.alerts import AlertChange, record_event
 from barometer.store.engine import Store
+from barometer.store.incidents import incident_alerts
 from barometer.store.leases import Lease
-from barometer.store.tables import Alert, Notification, NotificationAttempt, Series
+from barometer.store.silences import Silencer
+from barometer.store.tables import Alert, AlertEvent, Notification, NotificationAttempt, Series
 from monitor.notify.channels import HeldBack, SendError, Sent, open_channel
-from monitor.notify.config import NotifyConfig, Receiver, Target, route
+from monitor.notify.config import NotifyConfig
+from monitor.notify.due import Due, Incident, Told, Verdict
 from monitor.notify.message import facts_of, render
-from monitor.notify.silences import silence_of
+from monitor.notify.routes import Router, guide_of
+from monitor.notify.wording import series_name
 
 log = structlog.get_logger(__name__)
 
@@ -42,7 +46,6 @@ SENDING_TIMEOUT_MS = 180_000
 PARALLEL = 8
 """Sends at a time. No more are claimed than are sent at once, so that a claim never waits for a slow channel."""
 FIRST_WAIT_MS, LONGEST_WAIT_MS = 5_000, 900_000
-TOLD = ("pending", "sending", "sent")
 
 
 # --- writing ---------------------------------------------------------------------------------------------------------
@@ -51,92 +54,166 @@ TOLD = ("pending", "sending", "sent")
 def enqueue(c: Connection, change: AlertChange | None, config: NotifyConfig, now_ms: int) -> int:
     """Write what people have to be told of a change, in its transaction; returns the number of notifications.
 
-    Nothing is written for alerts that are quiet, of a trial series, or of severity ``info``. A silence leaves an event
-    on the alert instead.
+    Nothing is written for alerts that are quiet, of a trial series, or of severity ``info``. A silence, and somebody's
+    quiet hours, leave an event on the alert instead.
     """
-    if change is None or change.reason is None or not config.file.receivers:
+    if change is None or change.reason is None:
         return 0
-    alert = load_alert(c, change.alert_id)
-    if alert is None or not audible(alert):
+    router = Router(config)
+    _classify(c, change.alert_id, router, now_ms)
+    if not config.file.receivers:
         return 0
-    told = _told(c, change.alert_id)
-    if change.reason == "resolved":
-        audience = [(r, i) for r, i in told_channels(config, told) if r.send_resolved]
-    else:
-        everyone = {(r.name, i): (r, i) for r in route(config, Target.of(alert)) for i in range(len(r.channels))}
-        everyone |= {(r.name, i): (r, i) for r, i in told_channels(config, told, only="escalated")}
-        audience = list(everyone.values())
-    if not audience:
-        return 0
-    silence = silence_of(c, alert, now_ms)
-    if silence is not None:
-        data = {"silence": silence.id, "until": silence.ends_at, "reason": change.reason}
-        record_event(c, change.alert_id, now_ms, silence.created_by, "silenced", silence.comment, data)
-        return 0
-    for receiver, channel in audience:
-        reason = change.reason if (receiver.name, channel) in told else "first"
-        write(c, alert, receiver, channel, reason, config, now_ms)
-    return len(audience)
+    silencer = Silencer(c, config.settings, now_ms)
+    alerts = load_incident(c, change.alert_id, silencer, now_ms)
+    changed = next(a for a in alerts if a["id"] == change.alert_id)
+    if changed["audible"] and changed["silenced"] and change.reason != "resolved":
+        silencer.note(c, changed["id"], changed["silenced"], {"reason": change.reason}, now_ms)
+    written = carry_out(c, Incident(alerts, told(c, alerts), router, now_ms).verdict(), config, now_ms)
+    if changed["incident_id"] is not None:
+        _name_together(c, changed["incident_id"], config)
+    return written
 
 
-def load_alert(c: Connection, alert_id: int) -> Mapping[str, Any] | None:
-    """The alert's row, with whether its series is on trial."""
-    row = c.execute(
+def _classify(c: Connection, alert_id: int, router: Router, now_ms: int) -> None:
+    """The level by the rules of the file, and the steps that it asks for."""
+    row = c.execute(select(Alert.__table__).where(Alert.id == alert_id)).one()
+    if row.type == "system":
+        return
+    rule = router.level(dict(row._mapping))
+    if rule is not None:
+        handling.set_level(c, alert_id, handling.RULE + rule.name, rule.sets, now_ms)
+        row = c.execute(select(Alert.__table__).where(Alert.id == alert_id)).one()
+    if row.level is not None and row.state != "resolved":
+        handling.plan_steps(c, alert_id, row.level, row.level_at or now_ms, router.config.settings.level_steps)
+
+
+def load_incident(c: Connection, alert_id: int, silencer: Silencer, now_ms: int) -> list[dict[str, Any]]:
+    """An alert with the others of its incident, as :class:`monitor.notify.due.Incident` wants them."""
+    incident = select(Alert.incident_id).where(Alert.id == alert_id).scalar_subquery()
+    return load_alerts(c, (Alert.id == alert_id) | (Alert.incident_id == incident), silencer, now_ms)
+
+
+def load_alerts(c: Connection, which: ColumnElement[bool], silencer: Silencer, now_ms: int) -> list[dict[str, Any]]:
+    """Rows of alerts with ``trial``, ``audible``, ``silenced`` and ``overdue`` (steps that nobody was told of)."""
+    rows = c.execute(
         select(Alert.__table__, Series.trial)
         .outerjoin(Series, Series.id == Alert.series_id)
-        .where(Alert.id == alert_id)
-    ).one_or_none()
-    return None if row is None else dict(row._mapping)
+        .where(which)
+        .order_by(Alert.id)
+    ).all()
+    alerts = [dict(row._mapping) for row in rows]
+    late: dict[int, list[str]] = {}
+    for step in handling.overdue(handling.steps_of(c, [a["id"] for a in alerts if a["level"]]), now_ms):
+        if step.overdue_at is None:
+            late.setdefault(step.alert_id, []).append(step.step)
+    for a in alerts:
+        a["audible"] = not (a["explanation"].get("quiet") or a["trial"] or a["severity"] == "info")
+        a["silenced"] = silencer.of(a) if a["audible"] else None
+        a["overdue"] = tuple(late.get(a["id"], ()))
+    return alerts
 
 
-def audible(alert: Mapping[str, Any]) -> bool:
-    """Whether anybody may be told of an alert at all."""
-    return not (alert["explanation"].get("quiet") or alert["trial"] or alert["severity"] == "info")
-
-
-def _told(c: Connection, alert_id: int) -> dict[tuple[str, int], set[str]]:
-    """Reasons by (receiver, channel) of those who were told of an alert, or will be."""
-    out: dict[tuple[str, int], set[str]] = {}
+def told(c: Connection, alerts: Sequence[Mapping[str, Any]]) -> list[Told]:
+    """What was told of alerts, and of the others of their incidents, the oldest first."""
+    incidents = {a["incident_id"] for a in alerts} - {None}
     n = Notification
-    for row in c.execute(select(n.receiver, n.channel, n.reason).where(n.alert_id == alert_id, n.state.in_(TOLD))):
-        out.setdefault((row.receiver, row.channel), set()).add(row.reason)
-    return out
+    rows = c.execute(
+        select(
+            n.id, n.alert_id, Alert.incident_id, n.receiver, n.channel, n.reason, n.state, n.created_at, n.sent_at,
+            n.payload["severity"].as_string().label("severity"), n.payload["level"].as_string().label("level"),
+        )
+        .join(Alert, Alert.id == n.alert_id)
+        .where(Alert.id.in_([a["id"] for a in alerts]) | Alert.incident_id.in_(incidents))
+        .order_by(n.id)
+    )  # fmt: skip
+    return [Told(*row) for row in rows]
 
 
-def told_channels(
-    config: NotifyConfig, told: Mapping[tuple[str, int], set[str]], only: str | None = None
-) -> list[tuple[Receiver, int]]:
-    """Those of ``told`` that the file still has, ``only`` for a reason."""
-    out = []
-    for (name, channel), reasons in sorted(told.items()):
-        receiver = config.receiver(name)
-        if receiver is not None and channel < len(receiver.channels) and (only is None or only in reasons):
-            out.append((receiver, channel))
-    return out
+def carry_out(c: Connection, verdict: Verdict, config: NotifyConfig, now_ms: int) -> int:
+    """Write what an incident's state asks for, and note on its alerts what happened; returns the notifications."""
+    for due in verdict.due:
+        write(c, due, config, now_ms)
+    escalated: dict[int, set[str]] = {}
+    for due in verdict.due:
+        if due.reason == "escalated":
+            escalated.setdefault(due.alert["id"], set()).add(due.to.receiver.name)
+    for alert_id, names in escalated.items():
+        record_event(c, alert_id, now_ms, SYSTEM, "escalated", None, {"receivers": sorted(names)})
+    for alert_id, steps, receivers in verdict.overdue:
+        handling.told_overdue(c, alert_id, steps, receivers, now_ms)
+    for alert_id in verdict.woken:
+        handling.wake(c, alert_id, now_ms)
+    for due in verdict.held:
+        _note_held(c, due, now_ms)
+    return len(verdict.due)
 
 
-def write(
-    c: Connection,
-    alert: Mapping[str, Any],
-    receiver: Receiver,
-    channel: int,
-    reason: str,
-    config: NotifyConfig,
-    now_ms: int,
-) -> None:
+def _note_held(c: Connection, due: Due, now_ms: int) -> None:
+    """Once for each who is left in peace."""
+    data = {"receiver": due.to.receiver.name, "until": due.to.quiet_until, "reason": due.reason}
+    before = c.execute(
+        select(AlertEvent.data).where(AlertEvent.alert_id == due.alert["id"], AlertEvent.action == "held")
+    ).scalars()
+    if not any((d.get("receiver"), d.get("until")) == (data["receiver"], data["until"]) for d in before):
+        record_event(c, due.alert["id"], now_ms, SYSTEM, "held", None, data)
+
+
+def write(c: Connection, due: Due, config: NotifyConfig, now_ms: int) -> None:
     """One row of the outbox, its facts frozen."""
-    n = Notification
+    n, alert, receiver = Notification, due.alert, due.to.receiver
     last = c.execute(
-        select(func.max(n.sequence)).where(n.alert_id == alert["id"], n.receiver == receiver.name, n.channel == channel)
+        select(func.max(n.sequence)).where(
+            n.alert_id == alert["id"], n.receiver == receiver.name, n.channel == due.channel
+        )
     ).scalar()
-    facts = facts_of(alert, reason=reason, receiver=receiver, settings=config.settings, now_ms=now_ms)
+    facts = facts_of(alert, reason=due.reason, receiver=receiver, settings=config.settings, now_ms=now_ms)
+    facts |= {
+        "repeat_minutes": due.to.repeat_minutes, "why": due.to.why, "overdue": list(due.steps),
+        "incident": _incident_facts(c, alert["incident_id"], config), "steps": _steps_facts(c, alert),
+        **guide_of(config, alert["fingerprint"]),
+    }  # fmt: skip
     c.execute(
         insert(n).values(
-            alert_id=alert["id"], receiver=receiver.name, channel=channel, sequence=(last or 0) + 1, reason=reason,
-            state="pending", message_id=f"barometer-{uuid4().hex}", payload=facts, created_at=now_ms,
-            not_before=now_ms, attempts=0,
+            alert_id=alert["id"], receiver=receiver.name, channel=due.channel, sequence=(last or 0) + 1,
+            reason=due.reason, state="pending", message_id=f"barometer-{uuid4().hex}", payload=facts,
+            created_at=now_ms, not_before=due.to.quiet_until or now_ms, attempts=0,
         )
     )  # fmt: skip
+
+
+def _steps_facts(c: Connection, alert: Mapping[str, Any]) -> list[dict[str, Any]]:
+    steps = handling.steps_of(c, [alert["id"]]) if alert["level"] else []
+    return [{"step": s.step, "state": s.state, "due_at": s.due_at, "done_by": s.done_by} for s in steps]
+
+
+def _incident_facts(c: Connection, incident_id: int | None, config: NotifyConfig) -> dict[str, Any] | None:
+    """The alerts that one message tells of; None where there is one only."""
+    found = [] if incident_id is None else incident_alerts(c, incident_id)
+    if len(found) < 2:
+        return None
+    file = config.settings.topics_file
+    return {
+        "id": incident_id,
+        "alerts": [
+            {"id": a.id, "state": a.state, "severity": a.severity, "fingerprint": a.fingerprint,
+             "series": {lang: series_name(a.fingerprint, lang, file) for lang in ("zh", "en")}}
+            for a in found
+        ],
+    }  # fmt: skip
+
+
+def _name_together(c: Connection, incident_id: int, config: NotifyConfig) -> None:
+    """What nobody has seen yet names all the alerts that it is about by now."""
+    facts = _incident_facts(c, incident_id, config)
+    if facts is None:
+        return
+    n = Notification
+    ids = select(Alert.id).where(Alert.incident_id == incident_id)
+    for row in c.execute(
+        select(n.id, n.payload).where(n.alert_id.in_(ids), n.state == "pending", n.attempts == 0)
+    ).all():
+        if row.payload.get("incident") != facts:
+            c.execute(update(n).where(n.id == row.id).values(payload={**row.payload, "incident": facts}))
 
 
 # --- sending ---------------------------------------------------------------------------------------------------------
@@ -155,7 +232,15 @@ class _Claim:
     attempt_id: int
 
 
-def send_due(store: Store, lease: Lease, config: NotifyConfig, now_ms: int, *, budget_seconds: float = 20.0) -> int:
+def send_due(
+    store: Store,
+    lease: Lease,
+    config: NotifyConfig,
+    now_ms: int,
+    *,
+    budget_seconds: float = 20.0,
+    leading: Callable[[], bool] = lambda: True,
+) -> int:
     """Send what is due; returns the number of messages that were taken.
 
     Messages of one alert to one channel keep their order: a later one waits until the earlier is sent or given up.
@@ -163,6 +248,8 @@ def send_due(store: Store, lease: Lease, config: NotifyConfig, now_ms: int, *, b
     Args:
         lease: the leader's; checked when a row is claimed and again when it is marked.
         budget_seconds: claim no more once so much time has passed; what is left is sent by the next call.
+        leading: asked right before each send, by our own clock: who was frozen beyond the lease sends nothing when it
+            wakes, since the next leader has.
 
     Raises:
         StaleWrite: the lease was lost. What was being sent stays ``sending`` and is sent again by the next leader.
@@ -177,7 +264,7 @@ def send_due(store: Store, lease: Lease, config: NotifyConfig, now_ms: int, *, b
             with store.write() as c:
                 leases.check(store, c, lease)
                 claims, looked_at = _claim(c, lease, config, now)
-            sending = {pool.submit(_send, claim, config): claim for claim in claims}
+            sending = {pool.submit(_send, claim, config, leading): claim for claim in claims}
             for done in as_completed(sending):
                 now = now_ms + int((time.monotonic() - begin) * 1000)
                 with store.write() as c:
@@ -222,7 +309,7 @@ def _claim(c: Connection, lease: Lease, config: NotifyConfig, now: int) -> tuple
             if row.attempts >= config.settings.notify_attempts:
                 _fail(c, row, "the last attempt ended without an answer", row.attempts, now)
                 continue
-        elif _obsolete(c, row, now):
+        elif _obsolete(c, row, config, now):
             continue
         # not_before of a row that is being sent is when its sender is taken for gone.
         c.execute(
@@ -244,31 +331,33 @@ def _claim(c: Connection, lease: Lease, config: NotifyConfig, now: int) -> tuple
     return claims, len(rows)
 
 
-def _obsolete(c: Connection, row: Any, now: int) -> bool:
+def _obsolete(c: Connection, row: Any, config: NotifyConfig, now: int) -> bool:
     """Drop a row that must not be sent any more: silenced meanwhile, or a reminder of what somebody took in hand."""
-    alert = load_alert(c, row.alert_id)
-    assert alert is not None
+    silencer = Silencer(c, config.settings, now)
+    (alert,) = load_alerts(c, Alert.id == row.alert_id, silencer, now)
     if row.reason in ("repeated", "escalated") and alert["state"] != "firing":
         values = {"state": "cancelled", "last_error": f"the alert was {alert['state']} before it was sent"}
         c.execute(update(Notification).where(Notification.id == row.id).values(**values))
         return True
-    silence = silence_of(c, alert, now)
-    if silence is None:
+    silenced = alert["silenced"]
+    if silenced is None:
         return False
-    why = f"silenced by {silence.created_by}"
+    why = f"silenced by {silenced.by}"
     c.execute(update(Notification).where(Notification.id == row.id).values(state="silenced", last_error=why))
-    data = {"silence": silence.id, "until": silence.ends_at, "reason": row.reason, "receiver": row.receiver}
-    record_event(c, row.alert_id, now, silence.created_by, "silenced", silence.comment, data)
+    data = {"reason": row.reason, "receiver": row.receiver}
+    silencer.note(c, row.alert_id, silenced, data, now)
     return True
 
 
-def _send(claim: _Claim, config: NotifyConfig) -> Sent | SendError:
+def _send(claim: _Claim, config: NotifyConfig, leading: Callable[[], bool]) -> Sent | SendError:
     """One attempt; whatever goes wrong is an answer, so that one message cannot hold up others."""
     receiver = config.receiver(claim.receiver)
     if receiver is None or claim.channel >= len(receiver.channels):
         return SendError("the file no longer has this receiver or channel", permanent=True)
     try:
         message = render(claim.payload, claim.message_id)
+        if not leading():
+            return SendError("not sent: the lease ran out before it could be")
         return open_channel(receiver.channels[claim.channel], config.settings).send(message)
     except SendError as e:
         return e

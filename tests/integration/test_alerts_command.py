@@ -34,9 +34,10 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 @pytest.fixture
 def store() -> Store:
     made = open_store(settings(), migrate=True)
-    evidence = [{"text": "银行门口排起长队 [bold]", "kind": 1}]
+    texts = {"topic:real_estate": "银行门口排起长队 [bold]", "topic:macro": "出口订单连续三个月下滑"}
     with made.write() as c:
-        for name in ("topic:real_estate", "topic:macro"):
+        for name, text in texts.items():
+            evidence = [{"text": text, "kind": 1}]
             f = Finding("surge", name, None, 1, True, "warning", T0, T0 + 1, 4.0, 5.0, 20, 50, 600, evidence=evidence)
             apply_finding(c, f, T0)
     return made
@@ -85,7 +86,8 @@ def test_routes_and_receivers_are_tried_out(box: PostBox, tmp_path: Path, monkey
     assert run("route-test", "topic:x").splitlines() == [
         "  routes.0: severity warning is below critical",
         "* default: no route matched: tells oncall",
-        "-> oncall (webhook; zh)",
+        "-> oncall (webhook; zh) at once, by default; again every 240 min until somebody acknowledges",
     ]
-    assert "-> boss (webhook; zh)" in run("route-test", "topic:x", "--severity", "critical", "--kind", "news,comment")
+    told = "-> boss (webhook; zh) at once, by routes.0;"
+    assert told in run("route-test", "topic:x", "--severity", "critical", "--kind", "news,comment")
     assert "-> nobody" in run("route-test", "topic:x", "--severity", "info")

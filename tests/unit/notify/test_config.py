@@ -8,7 +8,8 @@ import pytest
 
 from barometer.errors import SettingsError
 from barometer.settings import load_settings
-from monitor.notify.config import NotifyConfig, Target, escalations, explain_route, load_config, route
+from monitor.notify.config import NotifyConfig, load_config
+from monitor.notify.routes import Router, Target
 
 GOOD = """
 receivers:
@@ -42,7 +43,7 @@ def read(tmp_path: Path, text: str, check_secrets: bool = False) -> NotifyConfig
 
 
 def told(config: NotifyConfig, series: str, severity: str = "warning", *kinds: int, type_: str = "surge") -> list[str]:
-    return [r.name for r in route(config, Target(series, type_, severity, kinds))]
+    return [r.receiver.name for r in Router(config).route(Target(series, type_, severity, kinds), 0)]
 
 
 def test_routes_are_tried_in_order(tmp_path: Path) -> None:
@@ -57,8 +58,9 @@ def test_routes_are_tried_in_order(tmp_path: Path) -> None:
 
 
 def test_the_explanation_names_every_route(tmp_path: Path) -> None:
-    receivers, steps = explain_route(read(tmp_path, GOOD), Target("topic:real_estate", "surge", "critical", (1,)))
-    assert [r.name for r in receivers] == ["property", "oncall"]
+    target = Target("topic:real_estate", "surge", "critical", (1,))
+    recipients, steps = Router(read(tmp_path, GOOD)).explain(target, 0)
+    assert [r.receiver.name for r in recipients] == ["property", "oncall"]
     assert [(s.route, s.matched) for s in steps] == [
         ("routes.0", False), ("routes.1", True), ("routes.2", False), ("routes.3", True),
     ]  # fmt: skip
@@ -67,10 +69,10 @@ def test_the_explanation_names_every_route(tmp_path: Path) -> None:
 
 
 def test_escalations_are_those_of_the_routes_that_match(tmp_path: Path) -> None:
-    config = read(tmp_path, GOOD)
-    found = escalations(config, Target("topic:macro", "surge", "critical", (1,)))
-    assert [(e.after_minutes, e.receivers) for e in found] == [(15, ["property"])]
-    assert escalations(config, Target("topic:macro", "surge", "warning", (1,))) == []
+    router = Router(read(tmp_path, GOOD))
+    found = router.escalations(Target("topic:macro", "surge", "critical", (1,)), 0)
+    assert [(e.after_minutes, e.receiver.name) for e in found] == [(15, "property")]
+    assert router.escalations(Target("topic:macro", "surge", "warning", (1,)), 0) == []
 
 
 def test_without_routes_and_default_everybody_is_told(tmp_path: Path) -> None:
