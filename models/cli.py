@@ -28,6 +28,9 @@ def score(
     threads: Threads = 0,
     batch: Annotated[int, typer.Option(min=1, help="Lines held at a time.")] = 1024,
     form: Annotated[str | None, typer.Option("--format", help="csv or jsonl, where the name doesn't say.")] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Also what each word adds; some tenths of a second.")
+    ] = False,
 ) -> None:
     """Label texts with sentiment and topics: one JSON line out for each line in, in order."""
     from models.score_files import InputError, read_lines, score_lines
@@ -40,7 +43,7 @@ def score(
     last = began = time.monotonic()
     shown = sys.stderr.isatty()
     try:
-        for result in score_lines(scorer, read_lines(file, form), batch):
+        for result in score_lines(scorer, read_lines(file, form), batch, explain):
             sys.stdout.write(json.dumps(result, ensure_ascii=False) + "\n")
             seen += 1
             unscored += not result["scored"]

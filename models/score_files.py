@@ -16,6 +16,7 @@ import orjson
 
 from barometer.errors import BarometerError
 from barometer.records import MAX_TEXT, Reason
+from models.explain import explain as explained
 from models.labels import KINDS
 from models.scorer import Scorer, unscored
 
@@ -118,23 +119,29 @@ def _clean(text: str) -> str:
     return text[:MAX_TEXT].encode("utf-8", "replace").decode("utf-8")
 
 
-def score_lines(scorer: Scorer, lines: Iterable[Line], batch: int = 1024) -> Iterator[dict[str, Any]]:
-    """One JSON object a line, in order; ``batch`` lines are held at a time."""
+def score_lines(
+    scorer: Scorer, lines: Iterable[Line], batch: int = 1024, explain: bool = False
+) -> Iterator[dict[str, Any]]:
+    """One JSON object a line, in order; ``batch`` lines are held at a time. ``explain`` adds what each word adds."""
     held: list[Line] = []
     for line in lines:
         held.append(line)
         if len(held) >= batch:
-            yield from _score(scorer, held)
+            yield from _score(scorer, held, explain)
             held = []
     if held:
-        yield from _score(scorer, held)
+        yield from _score(scorer, held, explain)
 
 
-def _score(scorer: Scorer, held: list[Line]) -> Iterator[dict[str, Any]]:
+def _score(scorer: Scorer, held: list[Line], explain: bool) -> Iterator[dict[str, Any]]:
     good = [x for x in held if x.reason is None]
     results = iter(
         scorer.score([x.text for x in good], [x.kind for x in good], [x.lang for x in good], [x.title for x in good])
     )
     for line in held:
         result = unscored(line.reason, "und") if line.reason else next(results)
-        yield result.as_dict(scorer.version, scorer.topics)
+        made = result.as_dict(scorer.version, scorer.topics)
+        if explain:
+            why = None if line.reason else explained(scorer, line.text, line.kind, line.lang, line.title)
+            made["explanation"] = why.as_dict() if why else {"of": None, "parts": []}
+        yield made

@@ -159,6 +159,15 @@ class Scorer:
                     self._cache.popitem(last=False)
         return [r for r in results if r is not None]
 
+    def score_prepared(self, lines: Sequence[str], kind: str | None, lang: str) -> list[Scored]:
+        """Score lines made by :func:`models.encoding.prepare`, of one kind and language, past the memory of repeats."""
+        return self._run([(line, KINDS.index(kind or "unknown"), lang) for line in lines])
+
+    def offsets(self, line: str) -> list[tuple[int, int]]:
+        """Where the pieces that the network reads of a prepared line stand in it: (start, end) in characters."""
+        made = self._tokenizer.encode(line)
+        return [o for o, special in zip(made.offsets, made.special_tokens_mask, strict=True) if not special]
+
     def _run(self, keys: Sequence[tuple[str, int, str]]) -> list[Scored]:
         if not keys:
             return []
