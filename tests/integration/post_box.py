@@ -18,6 +18,10 @@ class PostBox:
 
     url: str = ""
     answers: list[tuple[int, dict[str, str]]] = field(default_factory=lambda: [(200, {})])
+    said: bytes = b"said by the test"
+    """The body of each answer."""
+    hangs_up: bool = False
+    """Ends the connection without an answer."""
     delay: float = 0.0
     received: list[dict[str, Any]] = field(default_factory=list)
     on_post: Callable[[], None] = lambda: None
@@ -45,12 +49,15 @@ def post_box() -> Iterator[PostBox]:
                 status, headers = box.answers.pop(0) if len(box.answers) > 1 else box.answers[0]
             box.on_post()
             time.sleep(box.delay)
+            if box.hangs_up:
+                self.close_connection = True
+                return
             try:
                 self.send_response(status)
                 for name, value in headers.items():
                     self.send_header(name, value)
                 self.end_headers()
-                self.wfile.write(b"said by the test")
+                self.wfile.write(box.said)
             except OSError:
                 pass  # the sender did not wait
 
@@ -59,7 +66,7 @@ def post_box() -> Iterator[PostBox]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     box.url = f"http://127.0.0.1:{server.server_port}/hook"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
         yield box
