@@ -92,7 +92,7 @@ def _cut(lines: Iterable[Line], room: int, cost: Callable[[Line], int], last: Li
             out.append(line)
             left -= cost(line)
             continue
-        shorter = _shorten(line, left, cost)
+        shorter = shorten(line, left, cost)
         if shorter is not None:
             out.append(shorter)
         break
@@ -101,7 +101,7 @@ def _cut(lines: Iterable[Line], room: int, cost: Callable[[Line], int], last: Li
     return [*out, last] if left >= 0 else out
 
 
-def _shorten(line: Line, room: int, cost: Callable[[Line], int]) -> Line | None:
+def shorten(line: Line, room: int, cost: Callable[[Line], int]) -> Line | None:
     """The longest beginning of a line that fits, or None. A link is whole or not there."""
     if line.url:
         return None

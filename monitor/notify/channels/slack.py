@@ -15,7 +15,7 @@ from monitor.notify.channels.http import HttpChannel, Request, json_body, pretty
 from monitor.notify.channels.limits import Limit
 from monitor.notify.config import SlackChannel, reveal
 from monitor.notify.formats import cut
-from monitor.notify.lines import Line, fit
+from monitor.notify.lines import Line, fit, shorten
 from monitor.notify.message import Message
 
 MAX_BLOCKS = 50
@@ -43,7 +43,8 @@ class Slack(HttpChannel):
         blocks: list[dict[str, Any]] = []
         used = MAX_BLOCK
         # A block for each part; a part that is full goes on in another.
-        for line in fit(message, BUDGET, _cost):
+        for whole in fit(message, BUDGET, _cost):
+            line = whole if _cost(whole) <= MAX_BLOCK else shorten(whole, MAX_BLOCK, _cost) or whole
             if used + _cost(line) > MAX_BLOCK or line.role in ("title", "heading"):
                 blocks.append({"type": "rich_text", "elements": []})
                 used = 0

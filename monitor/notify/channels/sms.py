@@ -84,19 +84,14 @@ def short(message: Message, parts: int = 1) -> str:
     for end in (message.facts["link"], number):
         if fits(f"{title} {end}", parts):
             return f"{title} {end}"
-    # A link that would leave no words is of no use.
-    ends = (message.facts["link"], number) if parts > 1 else (number,)
-    for end in ends:
-        found = _longest(title, lambda said, end=end: fits(f"{said}… {end}", parts))  # type: ignore[misc]
+    # GSM's alphabet has no ellipsis: with it the whole text would count as one of another alphabet.
+    dots = "..." if length(title)[1] else "…"
+    # Of one part a link would leave few words.
+    for end in (message.facts["link"], number) if parts > 1 else (number,):
+        found = _longest(title, f"{dots} {end}", lambda text: fits(text, parts))
         if found:
-            return f"{found}… {end}" if not length(found)[1] else _gsm(found, end, parts)
+            return found
     return number
-
-
-def _gsm(found: str, end: str, parts: int) -> str:
-    """GSM's alphabet has no ellipsis: with it the text would count as one of another alphabet."""
-    dotted = _longest(found, lambda said: fits(f"{said}... {end}", parts))
-    return f"{dotted}... {end}"
 
 
 def spoken(message: Message) -> str:
@@ -106,15 +101,14 @@ def spoken(message: Message) -> str:
     end = f"。告警编号 {message.facts['alert_id']}。" if zh else f". Alert number {message.facts['alert_id']}."
     said = re.sub(r"\s*[(（]", "，" if zh else ", ", section.title)
     said = " ".join(re.sub(r"[【】\[\])）#]", " ", said).split())
-    return _longest(said, lambda x: len(x) + len(end) <= MAX_SPOKEN) + end
+    return _longest(said, end, lambda text: len(text) <= MAX_SPOKEN)
 
 
-def _longest(text: str, fit: Callable[[str], bool]) -> str:
-    """The longest beginning that fits, cut between characters."""
+def _longest(text: str, end: str, fit: Callable[[str], bool]) -> str:
+    """The longest beginning that fits with what follows it, cut between characters; empty if none does."""
     best = ""
-    for end in character_ends(text):
-        if fit(text[:end].rstrip()):
-            best = text[:end].rstrip()
-        else:
+    for at in character_ends(text):
+        if not fit(text[:at].rstrip() + end):
             break
+        best = text[:at].rstrip() + end
     return best
