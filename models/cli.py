@@ -68,18 +68,20 @@ def train(
     threads: Annotated[int, typer.Option("--threads", min=1)] = 1,
 ) -> None:
     """Train by a recipe. Then `barometer export` makes a model folder of the run."""
-    _needs_torch()
-    from models.recipe import load_recipe
-    from models.training import train_model
+    _train(recipe, data, base, out, threads, [])
 
-    loaded = load_recipe(recipe)
-    columns = (TextColumn("{task.completed}/{task.total} steps"), BarColumn(), TimeElapsedColumn(),
-               TextColumn("{task.description}"))  # fmt: skip
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task("reading")
-        train_model(loaded, data, base, out, threads, lambda step, steps, line: progress.update(
-            task, completed=step, total=steps, description=line))  # fmt: skip
-    print(out)
+
+@app.command()
+def distill(
+    recipe: Annotated[str, typer.Argument(help="A recipe's file, or the name of a shipped one: all, stated.")],
+    teacher: Annotated[list[Path], typer.Option("--teacher", help="A training run or model folder; repeat it.")],
+    data: Annotated[Path, typer.Option("--data", help="Folder of the labelled sets and transfer texts.")],
+    base: Annotated[Path, typer.Option("--base", help="Folder of the student's pretrained encoder, or of a model.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the run; a run that was stopped goes on there.")],
+    threads: Annotated[int, typer.Option("--threads", min=1)] = 1,
+) -> None:
+    """Train a small model on what larger ones say of labelled and unlabelled texts. Then `barometer export`."""
+    _train(recipe, data, base, out, threads, teacher)
 
 
 @app.command()
@@ -158,6 +160,21 @@ def evaluate(
         print(json.dumps(measured.found, ensure_ascii=False, indent=1))
     else:
         print(markdown(measured.found))
+
+
+def _train(recipe: str, data: Path, base: Path, out: Path, threads: int, teachers: list[Path]) -> None:
+    _needs_torch()
+    from models.recipe import load_recipe
+    from models.training import train_model
+
+    loaded = load_recipe(recipe)
+    columns = (TextColumn("{task.completed}/{task.total} steps"), BarColumn(), TimeElapsedColumn(),
+               TextColumn("{task.description}"))  # fmt: skip
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task("reading")
+        train_model(loaded, data, base, out, threads, lambda step, steps, line: progress.update(
+            task, completed=step, total=steps, description=line), teachers)  # fmt: skip
+    print(out)
 
 
 def _needs_torch() -> None:

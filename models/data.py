@@ -46,7 +46,7 @@ class Example:
     sentiment: tuple[int, ...] = ()
     """Classes that the label allows; empty: the set says nothing of sentiment."""
     sentiment_weight: float = 1.0
-    topics: dict[str, tuple[int, float]] = field(default_factory=dict)
+    topics: dict[str, tuple[float, float]] = field(default_factory=dict)
     """Topic → (1 affirmed or 0 absent, weight); a topic that is not here is masked."""
     title: str | None = None
     weak: bool = False
@@ -229,12 +229,12 @@ def _classes(names: Sequence[str]) -> tuple[int, ...]:
     return tuple(sorted(SENTIMENTS.index(n) for n in names))
 
 
-def _topics(spec: dict[str, Any], row: dict[str, str], labels: list[str]) -> dict[str, tuple[int, float]]:
+def _topics(spec: dict[str, Any], row: dict[str, str], labels: list[str]) -> dict[str, tuple[float, float]]:
     topics = spec.get("topics")
     if not topics or set(labels) & set(topics.get("drop", ())):
         return {}
     complete = topics.get("complete")
-    said: dict[str, tuple[int, float]] = {}
+    said: dict[str, tuple[float, float]] = {}
     if not complete or row[complete["column"]] != complete["unless"]:
         said = {t: (0, float(w)) for t, w in topics["absent"].items()}
     meanings = [topics["labels"][x] for x in labels]

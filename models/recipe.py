@@ -37,6 +37,9 @@ class Recipe:
     one_of_weight: float = 0.5
     fgm: float = 0.0
     r_drop: float = 0.0
+    transfer: dict[str, dict[str, Any]] = field(default_factory=dict)
+    label_share: float = 0.5
+    temperature: float = 1.0
     freeze_word_embeddings: bool = True
     probe_texts: int = 6000
     evaluations_per_epoch: int = 2

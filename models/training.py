@@ -65,7 +65,7 @@ def epoch_rows(train: Sequence[tuple[Example, dict[str, Any]]], recipe: Recipe, 
         by_source.setdefault(e.source, []).append(i)
     rows: list[int] = []
     for name, indices in by_source.items():
-        options = recipe.sets[name]
+        options = recipe.sets.get(name, {})
         order = indices[:]
         random.Random(f"{recipe.seed}:{name}").shuffle(order)
         size = options.get("sample", len(order))
@@ -76,14 +76,16 @@ def epoch_rows(train: Sequence[tuple[Example, dict[str, Any]]], recipe: Recipe, 
 
 
 def train_model(
-    recipe: Recipe, data: Path, base: Path, out: Path, threads: int = 1, report: Report | None = None
-) -> dict[str, Any]:
+    recipe: Recipe, data: Path, base: Path, out: Path, threads: int = 1, report: Report | None = None,
+    teachers: Sequence[Path] = (),
+) -> dict[str, Any]:  # fmt: skip
     """Train; leave ``best.pt``, ``tokenizer.json`` and ``training.json`` in ``out``, and return what the last one says.
 
     Args:
         base: folder of a pretrained BERT (``config.json``, ``model.safetensors``, ``tokenizer.json``), or of a model
             to go on from (then its own layers are kept and the heads are not probed).
         threads: of torch on the CPU; a GPU is used where there is one.
+        teachers: training runs or model folders to learn from as well (``models.distillation``).
 
     Raises:
         TrainingDataError: a set or the base model is missing or malformed.
@@ -98,6 +100,10 @@ def train_model(
     topics = [t.id for t in load_topics(recipe.beside(recipe.topics_file))]
     tokenizer = load_tokenizer(base / "tokenizer.json", recipe.max_tokens)
     train, dev, read = gather(recipe, data)
+    if teachers:
+        from models.distillation import taught
+
+        train = taught(train, dev, teachers, topics, recipe, data, out / "teachers.npz")
     train_set = to_tensors([e for e, _ in train], tokenizer, topics, recipe.max_tokens)
     dev_set = to_tensors(dev, tokenizer, topics, recipe.max_tokens)
 
@@ -199,7 +205,7 @@ def train_model(
     facts = {
         "recipe": recipe.as_dict(), "topics": topics, "sets": read,
         "history": state["history"], "seconds": round(time.time() - started), "base": base.name,
-        "recipe_path": str(recipe.path),
+        "recipe_path": str(recipe.path), "teachers": [t.name for t in teachers],
         "parameters": sum(p.numel() for p in network.parameters()),
     }  # fmt: skip
     (out / "tokenizer.json").write_bytes((base / "tokenizer.json").read_bytes())
