@@ -76,7 +76,9 @@ class Stream:
             after = self._offset + len(part) + last
             move = Move(0, self._offset or None, after, len(part) + last, 0, int(last), tick)
             self._writer.commit(
-                Batch(1, 1, [move], [d for d, _ in part], [p for _, p in part], ["zh"] * len(part), [None] * len(part), [])
+                Batch(
+                    1, 1, [move], [d for d, _ in part], [p for _, p in part], ["zh"] * len(part), [None] * len(part), []
+                )
             )
             self._offset = after
         self._at = end
@@ -127,7 +129,11 @@ def measure(kind: str, url: str, args: argparse.Namespace) -> float:
         alerts = c.execute(select(func.count()).select_from(t.Alert)).scalar_one()
         documents = c.execute(select(func.count()).select_from(t.Document)).scalar_one()
     store.close()
-    if sealed != args.backlog + args.live + 1 or rows != sealed * args.series * 2 or (args.backlog >= 144 and not alerts):
+    if (
+        sealed != args.backlog + args.live + 1
+        or rows != sealed * args.series * 2
+        or (args.backlog >= 144 and not alerts)
+    ):
         sys.exit(f"{kind}: {sealed} buckets, {rows:,} judgements, {alerts} alerts: not what was sent")
     print(
         f"{kind}: {args.series:,} series x {len(KINDS)} kinds, {args.documents:,} texts a bucket, {documents:,} in all\n"

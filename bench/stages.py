@@ -62,13 +62,14 @@ def timed_stages(times: StageTimes, on: bool) -> Iterator[None]:
     if not on:
         yield
         return
+    from sqlalchemy.engine.base import RootTransaction
+
     import ingest.message
     import ingest.pipeline
     import models.language
     from barometer.store import writer
     from ingest.batching import Assembler
     from ingest.session import Session
-    from sqlalchemy.engine.base import RootTransaction
 
     poll, score, write = "poll", "score", "write"
     wanted: list[tuple[Any, str, str, str]] = [
@@ -89,8 +90,8 @@ def timed_stages(times: StageTimes, on: bool) -> Iterator[None]:
         (ingest.pipeline.Pipeline, "_score_next", score, "waiting for a batch, or to hand on"),
         (ingest.pipeline.Pipeline, "_write_next", write, "waiting for a batch"),
         (writer.Writer, "commit", write, "the rest"),
-        (writer.Writer, "_guard", write, "offsets: guard"),
-        (writer.Writer, "_counters", write, "offsets: counters"),
+        (writer, "hold_offsets", write, "offsets: guard"),
+        (writer.Writer, "_move", write, "offsets: move, count"),
         (writer, "claim_identities", write, "identities"),
         (writer.Writer, "_documents", write, "documents"),
         (writer.Writer, "_predictions", write, "predictions"),

@@ -17,12 +17,38 @@ _FIRMS_EN = (
     "Harrow Estates", "Calder Bank", "Orrin Motors", "Bright Delta", "Northfell Energy", "Savin Insurance",
     "Palisade Health", "Ironmere Steel", "Quillon Chips", "Tarn Securities",
 )  # fmt: skip
-_WHAT = ("业绩", "公告", "财报", "减持", "回购", "停牌", "重组", "分红", "债券", "订单", "新车", "药品审批", "利率", "房价")
+_WHAT = (
+    "业绩",
+    "公告",
+    "财报",
+    "减持",
+    "回购",
+    "停牌",
+    "重组",
+    "分红",
+    "债券",
+    "订单",
+    "新车",
+    "药品审批",
+    "利率",
+    "房价",
+)
 _MOODS = (
     "真的看不懂", "又跌了，割肉吧", "稳住，长期持有", "利好出尽是利空", "主力在出货，散户快跑", "终于解套了", "明天继续涨",
     "管理层不行，迟早出事", "再等等看", "拿了三年亏了一半", "低位加仓", "这价格还行", "无语", "跌停板见", "机构又在唱多",
 )  # fmt: skip
-_TAILS = ("", "", "", "，大家怎么看？", "！！！", "……", "，反正我不买", "，坐等打脸", " [捂脸]", "，纯个人意见，不构成建议")
+_TAILS = (
+    "",
+    "",
+    "",
+    "，大家怎么看？",
+    "！！！",
+    "……",
+    "，反正我不买",
+    "，坐等打脸",
+    " [捂脸]",
+    "，纯个人意见，不构成建议",
+)
 _MOODS_EN = (
     "is going nowhere", "looks cheap here", "cut its outlook again, I'm out", "to the moon", "management has no plan",
     "beat on every line", "will get diluted, wait for it", "is my largest position", "keeps missing, third time now",

@@ -112,7 +112,14 @@ class Costless:
         out = []
         for text, _, given, title in zip(texts, kinds, langs, titles, strict=True):
             line = self._prepare(text, title)
-            out.append(Said(True, None, self._language.normalise_code(given) or self._language.detect(line), *self._ready[len(line) % 36]))
+            out.append(
+                Said(
+                    True,
+                    None,
+                    self._language.normalise_code(given) or self._language.detect(line),
+                    *self._ready[len(line) % 36],
+                )
+            )
         return out
 
 

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, delete, select, text, tuple_, update
+from sqlalchemy import Connection, delete, select, text, update
 
 from barometer.records import Document
-from barometer.store.bulk import insert_new
+from barometer.store.bulk import put_rows, rows_with
 from barometer.store.engine import Store
 from barometer.store.tables import Document as DocumentRow
 from barometer.store.tables import Identity, Prediction, Series, SeriesDocument
@@ -66,43 +66,33 @@ def claim_identities(c: Connection, store: Store, items: Sequence[Scored]) -> tu
     keys = sorted(best)
     mine: set[Key] = set()
     displaced: list[Claim] = []
-    for i in range(0, len(keys), 400):
-        part = keys[i : i + 400]
-        rows = [_identity_row(best[k].document) for k in part]
-        insert_new(c, store, Identity, rows)
-        # Rows of other transactions that made ours wait are committed now; lock them in key order.
-        held_rows = c.execute(
-            select(Identity)
-            .where(tuple_(Identity.doc_key, Identity.text_hash).in_(part))
-            .order_by(Identity.doc_key, Identity.text_hash)
-            .with_for_update()
-        ).all()
-        for h in held_rows:
-            d = best[(h.doc_key, h.text_hash)].document
-            if h.row_id == d.row_id:
-                mine.add((h.doc_key, h.text_hash))
-            elif _rank_of(d) < _rank(h.late, h.observed_at, h.row_id):
-                mine.add((h.doc_key, h.text_hash))
-                displaced.append(Claim(h.observed_at, h.row_id, h.late, 0, d))
+    # All are inserted in key order before any is locked in key order: who waits for another's insert holds no lock on
+    # a row that the other could want.
+    put_rows(c, store, Identity, [_identity_row(best[k].document) for k in keys])
+    for doc_key, text_hash, observed_at, row_id, late in rows_with(
+        c, store, Identity, ("doc_key", "text_hash"), keys, lock=True
+    ):
+        key = (doc_key, text_hash)
+        d = best[key].document
+        if row_id == d.row_id:
+            mine.add(key)
+        elif _rank_of(d) < _rank(bool(late), observed_at, row_id):
+            mine.add(key)
+            displaced.append(Claim(observed_at, row_id, bool(late), 0, d))
+    displaced.sort(key=lambda x: (x.winner.doc_key, x.winner.text_hash))
     _take_over(c, displaced)
     winners = {id(best[k]) for k in mine}
     return [item for item in items if not item.document.shared_identity or id(item) in winners], displaced
 
 
-def _identity_row(d: Document) -> dict[str, object]:
-    return {
-        "doc_key": d.doc_key,
-        "text_hash": d.text_hash,
-        "observed_at": d.observed_at,
-        "row_id": d.row_id,
-        "late": d.late,
-    }
+def _identity_row(d: Document) -> tuple[int, int, int, int, bool]:
+    return d.doc_key, d.text_hash, d.observed_at, d.row_id, d.late
 
 
 def _take_over(c: Connection, displaced: Sequence[Claim]) -> None:
     if not displaced:
         return
-    for claim in sorted(displaced, key=lambda x: (x.winner.doc_key, x.winner.text_hash)):
+    for claim in displaced:
         d = claim.winner
         c.execute(
             update(Identity)

@@ -1,8 +1,8 @@
 """The worker's transaction: rows, counts and the offsets that they cover, or nothing.
 
-Order inside the transaction: (1) the guard moves each partition's offset, in sorted order, and only if it stands where
-this worker thinks it does; (2) identities decide who holds a (document, text) that several rows claim; (3) rows and
-counts. Nothing here depends on a clock except ``stored_at``, so the same log leaves the same rows.
+Order inside the transaction: (1) the partitions' offsets are locked, in sorted order, and only if they stand where this
+worker thinks they do; (2) identities decide who holds a (document, text) that several rows claim; (3) rows and counts;
+(4) the offsets are moved. Nothing here depends on a clock except ``stored_at``, so the same log leaves the same rows.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import Connection, select, text, update
+from sqlalchemy import Connection, text
 
 from barometer.buckets import Buckets
-from barometer.errors import StaleWrite
 from barometer.records import DeadLetter, Document, Prediction, Progress
-from barometer.store.bulk import add_up, insert_if_absent, insert_rows
+from barometer.store.bulk import add_up, insert_rows
 from barometer.store.engine import Store
 from barometer.store.identities import NO_MODEL, Claim, claim_identities, withdraw
 from barometer.store.months import Months
 from barometer.store.names import Names
+from barometer.store.offsets import NOWHERE, Step, hold_offsets, move_offsets
 from barometer.store.tables import DeadLetter as DeadLetterRow
 from barometer.store.tables import Document as DocumentRow
-from barometer.store.tables import Log, Offset, Rollup, SeriesDocument, SourceRollup
 from barometer.store.tables import Prediction as PredictionRow
+from barometer.store.tables import Rollup, SeriesDocument, SourceRollup
 
 ALL = "all"
 """The series of every document; counted, never judged."""
@@ -117,7 +117,7 @@ class Writer:
         ]
         now = time.time_ns() // 1_000_000
         with self._store.write() as c:
-            self._guard(c, batch, now)
+            hold_offsets(c, self._store, batch.log_id, {m.partition: m.expected for m in batch.moves})
             kept, losers = claim_identities(c, self._store, items)
             rollups = _Rollups(self._buckets, batch.log_id)
             for claim in losers:
@@ -130,33 +130,12 @@ class Writer:
             rollups.write(c, self._store)
             self._sources(c, batch, sources)
             self._letters(c, batch.letters, now)
-            committed = self._counters(c, batch, kept, losers)
+            committed = self._move(c, batch, kept, losers, now)
         return committed
 
-    def _guard(self, c: Connection, batch: Batch, now: int) -> None:
-        if not c.execute(select(Log.current).where(Log.id == batch.log_id, Log.replaced_reason.is_(None))).scalar():
-            raise StaleWrite(f"log {batch.log_id} is not the current one, or waits for an operator")
-        for move in sorted(batch.moves, key=lambda m: m.partition):
-            values: dict[str, Any] = {"next_offset": move.next_offset, "updated_at": now}
-            if move.expected is None:
-                start = {k.name: 0 for k in Offset.__table__.columns if k.default is not None}
-                row = {"log_id": batch.log_id, "partition": move.partition, **start, **values}
-                done = int(insert_if_absent(c, self._store, Offset, row))
-            else:
-                done = c.execute(
-                    update(Offset)
-                    .where(
-                        Offset.log_id == batch.log_id,
-                        Offset.partition == move.partition,
-                        Offset.next_offset == move.expected,
-                    )
-                    .values(**values)
-                ).rowcount
-            if done != 1:
-                raise StaleWrite(f"partition {move.partition} does not stand at offset {move.expected}")
-
-    def _counters(self, c: Connection, batch: Batch, kept: list[Scored], losers: list[Claim]) -> Committed:
-        """Add the batch's outcomes to the partitions' counters; a document that lost its place is a repeat now."""
+    def _move(self, c: Connection, batch: Batch, kept: list[Scored], losers: list[Claim], now: int) -> Committed:
+        """Move the offsets and add the batch's outcomes to the partitions' counters; a document that lost its place is
+        a repeat now."""
         stored = _by_partition(kept)
         late: dict[int, int] = defaultdict(int)
         letters: dict[int, int] = defaultdict(int)
@@ -171,37 +150,19 @@ class Writer:
         for claim in losers:
             lost[_partition(claim.winner.row_id)] += 1
             lost_late[_partition(claim.winner.row_id)] += claim.late
+        steps = []
         for move in sorted(batch.moves, key=lambda m: m.partition):
-            p = move.partition
-            o = Offset
+            p, tick = move.partition, move.progress
             documents = stored[p] - lost[p]
-            values: dict[Any, Any] = {
-                o.records: o.records + move.records,
-                o.documents: o.documents + documents,
-                o.repeats: o.repeats + seen[p] - documents,
-                o.dead_letters: o.dead_letters + letters[p],
-                o.tombstones: o.tombstones + move.tombstones,
-                o.progress_records: o.progress_records + move.progress_records,
-                o.late: o.late + late[p] - lost_late[p],
-            }
-            if move.high_water is not None:
-                values[o.high_water] = move.high_water
-            where = update(o).where(o.log_id == batch.log_id, o.partition == p)
-            c.execute(where.values({k.name: v for k, v in values.items()}))
-            if move.last_observed_at is not None:
-                last = move.last_observed_at
-                c.execute(
-                    where.where((o.last_observed_at.is_(None)) | (o.last_observed_at < last)).values(
-                        last_observed_at=last
-                    )
+            steps.append(
+                Step(
+                    batch.log_id, p, NOWHERE if move.expected is None else move.expected, move.next_offset, now,
+                    move.records, documents, seen[p] - documents, letters[p], move.tombstones, move.progress_records,
+                    late[p] - lost_late[p], move.high_water, move.last_observed_at,
+                    *((tick.t, tick.writer, tick.term) if tick is not None else (None, None, None)),
                 )
-            if move.progress is not None:
-                t = move.progress
-                c.execute(
-                    where.where((o.progress_t.is_(None)) | (o.progress_t < t.t)).values(
-                        progress_t=t.t, progress_writer=t.writer, progress_term=t.term
-                    )
-                )
+            )  # fmt: skip
+        move_offsets(c, self._store, steps)
         total = len(kept) - len(losers)
         return Committed(total, len(batch.documents) - total, len(batch.letters), sum(late.values()))
 
@@ -263,18 +224,8 @@ class Writer:
                 )
                 entry[0] += 1
                 entry[1] = max(entry[1], d.observed_at)
-        rows = [
-            {
-                "source_id": s,
-                "hour": h,
-                "log_id": batch.log_id,
-                "partition": p,
-                "total": n,
-                "last_observed_at": last,
-            }
-            for (s, h, p), (n, last) in sorted(totals.items())
-        ]
-        add_up(c, self._store, SourceRollup, rows, add=("total",), greatest=("last_observed_at",))
+        rows = [(s, h, batch.log_id, p, n, last) for (s, h, p), (n, last) in sorted(totals.items())]
+        add_up(c, self._store, SourceRollup, rows, greatest=("last_observed_at",))
 
     def _letters(self, c: Connection, letters: list[DeadLetter], now: int) -> None:
         rows = [
@@ -320,12 +271,8 @@ class _Rollups:
             self._bump(bucket, series_id, claim.kind, partition, model_id, column, -1)
 
     def write(self, c: Connection, store: Store) -> None:
-        rows = [
-            {"bucket": b, "series_id": s, "kind": k, "log_id": self._log, "partition": p, "model_id": m,
-             "total": n[0], "negative": n[1], "neutral": n[2], "positive": n[3], "unscored": n[4], "late": n[5]}
-            for (b, s, k, p, m), n in sorted(self._counts.items())
-        ]  # fmt: skip
-        add_up(c, store, Rollup, rows, add=("total", "negative", "neutral", "positive", "unscored", "late"))
+        rows = [(b, s, k, self._log, p, m, *n) for (b, s, k, p, m), n in sorted(self._counts.items())]
+        add_up(c, store, Rollup, rows)
 
 
 def _partition(row_id: int) -> int:
