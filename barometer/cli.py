@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "score": ("models.cli", "Label texts with sentiment and topics"),
     "pretrain": ("models.cli", "Teach an encoder the language of the field before training"),
     "train": ("models.cli", "Train a model by a recipe"),
+    "distill": ("models.cli", "Train a small model on what larger ones say"),
     "evaluate": ("models.cli", "Measure a model on labelled sets"),
     "export": ("models.cli", "Turn a trained network into a model folder"),
 }
