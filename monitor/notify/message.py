@@ -70,22 +70,16 @@ class Message:
 
 
 def facts_of(
-    alert: Mapping[str, Any],
-    *,
-    reason: str,
-    receiver: Receiver,
-    settings: Settings,
-    now_ms: int,
-    runbook: Mapping[Lang, str] | None = None,
-    contact: str | None = None,
+    alert: Mapping[str, Any], *, reason: str, receiver: Receiver, settings: Settings, now_ms: int
 ) -> dict[str, Any]:
     """What a message says, as plain JSON values.
+
+    The outbox adds what is not the alert's own: ``runbook`` (by language) and ``contact`` of the series, the ``steps``
+    that its level asks for and which are ``overdue``, and the ``incident`` with the other alerts of one cause.
 
     Args:
         alert: a row of ``alerts``.
         now_ms: when the notification was made.
-        runbook: what to do about this series, by language; a text or a link.
-        contact: whom to call about it.
     """
     copied = (
         "type", "fingerprint", "kinds", "severity", "level", "state", "started_at", "detected_at", "peak_at",
@@ -113,8 +107,6 @@ def facts_of(
         "summary": cut(one_line(str(explanation.get("summary") or "")), 300),
         "figures": {k: v for k, v in explanation.items() if k not in OWN} if alert["type"] == "system" else {},
         "evidence": evidence,
-        "runbook": {lang: cut(one_line(text), 300) for lang, text in (runbook or {}).items()},
-        "contact": cut(one_line(contact or ""), 100),
         "told_at": now_ms,
         "repeat_minutes": settings.repeat_interval_minutes,
         "zone": settings.timezone,
@@ -185,15 +177,13 @@ def _title(f: Mapping[str, Any], lang: Lang) -> str:
     zh = lang == "zh"
     name = f["series"][lang]
     mark = w.SEVERITY[f["severity"]][lang]
-    extra = {
-        "worse": {"zh": "·加重", "en": ", worse"},
-        "repeated": {"zh": "·再次提醒", "en": ", reminder"},
-        "escalated": {"zh": "·升级", "en": ", escalated"},
-        "test": {"zh": "·测试", "en": ", test"},
-    }.get(f["reason"], {"zh": "", "en": ""})
+    extra = w.MARK.get(f["reason"], {"zh": "", "en": ""})
     head = f"【{mark}{extra['zh']}】" if zh else f"[{mark}{extra['en']}] "
     if f["reason"] == "resolved":
         head = "【已解决】" if zh else "[RESOLVED] "
+    others = len((f.get("incident") or {}).get("alerts", ())) - 1
+    if others > 0:
+        name += f"等 {others + 1} 项" if zh else f" and {others} more"
     if f["type"] == "system":
         return head + fault_wording(f["fingerprint"], lang)[0]
     if f["type"] == "rule":
@@ -267,11 +257,28 @@ def _rows(f: Mapping[str, Any], lang: Lang) -> list[tuple[str, str]]:
     if f["kinds"]:
         kinds = ("、" if zh else ", ").join(w.KIND[k][lang] for k in f["kinds"])
         rows.append(("出现在" if zh else "Seen in", kinds))
+    together = (f.get("incident") or {}).get("alerts", ())
+    if len(together) > 1:
+        names = ("、" if zh else ", ").join(one_line(str(x["series"][lang])) for x in together)
+        rows.append(("同一事件" if zh else "One incident", cut(names, 200)))
+    if (due := _due_steps(f, lang)) and f["reason"] != "resolved":
+        rows.append(("处置时限" if zh else "Deadlines", due))
     if f.get("contact") and f["reason"] != "resolved":
-        rows.append(("联系人" if zh else "Contact", f["contact"]))
+        rows.append(("联系人" if zh else "Contact", cut(one_line(f["contact"]), 100)))
     if f["acknowledged_by"] and f["reason"] != "resolved":
         rows.append(("跟进人" if zh else "In hand of", one_line(f["acknowledged_by"])))
     return rows
+
+
+def _due_steps(f: Mapping[str, Any], lang: Lang) -> str:
+    """What the level still asks for, and until when."""
+    open_ = [x for x in f.get("steps") or () if x["state"] == "open"]
+    shown = [f"{_step_name(x['step'], lang)} {clock(x['due_at'], ZoneInfo(f['zone']))}" for x in open_]
+    return ("；" if lang == "zh" else "; ").join(shown)
+
+
+def _step_name(step: str, lang: Lang) -> str:
+    return w.STEP[step][lang] if step in w.STEP else one_line(step)
 
 
 def _meta(e: Mapping[str, Any], f: Mapping[str, Any], lang: Lang) -> str:
@@ -289,6 +296,9 @@ def _steps(f: Mapping[str, Any], lang: Lang) -> list[str]:
     if f["reason"] == "resolved":
         who = "person" if f["resolved_by"] != DETECTOR else "system" if f["type"] == "system" else "detector"
         return [w.DO_RESOLVED[who][lang]]
+    if f["reason"] == "overdue":
+        late = ("、" if lang == "zh" else ", ").join(_step_name(x, lang) for x in f.get("overdue") or ())
+        return [w.DO_OVERDUE[lang].format(steps=late)]
     again = ""
     if f["type"] == "system":
         return list(fault_wording(f["fingerprint"], lang)[1])
@@ -297,5 +307,5 @@ def _steps(f: Mapping[str, Any], lang: Lang) -> list[str]:
         again = w.UNACKNOWLEDGED[lang].format(interval=interval)
     steps = (w.DO_RULE if f["type"] == "rule" else w.DO_SURGE)[lang]
     written = (f.get("runbook") or {}).get(lang)
-    own = [("处置预案：" if lang == "zh" else "Runbook: ") + written] if written else []
+    own = [("处置预案：" if lang == "zh" else "Runbook: ") + cut(one_line(written), 300)] if written else []
     return [*own, *(step.format(unacknowledged=again).strip() for step in steps)]

@@ -31,9 +31,27 @@ REASON: Mapping[str, Words] = {
     "worse": {"zh": "情况加重", "en": "it got worse"},
     "repeated": {"zh": "再次提醒：还没有人确认", "en": "reminder: nobody has acknowledged it yet"},
     "escalated": {"zh": "升级通知：还没有人确认", "en": "escalated: nobody has acknowledged it"},
+    "unsnoozed": {"zh": "推迟的时间到了，告警还在", "en": "the snooze is over, and it still fires"},
+    "overdue": {"zh": "有处置步骤超过了时限", "en": "a step is overdue"},
     "resolved": {"zh": "已解决", "en": "resolved"},
     "test": {"zh": "测试消息", "en": "test message"},
 }
+MARK: Mapping[str, Words] = {
+    "worse": {"zh": "·加重", "en": ", worse"},
+    "repeated": {"zh": "·再次提醒", "en": ", reminder"},
+    "escalated": {"zh": "·升级", "en": ", escalated"},
+    "unsnoozed": {"zh": "·推迟到期", "en": ", snooze over"},
+    "overdue": {"zh": "·超时", "en": ", overdue"},
+    "test": {"zh": "·测试", "en": ", test"},
+}
+"""What a title says of the reason."""
+STEP: Mapping[str, Words] = {
+    "assess": {"zh": "研判", "en": "assessment"},
+    "respond": {"zh": "处置", "en": "response"},
+    "report": {"zh": "报告", "en": "report"},
+    "review": {"zh": "总结", "en": "review"},
+}
+"""What a level asks for."""
 RESOLUTION: Mapping[str, Words] = {
     "real": {"zh": "真实事件", "en": "real event"},
     "false_alarm": {"zh": "误报", "en": "false alarm"},
@@ -74,6 +92,10 @@ DO_RULE: Mapping[Lang, tuple[str, ...]] = {
 UNACKNOWLEDGED: Words = {
     "zh": "不确认的话，{interval}后会再次提醒。",
     "en": "Without it you are reminded again in {interval}.",
+}
+DO_OVERDUE: Words = {
+    "zh": "马上完成，并在告警页登记：{steps}。确实不需要的，登记为免做并写明原因。",
+    "en": "Do it now and note it on the alert's page: {steps}. What is not needed is waived there, with the reason.",
 }
 DO_RESOLVED: Mapping[str, Words] = {
     "detector": {

@@ -64,6 +64,45 @@ def test_every_reason_is_told_in_both_languages(reason: str) -> None:
     assert REASON[reason]["en"] in m.text
 
 
+def with_facts(lang: str = "zh", reason: str = "first", **facts: Any) -> Message:
+    """A message with what the outbox adds to the facts of an alert."""
+    return render({**said(reason, lang).facts, **facts}, "key")
+
+
+def test_runbook_and_contact_are_told() -> None:
+    m = with_facts("both", runbook={"zh": "先打电话\n给网点", "en": "Call the branch"}, contact="李雷 138")
+    assert "1. 处置预案：先打电话 给网点" in m.text
+    assert "1. Runbook: Call the branch" in m.text
+    assert "联系人：李雷 138" in m.text
+    assert "Contact: 李雷 138" in m.text
+
+
+def test_alerts_of_one_cause_are_told_together() -> None:
+    together = [
+        {"id": i, "series": {"zh": zh, "en": en}}
+        for i, (zh, en) in enumerate([("房地产", "Real estate"), ("银行", "Banks")])
+    ]
+    m = with_facts("both", incident={"id": 3, "alerts": together})
+    assert "【严重】房地产等 2 项：负面激增" in m.title
+    assert "[CRITICAL] Real estate and 1 more: 31 negative" in m.title
+    assert "同一事件：房地产、银行" in m.text
+    assert "One incident: Real estate, Banks" in m.text
+
+
+def test_steps_of_a_level_have_their_time() -> None:
+    steps = [
+        {"step": "assess", "state": "done", "due_at": AT},
+        {"step": "respond", "state": "open", "due_at": AT + 3_600_000},
+    ]
+    m = with_facts(steps=steps)
+    assert "处置时限：处置 2023-11-15 07:20" in m.text
+    assert "研判" not in m.text
+    late = with_facts("both", "overdue", steps=steps, overdue=["respond"])
+    assert late.title.startswith("【严重·超时】")
+    assert "马上完成，并在告警页登记：处置。" in late.text
+    assert "note it on the alert's page: response." in late.text
+
+
 def test_who_resolved_it_and_as_what() -> None:
     m = said("resolved", state="resolved", resolved_by="li", resolved_at=AT + 60_000, resolution="false_alarm")
     assert m.title.startswith("【已解决】房地产")
