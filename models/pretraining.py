@@ -151,7 +151,7 @@ def pretrain(
         base, num_hidden_layers=recipe.layers, add_pooling_layer=False, dtype=torch.float32
     )
     network = MaskedWords(encoder).to(device)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=recipe.learning_rate, weight_decay=0.0)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=recipe.learning_rate, weight_decay=0.0, fused=True)
     schedule = _schedule(ids, recipe)
     steps = len(schedule)
     warmup = max(1, int(steps * recipe.warmup_share))
