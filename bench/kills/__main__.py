@@ -93,7 +93,7 @@ def _references(made: Stage, databases: set[str]) -> dict[str, Rows]:
             sys.exit(1)
         want[database] = quiet.stored
     if "postgresql" in want:
-        three = run(made, None, "undisturbed", want=want["postgresql"])
+        three = run(made, (), "undisturbed", want=want["postgresql"])
         say(f"postgresql, undisturbed, 3 workers: {three.seconds:.1f} s", three.wrong)
         if three.wrong:
             sys.exit(1)
@@ -107,9 +107,9 @@ def _line(made: Stage, line: Line, want: Rows, wanted: int, seed: int) -> Total:
     """Runs until the line has its kills."""
     total = Total(line.database, line.victim, line.point)
     while total.kills < wanted and total.runs < MOST_RUNS and not total.wrong:
-        killing = line.killing(min(wanted - total.kills, line.a_run))
+        killings = line.killings(min(wanted - total.kills, line.a_run))
         out = run(
-            made, killing, f"{seed} {line.title} {total.runs}", sqlite=line.database == "sqlite", want=want,
+            made, killings, f"{seed} {line.title} {total.runs}", sqlite=line.database == "sqlite", want=want,
             migrated=not line.migrates,
         )  # fmt: skip
         total.runs += 1

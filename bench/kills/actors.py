@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import random
 import signal
 import time
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psycopg
+
 from barometer.settings import Settings
-from bench.kills.points import Plan, Target, draw
+from bench.kills.points import Plan, Target, passes
 from bench.kills.servers import DurableBroker, Postgres
 
 RESTART_SECONDS = (0.0, 0.4)
 """How long an init system takes to notice."""
+_ROLE = {"leader": "monitor"}
 
 
 def nursery() -> Any:
@@ -55,24 +61,31 @@ class Killing:
 
 @dataclass
 class Company:
-    """All that runs at a time, and the count of what was killed."""
+    """All that runs at a time, and the count of what was killed.
+
+    Args:
+        leader: says which process leads now; None: nobody, or the store does not answer.
+    """
 
     settings: Settings
     folder: Path
     broker: DurableBroker
     postgres: Postgres | None
-    killing: Killing | None
+    killings: tuple[Killing, ...]
     chance: random.Random
     pace: float
+    leader: Callable[[], int | None]
     journal: Path = field(init=False)
     actors: list[Actor] = field(default_factory=list)
     kills: list[str] = field(default_factory=list)
+    """The points of those that were struck while there was something left to do."""
     restarts: int = 0
     faults: list[str] = field(default_factory=list)
     """Roles that ended by themselves: nothing that happens here is a reason to."""
     _read: int = 0
     _armed: int = 0
-    _next_strike: float = 0.0
+    _struck: Counter[int] = field(default_factory=Counter)
+    _next_strike: dict[int, float] = field(default_factory=dict)
     _server_due: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -132,11 +145,15 @@ class Company:
         actor.due = None
 
     def _plan(self, role: str) -> Plan | None:
-        k = self.killing
-        if k is None or not k.points or role != {"leader": "monitor"}.get(k.victim, k.victim):
+        """What a new process of the role is to do, if anything: killings and their points take turns."""
+        ours = [(i, k) for i, k in enumerate(self.killings) if k.points and _ROLE.get(k.victim, k.victim) == role]
+        if not ours:
             return None
         self._armed += 1
-        return draw(k.points[self._armed % len(k.points)], k.target, k.delay, k.kills, self.chance)
+        label, k = ours[self._armed % len(ours)]
+        point = k.points[self._armed // len(ours) % len(k.points)]
+        first, every = passes(point, self.chance)
+        return Plan(point, k.target, first, every, k.delay, k.kills, self.chance.randrange(1 << 30), label)
 
     # --- one look ----------------------------------------------------------------------------------------------------
 
@@ -155,12 +172,13 @@ class Company:
             code = a.process.exitcode
             if a.role == "upgrade" and code == 0:
                 continue
-            if code != -signal.SIGKILL:
+            if code != -signal.SIGKILL and not self._may_end(a, code):
                 self.faults.append(f"{a.name} ended by itself with code {code}")
             a.due = now + self.chance.uniform(*RESTART_SECONDS)
         self._servers(now)
-        if unfinished and self.killing is not None and not self.killing.points:
-            self._strike(now)
+        for i, k in enumerate(self.killings):
+            if unfinished and not k.points:
+                self._strike(i, k, now)
 
     def _read_journal(self, unfinished: bool) -> None:
         text = self.journal.read_text()
@@ -169,6 +187,10 @@ class Company:
             if unfinished:
                 self.kills.append(entry["point"])
         self._read = len(text)
+
+    def _may_end(self, actor: Actor, code: int) -> bool:
+        """The upgrade is a command: without its database it says so and is run again. Roles wait."""
+        return actor.role == "upgrade" and code == 1 and any(k.target != "self" for k in self.killings)
 
     def _servers(self, now: float) -> None:
         for name, server in (("broker", self.broker), ("postgres", self.postgres)):
@@ -180,15 +202,14 @@ class Company:
                 self.restarts += 1
                 del self._server_due[name]
 
-    def _strike(self, now: float) -> None:
-        assert self.killing is not None
-        if not self._next_strike:
-            self._next_strike = now + self.chance.uniform(0.2, 2.0)
-        if now < self._next_strike or len(self.kills) >= self.killing.kills:
+    def _strike(self, i: int, k: Killing, now: float) -> None:
+        due = self._next_strike.setdefault(i, now + self.chance.uniform(0.2, 2.0))
+        if now < due or self._struck[i] >= k.kills:
             return
-        self._next_strike = now + self.chance.uniform(*self.killing.pause)
-        if self._kill(self.killing.victim):
-            self.kills.append("at random")
+        self._next_strike[i] = now + self.chance.uniform(*k.pause)
+        if self._kill(k.victim):
+            self._struck[i] += 1
+            self.kills.append(f"{k.victim} at random")
 
     def _kill(self, victim: str) -> bool:
         if victim == "broker":
@@ -197,18 +218,17 @@ class Company:
             return alive
         if victim in ("postmaster", "backend"):
             return self._kill_postgres(victim)
-        role = "monitor" if victim == "leader" else victim
-        living = [a for a in self.actors if a.role == role and a.due is None and a.process.is_alive()]
+        living = [
+            a for a in self.actors if a.role == _ROLE.get(victim, victim) and a.due is None and a.process.is_alive()
+        ]
+        if victim == "leader":
+            living = [a for a in living if a.process.pid == self.leader()]
         if not living:
             return False
         self.chance.choice(living).process.kill()
         return True
 
     def _kill_postgres(self, victim: str) -> bool:
-        import os
-
-        import psycopg
-
         assert self.postgres is not None
         if not self.postgres.alive:
             return False

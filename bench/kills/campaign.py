@@ -11,6 +11,7 @@ REBALANCE = ("at a rebalance", "after a rebalance", "partitions revoked")
 SEEK = ("before seeking", "during a seek", "after seeking")
 SEALING = ("while sealing", "before sealing's commit", "after sealing's commit")
 OUTBOX = ("notification claimed", "notification marked")
+SERVERS = ("postmaster", "backend", "broker")
 COMMIT = ("in the transaction", "before the commit", "after the commit")
 
 
@@ -32,8 +33,21 @@ class Line:
     def title(self) -> str:
         return f"{self.database} / {self.victim} / {self.point}"
 
-    def killing(self, kills: int) -> Killing:
-        return Killing(self.whose or self.victim, self.points, self.target, kills, self.delay)
+    def killings(self, kills: int) -> tuple[Killing, ...]:
+        if self.victim == "all":
+            return everything(kills)
+        whose = (self.whose or self.victim).split(" or ")
+        return tuple(Killing(w, self.points, self.target, kills, self.delay) for w in whose)
+
+
+def everything(kills: int, servers: bool = True) -> tuple[Killing, ...]:
+    """All victims in one run, at all points and at random; so many kills of the roles, a few of the servers."""
+    some = max(1, kills // 6)
+    roles = (
+        Killing("worker", (*COMMIT, *SEEK, *REBALANCE), kills=max(1, kills // 3)),
+        Killing("leader", (*SEALING, "between send and mark"), kills=max(1, kills // 3)),
+    )
+    return roles + tuple(Killing(v, kills=some, pause=(2.0, 4.0)) for v in SERVERS if servers)
 
 
 def _named(victim: str, point: str, *points: str, database: str = "postgresql", **more: object) -> Line:
@@ -55,6 +69,7 @@ LINES: tuple[Line, ...] = (
     _named("leader", "during sealing", *SEALING),
     _named("leader", "between send and mark"),
     _named("leader", "notification claimed, or just marked", *OUTBOX),
+    _named("leader", "while dead letters are relayed", "dead letters relayed", a_run=5),
     Line("postgresql", "leader", "at random"),
     _server("backend", "worker", "the worker's transaction", "in the transaction", "before the commit"),
     _server("backend", "leader", "the sealing's transaction", "while sealing", "before sealing's commit"),
@@ -68,13 +83,14 @@ LINES: tuple[Line, ...] = (
     _server("broker", "worker", "during a rebalance or a seek", *REBALANCE, *SEEK),
     _server("broker", "leader", "while dead letters are relayed", "dead letters relayed"),
     Line("postgresql", "broker", "at random", a_run=7),
+    Line("postgresql", "all", "at named points and at random", a_run=12),
     Line("postgresql", "upgrade", "during a migration", ("during a migration", "before the migration's commit"),
          a_run=7, migrates=True),
     Line("postgresql", "backend", "during a migration", ("during a migration", "before the migration's commit"),
          "upgrade", "backend", 5, migrates=True),
     _named("worker", "at its commits", *COMMIT, database="sqlite"),
     Line("sqlite", "worker", "at random"),
-    _named("worker", "during a migration", "during a migration", database="sqlite", migrates=True, a_run=5),
+    _named("worker or leader", "during a migration", "during a migration", database="sqlite", migrates=True, a_run=5),
     _named("leader", "during sealing", *SEALING, database="sqlite"),
     _named("leader", "between send and mark", database="sqlite"),
     Line("sqlite", "leader", "at random"),

@@ -59,7 +59,7 @@ POINTS: dict[str, Point] = {
     "notification claimed": Point("monitor.leader:send_due", "committed", (1, 3)),
     "between send and mark": Point("monitor.notify.channels.webhook:Webhook.send", "leave", (1, 4)),
     "notification marked": Point("monitor.leader:send_due", "commit", (2, 6)),
-    "dead letters relayed": Point("ingest.dlq:Sender.flush", "leave", (1, 2)),
+    "dead letters relayed": Point("ingest.dlq:Sender.send", "leave", (1, 25)),
     # the upgrade of the schema
     "during a migration": Point("barometer.store.migrate:upgrade", "statement", (1, 90)),
     "before the migration's commit": Point("barometer.store.migrate:upgrade", "commit", (1, 1)),
@@ -72,7 +72,7 @@ class Plan:
 
     ``first`` and ``every``: at which pass of the point, and after how many more again (a server is killed more than
     once, a process but once). ``delay``: seconds at most between the pass and the kill, drawn from ``seed``. ``most``:
-    kills in the whole run, after which nothing is struck any more.
+    kills by plans of this ``label`` in the whole run, after which nothing is struck any more.
     """
 
     point: str
@@ -82,14 +82,16 @@ class Plan:
     delay: float
     most: int
     seed: int
+    label: int
 
     def json(self) -> dict[str, Any]:
         return asdict(self)
 
 
-def draw(point: str, target: Target, delay: float, most: int, chance: random.Random) -> Plan:
+def passes(point: str, chance: random.Random) -> tuple[int, int]:
+    """The first pass to strike at, and how many more until the next."""
     low, high = POINTS[point].passes
-    return Plan(point, target, chance.randint(low, high), max(4, high), delay, most, chance.randrange(1 << 30))
+    return chance.randint(low, high), max(4, high)
 
 
 _here = threading.local()
@@ -183,9 +185,10 @@ class _Passes:
 
     def _strike(self, pid: int, delay: float) -> None:
         time.sleep(delay)
-        if len(self._journal.read_bytes().splitlines()) >= self._plan.most:
+        before = [json.loads(x)["label"] for x in self._journal.read_text().splitlines()]
+        if before.count(self._plan.label) >= self._plan.most:
             return
-        line = {"point": self._plan.point, "target": self._plan.target, "pid": pid, "pass": self._count}
+        line = {"label": self._plan.label, "point": self._plan.point, "target": self._plan.target, "pid": pid}
         with self._journal.open("a") as f:
             f.write(json.dumps(line) + "\n")
         try:

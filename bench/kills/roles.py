@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import barometer.commands.monitoring
+import ingest.consumer
 import ingest.dlq
 import ingest.worker
 import models.scorer
@@ -27,6 +28,9 @@ from tests.integration.keyword_scorer import KeywordScorer, Said
 
 STEP = 2
 """Buckets that one transaction of sealing takes here: many small ones are more to be killed in."""
+PARTITION_FETCH_BYTES = 8_192
+"""So little of a partition comes at a time that all are read side by side, and sealing goes on with the reading."""
+SEND_SECONDS = 0.3
 SENDING_TIMEOUT_MS = 4_000
 """So long a leader that kept its term over a loss of the database takes for an unfinished send to be gone."""
 
@@ -65,7 +69,9 @@ def run(
     configure_logging(settings)
     if plan is not None:
         install(Plan(**plan), Path(journal), {k: Path(v) for k, v in pids.items()})
+    ingest.consumer.PARTITION_FETCH_BYTES = PARTITION_FETCH_BYTES
     monitor.sealing.STEP = STEP
+    monitor.leader.SEND_SECONDS = SEND_SECONDS
     monitor.notify.outbox.SENDING_TIMEOUT_MS = SENDING_TIMEOUT_MS
     sys.exit(_ROLES[role](settings, pace))
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Connection, func, select
@@ -152,31 +151,3 @@ def differences(have: Rows, want: Rows, most: int = 3) -> list[str]:
 def _short(row: tuple[Any, ...]) -> str:
     text = repr(row)
     return text if len(text) < 600 else text[:600] + "..."
-
-
-# --- what people were told -------------------------------------------------------------------------------------------
-
-
-def deliveries_wrong(store: Store, keys: Mapping[str, int], kills: int) -> list[str]:
-    """Every notification arrived, none was made up, and none more often than it was attempted: an attempt is recorded
-    before it is made, and only a kill makes a second one.
-
-    Args:
-        keys: idempotency key -> how often it arrived.
-        kills: in this run, of whatever.
-    """
-    a, n, x = t.Alert, t.Notification, t.NotificationAttempt
-    attempts = select(func.count()).where(x.notification_id == n.id).scalar_subquery()
-    with store.read() as c:
-        rows = c.execute(select(n.message_id, n.state, attempts).join(a, a.id == n.alert_id)).all()
-    known = {r[0]: (r[1], int(r[2])) for r in rows}
-    out = [f"notification {k} arrived and is not in the outbox" for k in keys if k not in known]
-    for key, (state, tried) in known.items():
-        came = keys.get(key, 0)
-        if state == "sent" and not came:
-            out.append(f"notification {key} is marked as sent and never arrived")
-        if came > tried:
-            out.append(f"notification {key} arrived {came} times in {tried} attempts")
-        if came > 1 + kills:
-            out.append(f"notification {key} arrived {came} times with {kills} kills")
-    return out

@@ -7,7 +7,7 @@ import tempfile
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,15 +22,14 @@ from barometer.store import tables as t
 from barometer.store.engine import Store
 from barometer.store.migrate import open_store
 from bench.kills.actors import Company, Killing
-from bench.kills.rows import Rows, deliveries_wrong, differences, read_rows
+from bench.kills.outside import deliveries_wrong, relayed_wrong
+from bench.kills.rows import Rows, differences, read_rows
 from bench.kills.servers import DurableBroker, Postgres
 from bench.kills.texts import Filled, Shape, fill
 from tests.integration.post_box import PostBox, post_box
 
 LOOK_SECONDS = 0.05
 PATIENCE_SECONDS = 90.0
-RECEIVERS = 4
-"""Each told of every alert by two hooks: enough notifications to be killed between send and mark."""
 
 
 @dataclass
@@ -59,12 +58,14 @@ class Stage:
     box: PostBox
     pace: float
     shape: Shape
+    receivers: int
+    """Each told of every alert by two hooks: enough notifications to be killed between send and mark."""
     template: str | None = None
 
     def settings(self, group: str, folder: Path, url: str) -> Settings:
         notify = folder / "notify.yaml"
         hooks = [{"type": "webhook", "url": self.box.url}] * 2
-        names = [f"people-{i}" for i in range(RECEIVERS)]
+        names = [f"people-{i}" for i in range(self.receivers)]
         notify.write_text(
             yaml.safe_dump(
                 {
@@ -84,12 +85,19 @@ class Stage:
 
 @contextmanager
 def stage(
-    broker: DurableBroker, postgres: Postgres | None, folder: Path, *, shape: Shape, seed: int, pace: float
+    broker: DurableBroker,
+    postgres: Postgres | None,
+    folder: Path,
+    *,
+    shape: Shape,
+    seed: int,
+    pace: float,
+    receivers: int = 4,
 ) -> Iterator[Stage]:
     """Fill the topic, make a database to copy, open the post box."""
     topic = f"documents-{uuid.uuid4().hex[:8]}"
     with post_box() as box:
-        made = Stage(broker, postgres, folder, Filled({}, 0), topic, box, pace, shape)
+        made = Stage(broker, postgres, folder, Filled({}, 0), topic, box, pace, shape, receivers)
         plain = made.settings("filler", folder, f"sqlite:///{folder / 'none.db'}")
         made.filled = fill(plain, shape, seed)
         if postgres is not None:
@@ -99,13 +107,13 @@ def stage(
 
 
 def run(
-    stage: Stage, killing: Killing | None, seed: str, *, sqlite: bool = False, workers: int = 3,
+    stage: Stage, killings: Sequence[Killing], seed: str, *, sqlite: bool = False, workers: int = 3,
     want: Rows | None = None, migrated: bool = True,
 ) -> Outcome:  # fmt: skip
     """One run from an empty store to the end of the log.
 
     Args:
-        killing: what is killed; None: an undisturbed run.
+        killings: what is killed; none: an undisturbed run.
         want: the rows of the undisturbed run.
         migrated: whether the store has its tables already.
     """
@@ -118,14 +126,17 @@ def run(
         assert stage.postgres is not None
         url = stage.postgres.database(stage.template if migrated else None)
     settings = stage.settings(group, folder, url)
-    company = Company(settings, folder, stage.broker, stage.postgres, killing, random.Random(seed), stage.pace)
-    stage.box.received.clear()
     store = Store(url)
+    company = Company(
+        settings, folder, stage.broker, stage.postgres, tuple(killings), random.Random(seed), stage.pace,
+        lambda: _leader(store),
+    )  # fmt: skip
+    stage.box.received.clear()
     wrong: list[str] = []
     try:
         if migrated:
             open_store(settings, migrate=True).close()
-        else:
+        elif not sqlite:  # there each role brings the store up to date itself
             company.start("upgrade")
         company.start("worker", 1 if sqlite else workers)
         company.start("monitor", 2)
@@ -140,6 +151,7 @@ def run(
         stored = read_rows(store)
         keys = Counter(r["headers"]["Idempotency-Key"] for r in stage.box.received)
         wrong += deliveries_wrong(store, keys, len(company.kills))
+        wrong += relayed_wrong(settings, store)
         wrong += differences(stored, want) if want is not None else []
         repeats = sum(keys.values()) - len(keys)
     else:
@@ -199,6 +211,15 @@ def _importing(store: Store, settings: Settings) -> bool:
     return leases.acquire(store, leases.progress_lease(settings.topic_documents), "produce@bench", 86_400) is not None
 
 
+def _leader(store: Store) -> int | None:
+    """The leading process, by the name that it gave itself: monitor-HOST-PID-RANDOM."""
+    try:
+        held = leases.holder_of(store, leases.LEADER)
+    except SQLAlchemyError:
+        return None
+    return int(held.holder.split("-")[-2]) if held is not None else None
+
+
 def left_over(store: Store, filled: Filled) -> list[str]:
     """What is still to be done; nothing at the end."""
     out = []
@@ -229,4 +250,4 @@ def _diagnosis(company: Company) -> list[str]:
 
 def undisturbed(stage: Stage, *, sqlite: bool = False) -> Outcome:
     """The run that all others are compared with: one worker, nothing killed."""
-    return run(stage, None, "undisturbed", sqlite=sqlite, workers=1)
+    return run(stage, (), "undisturbed", sqlite=sqlite, workers=1)

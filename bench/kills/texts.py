@@ -75,7 +75,7 @@ def fill(settings: Settings, shape: Shape, seed: int) -> Filled:
         headers, value = progress_record(t, "bench", 1)
         for p in ends:
             send(p, value, t, headers)
-    producer.flush()
+        producer.flush()  # small batches: a fetch takes whole ones, and partitions should be read side by side
     producer.close()
     return Filled(ends, T0 + shape.buckets * HOUR)
 
