@@ -20,9 +20,9 @@ def notify_conditions(c: Connection, watched: Watched, now_ms: int) -> Iterator[
     A channel is in trouble when the last message that was ended on it failed: what may pass has been tried to the end,
     what may not (a bad token) fails at once. A later message that arrives, or a file that was changed since, ends it.
     """
+    config, n = watched.current(), Notification
     if watched.fault is not None:
         yield Condition("notify_file", "warning", "the new file of receivers is refused", {"message": watched.fault})
-    config, n = watched.current(), Notification
     since = max(now_ms - RECENT_MS, watched.changed_at)
     last = (
         select(func.max(n.id))
