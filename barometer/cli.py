@@ -89,3 +89,24 @@ def main() -> None:
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         sys.exit(130)
+    except Exception as e:
+        said = _database_away(e)
+        if said is None:
+            raise
+        print(f"barometer: {said}", file=sys.stderr)
+        sys.exit(1)
+
+
+def _database_away(error: Exception) -> str | None:
+    """What to say where a command lost its database, or never had it; None where the error is another."""
+    if "sqlalchemy" not in sys.modules:
+        return None
+    from barometer.store.engine import is_away
+
+    if not is_away(error):
+        return None
+    first = str(getattr(error, "orig", error)).strip().splitlines()[0]
+    return (
+        f"the database cannot be reached, or broke off ({first}). A transaction that was not finished left nothing: "
+        "see that it runs and that database_url (BAROMETER_DATABASE_URL) is right, and run the command again"
+    )
