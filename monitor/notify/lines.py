@@ -55,7 +55,7 @@ def fit(
 ) -> list[Line]:
     """The lines of a message, cut so that their costs add up to at most ``budget``.
 
-    In two languages each has half of the room, and what one leaves is the other's; texts are quoted once.
+    In two languages each has half of the room, and what one leaves is the other's.
 
     Args:
         budget: in the units of ``cost`` (bytes, characters), greater than the cost of the link to the rest.
@@ -64,10 +64,7 @@ def fit(
     """
     link = str(message.facts["link"])
     titled = title or len(message.sections) > 1
-    parts = [
-        lines_of(s if i == 0 else replace(s, quotes=()), link, title=titled, link_line=link_line)
-        for i, s in enumerate(message.sections)
-    ]
+    parts = [lines_of(s, link, title=titled, link_line=link_line) for s in message.sections]
     costs = [sum(map(cost, part)) for part in parts]
     out: list[Line] = []
     for i, part in enumerate(parts):

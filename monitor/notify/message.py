@@ -7,7 +7,7 @@ sent, so that every attempt says the same.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -123,7 +123,8 @@ def _titled(e: Mapping[str, Any]) -> str:
 def render(facts: Mapping[str, Any], message_id: str) -> Message:
     """The words for frozen facts, in the receiver's language or both."""
     langs: tuple[Lang, ...] = ("zh", "en") if facts["lang"] == "both" else (facts["lang"],)
-    sections = tuple(_section(facts, lang) for lang in langs)
+    first, *others = (_section(facts, lang) for lang in langs)
+    sections = (first, *(replace(s, quotes=()) for s in others))  # texts are quoted once
     title = " | ".join(s.title for s in sections)
     colour = "#067647" if facts["reason"] == "resolved" else COLOURS[facts["severity"]]
     html = _template().render(sections=sections, title=title, link=facts["link"], colour=colour, message_id=message_id)
@@ -142,7 +143,7 @@ def _template() -> Any:
 
 def _plain(s: Section, link: str) -> str:
     colon = ": " if s.lang == "en" else "："
-    lines = [s.title, s.reason, "", s.what, ""]
+    lines = [s.title, s.reason, "", *([s.what, ""] if s.what else [])]
     lines += [f"{label}{colon}{value}" for label, value in s.rows]
     lines += ["", f"{s.open}{colon}{link}"]
     if s.quotes:
@@ -201,12 +202,12 @@ def _title(f: Mapping[str, Any], lang: Lang) -> str:
 def _what(f: Mapping[str, Any], lang: Lang) -> str:
     zh = lang == "zh"
     if f["type"] == "system":
-        over = ("故障已消除：" if zh else "The fault is gone. ") if f["reason"] == "resolved" else ""
-        said = over + fault_wording(f["fingerprint"], lang)[0]
-        # The check's own sentence is English; in Chinese it is quoted only where it says what the figures do not.
-        quoted = f["summary"] if not zh or f["fingerprint"].startswith(("system:log_replaced", "system:job")) else ""
-        parts = [said, quoted, w.figures(f["figures"], lang, ZoneInfo(f["zone"]))]
-        return ("。" if zh else ". ").join(p for p in parts if p)
+        over = ("故障已消除。" if zh else "The fault is gone. ") if f["reason"] == "resolved" else ""
+        # The title says what it means. The check's own sentence is English; it is quoted where it says more than figures.
+        figures = w.figures(f["figures"], lang, ZoneInfo(f["zone"]))
+        more = not figures or f["fingerprint"].startswith(("system:log_replaced", "system:job"))
+        parts = [f["summary"] if more else "", figures]
+        return over + ("。" if zh else ". ").join(p for p in parts if p)
     said = ""
     if f["seen_total"]:
         window = duration(f["window_seconds"] * 1000, lang)
@@ -222,7 +223,7 @@ def _what(f: Mapping[str, Any], lang: Lang) -> str:
     if f["reason"] == "resolved":
         peak = ("最高时：" if zh else "At its peak: ") if said else ""
         said = f"{peak}{said}" + _ending(f, lang)
-    elif f["summary"]:
+    elif f["summary"] and f["type"] != "rule":  # a rule's stands in the title
         said += f["summary"]
     return said.strip()
 
@@ -243,7 +244,7 @@ def _rows(f: Mapping[str, Any], lang: Lang) -> list[tuple[str, str]]:
     rows = []
     end = f["ended_at"] or f["resolved_at"] if f["reason"] == "resolved" else None
     lasted = duration((end or f["told_at"]) - f["started_at"], lang)
-    since = f"{clock(f['started_at'], zone)} {f['zone']}"
+    since = f"{clock(f['started_at'], zone)} {'北京时间' if zh and f['zone'] == 'Asia/Shanghai' else f['zone']}"
     if end:
         rows.append(("开始", since) if zh else ("Started", since))
         over = clock(end, zone)
@@ -273,8 +274,15 @@ def _rows(f: Mapping[str, Any], lang: Lang) -> list[tuple[str, str]]:
 def _due_steps(f: Mapping[str, Any], lang: Lang) -> str:
     """What the level still asks for, and until when."""
     open_ = [x for x in f.get("steps") or () if x["state"] == "open"]
-    shown = [f"{_step_name(x['step'], lang)} {clock(x['due_at'], ZoneInfo(f['zone']))}" for x in open_]
+    shown = [f"{_step_name(x['step'], lang)} {_moment(x['due_at'], f)}" for x in open_]
     return ("；" if lang == "zh" else "; ").join(shown)
+
+
+def _moment(ms: int, f: Mapping[str, Any]) -> str:
+    """A time near the message's own: without the date if it is the same day."""
+    zone = ZoneInfo(f["zone"])
+    day, _, time = clock(ms, zone).partition(" ")
+    return time if day == clock(f["told_at"], zone).partition(" ")[0] else f"{day[5:]} {time}"
 
 
 def _step_name(step: str, lang: Lang) -> str:
@@ -284,7 +292,7 @@ def _step_name(step: str, lang: Lang) -> str:
 def _meta(e: Mapping[str, Any], f: Mapping[str, Any], lang: Lang) -> str:
     parts = [w.KIND.get(e["kind"], w.KIND[0])[lang] if e["kind"] else "", e["source"]]
     if e["observed_at"] is not None:
-        parts.append(clock(e["observed_at"], ZoneInfo(f["zone"])))
+        parts.append(_moment(e["observed_at"], f))
     if e["copies"] > 1:
         parts.append(f"共 {e['copies']} 次转载" if lang == "zh" else f"{e['copies']} copies")
     return " · ".join(p for p in parts if p)

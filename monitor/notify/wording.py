@@ -27,14 +27,14 @@ LEVEL: Mapping[str, Words] = {
     "grave": {"zh": "重大", "en": "grave"},
 }
 REASON: Mapping[str, Words] = {
-    "first": {"zh": "首次通知", "en": "first notice"},
-    "worse": {"zh": "情况加重", "en": "it got worse"},
-    "repeated": {"zh": "再次提醒：还没有人确认", "en": "reminder: nobody has acknowledged it yet"},
-    "escalated": {"zh": "升级通知：还没有人确认", "en": "escalated: nobody has acknowledged it"},
-    "unsnoozed": {"zh": "推迟的时间到了，告警还在", "en": "the snooze is over, and it still fires"},
-    "overdue": {"zh": "有处置步骤超过了时限", "en": "a step is overdue"},
-    "resolved": {"zh": "已解决", "en": "resolved"},
-    "test": {"zh": "测试消息", "en": "test message"},
+    "first": {"zh": "首次通知", "en": "First notice"},
+    "worse": {"zh": "情况加重", "en": "It got worse"},
+    "repeated": {"zh": "再次提醒：还没有人确认", "en": "Reminder: nobody has acknowledged it yet"},
+    "escalated": {"zh": "升级通知：还没有人确认", "en": "Escalated: nobody has acknowledged it"},
+    "unsnoozed": {"zh": "推迟的时间到了，告警还在", "en": "The snooze is over, and it still fires"},
+    "overdue": {"zh": "有处置步骤超过了时限", "en": "A step is overdue"},
+    "resolved": {"zh": "已解决", "en": "Resolved"},
+    "test": {"zh": "测试消息", "en": "Test message"},
 }
 MARK: Mapping[str, Words] = {
     "worse": {"zh": "·加重", "en": ", worse"},
