@@ -47,7 +47,7 @@ def lines_of(section: Section, link: str, *, title: bool = True, link_line: bool
         out += [Line("quote", q.text, label=q.meta) for q in section.quotes]
     out.append(Line("heading", section.steps_title))
     out += [Line("step", step, label=f"{i}.") for i, step in enumerate(section.steps, 1)]
-    return [replace(line, lang=lang) for line in out if line.text or line.label]
+    return [replace(line, lang=lang) for line in out if line.text]
 
 
 def fit(
