@@ -23,16 +23,17 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from bench.kills.aged import killed_upgrade
 from bench.kills.campaign import LINES, Line
-from bench.kills.rows import Rows, differences
-from bench.kills.runs import Stage, run, stage, undisturbed
+from bench.kills.rows import differences
+from bench.kills.runs import Outcome, Stage, run, stage, undisturbed
 from bench.kills.servers import broker_and_database
 from bench.kills.texts import Shape
 
 MOST_RUNS = 12
 """A line that has not got its kills after so many runs has found a point that nobody passes."""
 
-console = Console()
+console = Console(width=150)
 
 
 @dataclass
@@ -81,9 +82,9 @@ def say(line: str, wrong: list[str]) -> None:
     console.print(line, *wrong, sep="\n  ", markup=False, highlight=False)
 
 
-def _references(made: Stage, databases: set[str]) -> dict[str, Rows]:
+def _references(made: Stage, databases: set[str]) -> dict[str, Outcome]:
     """The undisturbed run on each database; on PostgreSQL again with three workers, which must agree."""
-    want: dict[str, Rows] = {}
+    want: dict[str, Outcome] = {}
     for database in sorted(databases):
         quiet = undisturbed(made, sqlite=database == "sqlite")
         console.print(
@@ -91,27 +92,28 @@ def _references(made: Stage, databases: set[str]) -> dict[str, Rows]:
         )
         if quiet.wrong:
             sys.exit(1)
-        want[database] = quiet.stored
+        want[database] = quiet
     if "postgresql" in want:
-        three = run(made, (), "undisturbed", want=want["postgresql"])
+        three = run(made, (), "undisturbed", want=want["postgresql"].stored)
         say(f"postgresql, undisturbed, 3 workers: {three.seconds:.1f} s", three.wrong)
         if three.wrong:
             sys.exit(1)
     if len(want) == 2:
-        apart = differences(want["sqlite"], want["postgresql"])
+        apart = differences(want["sqlite"].stored, want["postgresql"].stored)
         say("the two databases agree" if not apart else "the two databases differ:", apart)
     return want
 
 
-def _line(made: Stage, line: Line, want: Rows, wanted: int, seed: int) -> Total:
+def _line(made: Stage, line: Line, want: Outcome, wanted: int, seed: int) -> Total:
     """Runs until the line has its kills."""
     total = Total(line.database, line.victim, line.point)
     while total.kills < wanted and total.runs < MOST_RUNS and not total.wrong:
         killings = line.killings(min(wanted - total.kills, line.a_run))
-        out = run(
-            made, killings, f"{seed} {line.title} {total.runs}", sqlite=line.database == "sqlite", want=want,
-            migrated=not line.migrates,
-        )  # fmt: skip
+        name, sqlite = f"{seed} {line.title} {total.runs}", line.database == "sqlite"
+        if line.aged:
+            out = killed_upgrade(made, want.url, killings, name, sqlite=sqlite)
+        else:
+            out = run(made, killings, name, sqlite=sqlite, want=want.stored, migrated=not line.migrates)
         total.runs += 1
         total.kills += len(out.kills)
         total.restarts += out.restarts

@@ -11,6 +11,8 @@ REBALANCE = ("at a rebalance", "after a rebalance", "partitions revoked")
 SEEK = ("before seeking", "during a seek", "after seeking")
 SEALING = ("while sealing", "before sealing's commit", "after sealing's commit")
 OUTBOX = ("notification claimed", "notification marked")
+MIGRATION = ("during a migration", "before the migration's commit")
+KEPT = ("in the migration of kept rows", "before the migration's commit")
 SERVERS = ("postmaster", "backend", "broker")
 COMMIT = ("in the transaction", "before the commit", "after the commit")
 
@@ -28,6 +30,8 @@ class Line:
     a_run: int = 9
     delay: float = 0.0
     migrates: bool = False
+    """It begins with an empty store; ``aged``: with a full one of the oldest revision, and there is no stream."""
+    aged: bool = False
 
     @property
     def title(self) -> str:
@@ -84,13 +88,15 @@ LINES: tuple[Line, ...] = (
     _server("broker", "leader", "while dead letters are relayed", "dead letters relayed"),
     Line("postgresql", "broker", "at random", a_run=7),
     Line("postgresql", "all", "at named points and at random", a_run=12),
-    Line("postgresql", "upgrade", "during a migration", ("during a migration", "before the migration's commit"),
-         a_run=7, migrates=True),
-    Line("postgresql", "backend", "during a migration", ("during a migration", "before the migration's commit"),
-         "upgrade", "backend", 5, migrates=True),
+    Line("postgresql", "upgrade", "of an empty store", MIGRATION, a_run=7, migrates=True),
+    Line("postgresql", "backend", "upgrade of an empty store", MIGRATION, "upgrade", "backend", 5, migrates=True),
+    Line("postgresql", "upgrade", "of kept rows", KEPT, a_run=7, aged=True),
+    Line("postgresql", "backend", "upgrade of kept rows", KEPT, "upgrade", "backend", 5, aged=True),
+    Line("postgresql", "postmaster", "upgrade of kept rows", KEPT, "upgrade", "postmaster", 5, aged=True),
     _named("worker", "at its commits", *COMMIT, database="sqlite"),
     Line("sqlite", "worker", "at random"),
-    _named("worker or leader", "during a migration", "during a migration", database="sqlite", migrates=True, a_run=5),
+    Line("sqlite", "worker or leader", "upgrade of an empty store", MIGRATION, a_run=5, migrates=True),
+    Line("sqlite", "upgrade", "of kept rows", KEPT, a_run=7, aged=True),
     _named("leader", "during sealing", *SEALING, database="sqlite"),
     _named("leader", "between send and mark", database="sqlite"),
     Line("sqlite", "leader", "at random"),

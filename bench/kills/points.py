@@ -62,6 +62,7 @@ POINTS: dict[str, Point] = {
     "dead letters relayed": Point("ingest.dlq:Sender.send", "leave", (1, 25)),
     # the upgrade of the schema
     "during a migration": Point("barometer.store.migrate:upgrade", "statement", (1, 90)),
+    "in the migration of kept rows": Point("barometer.store.migrate:upgrade", "statement", (1, 20)),
     "before the migration's commit": Point("barometer.store.migrate:upgrade", "commit", (1, 1)),
 }
 

@@ -29,7 +29,7 @@ from bench.kills.texts import Filled, Shape, fill
 from tests.integration.post_box import PostBox, post_box
 
 LOOK_SECONDS = 0.05
-PATIENCE_SECONDS = 90.0
+PATIENCE_SECONDS = 180.0
 
 
 @dataclass
@@ -44,6 +44,7 @@ class Outcome:
     repeats_sent: int = 0
     """Notifications that arrived once more than needed."""
     stored: Rows = field(default_factory=dict, repr=False)
+    url: str = ""
 
 
 @dataclass
@@ -77,7 +78,7 @@ class Stage:
         return load_settings(
             database_url=url, kafka_bootstrap=self.broker.bootstrap, topic_documents=self.topic,
             topic_dlq=f"{self.topic}.dlq.{group}", topic_partitions=self.shape.partitions, consumer_group=group,
-            session_timeout_ms=1_500, worker_batch=24, worker_linger_ms=20, bucket_seconds=3_600, lease_seconds=2,
+            session_timeout_ms=1_500, worker_batch=24, worker_linger_ms=20, bucket_seconds=3_600, lease_seconds=3,
             tick_seconds=0.15, metrics_port_worker=0, metrics_port_monitor=0, notify_file=notify,
             lag_alarm_records=10**9, log_level="INFO",
         )  # fmt: skip
@@ -108,7 +109,7 @@ def stage(
 
 def run(
     stage: Stage, killings: Sequence[Killing], seed: str, *, sqlite: bool = False, workers: int = 3,
-    want: Rows | None = None, migrated: bool = True,
+    want: Rows | None = None, migrated: bool = True, keep: bool = False,
 ) -> Outcome:  # fmt: skip
     """One run from an empty store to the end of the log.
 
@@ -116,6 +117,7 @@ def run(
         killings: what is killed; none: an undisturbed run.
         want: the rows of the undisturbed run.
         migrated: whether the store has its tables already.
+        keep: leave the store there, for :attr:`Outcome.url`.
     """
     began = time.monotonic()
     group = f"g-{uuid.uuid4().hex[:8]}"
@@ -159,11 +161,11 @@ def run(
     store.close()
     if wrong:
         wrong.append(f"logs are in {_keep(folder)}")
-    elif stage.postgres is not None and not sqlite:
+    elif stage.postgres is not None and not sqlite and not keep:
         stage.postgres.drop(url)
     return Outcome(
         company.kills, company.restarts, time.monotonic() - began, wrong, sum(map(len, stored.values())), repeats,
-        stored,
+        stored, url,
     )  # fmt: skip
 
 
@@ -249,5 +251,5 @@ def _diagnosis(company: Company) -> list[str]:
 
 
 def undisturbed(stage: Stage, *, sqlite: bool = False) -> Outcome:
-    """The run that all others are compared with: one worker, nothing killed."""
-    return run(stage, (), "undisturbed", sqlite=sqlite, workers=1)
+    """The run that all others are compared with: one worker, nothing killed. Its store is kept."""
+    return run(stage, (), "undisturbed", sqlite=sqlite, workers=1, keep=True)
