@@ -51,7 +51,7 @@ def killed_upgrade(stage: Stage, full: str, killings: tuple[Killing, ...], seed:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while actor.process.exitcode != 0 and not wrong:
         company.look(True)
-        if (actor.due is not None and stage.postgres is None) or (stage.postgres and stage.postgres.alive):
+        if actor.due is not None and (sqlite or (stage.postgres is not None and stage.postgres.alive)):
             wrong += _half_done(store, documents)
         if time.monotonic() > deadline:
             wrong.append("not upgraded in time")
