@@ -58,13 +58,14 @@ class Channel(Protocol):
 
 def open_channel(config: ChannelConfig, settings: Settings) -> Channel:
     """The sender for one entry of the file; imported only where it is used."""
-    module, name = _SENDERS[config.type]
+    module, name = SENDERS[config.type]
     sender = getattr(importlib.import_module(f"monitor.notify.channels.{module}"), name)
     channel: Channel = sender(config, settings) if config.type == "mail" else sender(config)
     return channel
 
 
-_SENDERS = {
+SENDERS = {
+    # type: (module, class)
     "webhook": ("webhook", "Webhook"),
     "mail": ("mail", "Mail"),
     "feishu": ("feishu", "Feishu"),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from barometer.errors import SettingsError
 from barometer.settings import load_settings
+from monitor.notify.channels import SENDERS
 from monitor.notify.config import NotifyConfig, load_config
 from monitor.notify.routes import Router, Target
 
@@ -123,6 +125,23 @@ def test_missing_secrets_are_named_where_messages_are_sent(tmp_path: Path, monke
         read(tmp_path, GOOD, check_secrets=True)
     monkeypatch.setenv("HOOK_TOKEN", "x")
     read(tmp_path, GOOD, check_secrets=True)
+
+
+def test_every_kind_of_channel_has_an_example_in_the_documentation(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "channels.md").read_text("utf-8")
+    blocks = re.findall(r"^```yaml\n(.*?)^```", page, re.M | re.S)
+    shown = {c.type for block in blocks for r in read(tmp_path, block).file.receivers for c in r.channels}
+    assert shown == set(SENDERS)
+    assert all(f"`{kind}`" in page for kind in SENDERS)
+
+
+def test_a_telephone_number_may_be_a_number(tmp_path: Path) -> None:
+    text = "receivers: [{name: a, channels: [{type: sms, url: 'http://x', to: [13800000000, '+86 1']}]}]"
+    with pytest.raises(SettingsError, match=r"sms.to.1"):
+        read(tmp_path, text)
+    channel = read(tmp_path, text.replace("'+86 1'", "'+861'")).file.receivers[0].channels[0]
+    assert channel.type == "sms"
+    assert channel.to == ["13800000000", "+861"]
 
 
 def test_secrets_do_not_show(tmp_path: Path) -> None:
