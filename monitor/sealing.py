@@ -49,9 +49,18 @@ class Sealer:
 
     Args:
         on_change: called inside the transaction for every change of an alert (the outbox).
+        clock: dates what is done, in epoch milliseconds; nothing is judged by it.
     """
 
-    def __init__(self, store: Store, settings: Settings, on_change: OnChange | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        on_change: OnChange | None = None,
+        *,
+        clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        self._clock = clock
         self._store, self._settings = store, settings
         self._buckets = Buckets(settings.bucket_seconds, settings.zone)
         self._on_change = on_change
@@ -87,7 +96,7 @@ class Sealer:
 
     def _step(self, lease: Lease) -> tuple[int, bool]:
         """One transaction; (buckets with records, whether there may be more)."""
-        now = time.time_ns() // 1_000_000
+        now = self._clock()
         before = self._stands_at
         self._stands_at = None  # whatever fails from here on, memory is read anew
         with self._store.write() as c:

@@ -166,11 +166,13 @@ def write(c: Connection, due: Due, config: NotifyConfig, now_ms: int) -> None:
             n.alert_id == alert["id"], n.receiver == receiver.name, n.channel == due.channel
         )
     ).scalar()
-    facts = facts_of(alert, reason=due.reason, receiver=receiver, settings=config.settings, now_ms=now_ms)
+    facts = facts_of(
+        alert, reason=due.reason, receiver=receiver, settings=config.settings, now_ms=now_ms,
+        **guide_of(config, alert["fingerprint"]),
+    )  # fmt: skip
     facts |= {
         "repeat_minutes": due.to.repeat_minutes, "why": due.to.why, "overdue": list(due.steps),
         "incident": _incident_facts(c, alert["incident_id"], config), "steps": _steps_facts(c, alert),
-        **guide_of(config, alert["fingerprint"]),
     }  # fmt: skip
     c.execute(
         insert(n).values(
