@@ -28,6 +28,24 @@ FAULTS: Mapping[str, Mapping[Lang, tuple[str, tuple[str, ...]]]] = {
             ),
         ),
     },
+    "no_leader": {
+        "zh": (
+            "没有 monitor 在主持：时间桶不封存，不会有新告警（本通知由看门程序代发）",
+            (
+                "到运行 monitor 的机器上看进程在不在：在的话看它最后几行日志，不在就启动 barometer monitor。",
+                "它等数据库：先恢复数据库，monitor 会自己接上。",
+                "恢复后从停下的地方接着封存，一条不漏；期间没有告警不代表平静。",
+            ),
+        ),
+        "en": (
+            "No monitor leads: buckets are not sealed and no alert can come (a watchdog tells you this)",
+            (
+                "Is a monitor running on its machine? Read the last lines of its log; start one: `barometer monitor`.",
+                "It waits for the database? Bring that back; the monitor goes on by itself.",
+                "It then seals from where it stopped and leaves nothing out. Until then, no alerts does not mean calm.",
+            ),
+        ),
+    },
     "stale": {
         "zh": (
             "进度停滞：日志里没有新的进度记录，时间桶无法封存，不会有新告警",
@@ -125,6 +143,27 @@ FAULTS: Mapping[str, Mapping[Lang, tuple[str, tuple[str, ...]]]] = {
                 "A large archive has just been imported: wait. Else look at the monitor's log; a slow database does "
                 "this too.",
                 "Restarting the monitor is safe: it goes on where it stopped, with the same results.",
+            ),
+        ),
+    },
+    "database": {
+        "zh": (
+            "数据库写不进去：磁盘满、只读或连不上；文本没有丢，但在恢复之前不会封存，也不会有新告警",
+            (
+                "运行 barometer status，看是 full（满）、read-only（只读）还是 away（连不上）。",
+                "满：给数据库的磁盘腾出空间（PostgreSQL 还要看 pg_wal 所在的盘），或缩短 retention_days。",
+                "只读：查磁盘有无错误、是否连到了备库、default_transaction_read_only 是否被打开。",
+                "修好后不用重启：各进程自己接着写，不丢也不重。",
+            ),
+        ),
+        "en": (
+            "The database takes no writes: full, read-only or away. No text is lost, but nothing is sealed and no "
+            "alert can come until it is mended",
+            (
+                "Run `barometer status`: is it full, read-only or away?",
+                "Full: make room on its disk (on PostgreSQL also where pg_wal is), or lower retention_days.",
+                "Read-only: look for errors of the disk, a replica behind the address, default_transaction_read_only.",
+                "Nothing need be restarted: all go on by themselves, nothing lost and nothing twice.",
             ),
         ),
     },

@@ -29,8 +29,10 @@ from barometer.store.engine import Store, is_away
 from barometer.store.leases import Lease
 from barometer.store.processes import heartbeat
 from barometer.store.retention import drop_old
+from barometer.store.waiting import say_away
 from monitor import metrics
 from monitor.alarms import Alarms
+from monitor.heartbeat import Heartbeat
 from monitor.jobs import Job, Runner
 from monitor.notify.health import notify_conditions
 from monitor.notify.outbox import enqueue, send_due
@@ -96,6 +98,8 @@ class Monitor:
             Job("retention", RETENTION_SECONDS, lambda lease: drop_old(store, settings, lease)),
             *(Job(*extra) for extra in extra_jobs),
         ]
+        if settings.heartbeat_url is not None:
+            self._jobs.append(Job("heartbeat", settings.heartbeat_seconds, Heartbeat(store, settings).beat))
         if settings.progress_from == "records":
             self._jobs.insert(0, Job("progress", settings.progress_interval_seconds, self._tick))
 
@@ -171,8 +175,8 @@ class Monitor:
         except DBAPIError as e:
             if not is_away(e):
                 raise
-            self._database = "away"
-            log.warning("database away", error=str(e.orig).strip().splitlines()[0])
+            state = say_away(e)
+            self._database = state.removeprefix("database ")
         self._beat_at = time.monotonic()
 
     def _seal(self, lease: Lease) -> None:
@@ -193,7 +197,8 @@ class Monitor:
             return self._store.now_ms(c)
 
     def _send(self, lease: Lease) -> None:
-        send_due(self._store, lease, self._notify.current(), self._now_ms())
+        config, now = self._notify.current(), self._now_ms()
+        send_due(self._store, lease, config, now, leading=lambda: self.lease() is not None)
 
     def _remind(self, lease: Lease) -> None:
         repeat_due(self._store, lease, self._notify.current(), self._now_ms())

@@ -42,9 +42,11 @@ def _prepare() -> None:
 def worker() -> None:
     """Read the topic, label the texts, write the store. Start as many as there are partitions to share."""
     from ingest.worker import worker_main
+    from monitor.watchdog import watching
 
     _prepare()
-    worker_main(settings())
+    with watching(settings()):
+        worker_main(settings())
 
 
 @app.command()
@@ -85,6 +87,7 @@ def up(
     """Run worker, monitor and dashboard on this machine, restart what dies, end all on Ctrl-C."""
     from barometer.errors import SettingsError
     from barometer.store.migrate import open_store
+    from monitor.watchdog import watching
 
     s = settings()
     if workers > 1 and s.database_url.startswith("sqlite"):
@@ -93,7 +96,7 @@ def up(
         )
     open_store(s, migrate=True).close()
     supervisor = Supervisor()
-    with stopped_by_signals() as stop:
+    with stopped_by_signals() as stop, watching(s):
         try:
             for i in range(workers):
                 supervisor.start("worker", i + 1)

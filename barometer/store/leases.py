@@ -57,7 +57,7 @@ def release(store: Store, lease: Lease) -> None:
         c.execute(
             update(_Lease)
             .where(_Lease.name == lease.name, _Lease.term == lease.term, _Lease.holder == lease.holder)
-            .values(expires_at=0)
+            .values(expires_at=store.now_ms(c))
         )
 
 
