@@ -26,6 +26,9 @@ SETS_FILE = Path(__file__).with_name("sets.yaml")
 KEYWORDS_FILE = Path(__file__).with_name("keywords.yaml")
 OWN_TEXTS = Path(__file__).with_name("own_texts.yaml")
 
+_COMPOSED = 6000
+"""Texts that the grammar makes; a recipe samples from them."""
+
 # A flash without any of these says neither good nor bad: weakly neutral.
 _DIRECTION = re.compile(
     r"[涨跌升降增减亏损违罚警危险崩挫滑疲弱强败死亡病疫诉爆停失坏优佳劣喜忧压难困慌恐劲旺暖冷热火]|"
@@ -78,6 +81,10 @@ def read_split(
     """
     if name == "own":
         return own_texts(), []
+    if name == "composed":
+        from models.composition import composed
+
+        return composed(_COMPOSED, seed), []
     sets = load_sets() if sets is None else sets
     if name not in sets:
         raise TrainingDataError(f"set {name!r} is not described in {SETS_FILE} (known: {', '.join(sets)}, own)")

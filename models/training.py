@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
+from models.augmentation import augmented
 from models.data import SETS_FILE, Example, load_sets, read_split
 from models.encoding import batches, load_tokenizer, pad
 from models.errors import TrainingDataError
@@ -31,6 +32,8 @@ from models.objectives import Tensors, divergence, losses, perturbed, to_tensors
 from models.recipe import Recipe
 
 log = structlog.get_logger(__name__)
+
+_OURS = {"own": "The project's own texts", "composed": "Texts from the project's own grammar"}
 
 Report = Callable[[int, int, str], None]
 """(step, steps, a line): called after every optimiser step."""
@@ -44,9 +47,9 @@ def gather(recipe: Recipe, data: Path) -> tuple[list[tuple[Example, dict[str, An
     described = load_sets(recipe.beside(recipe.sets_file) or SETS_FILE)
     for name, options in recipe.sets.items():
         own_train, own_dev = read_split(name, data, recipe.seed, described)
-        train += [(e, options) for e in own_train]
+        train += [(e, options) for e in augmented(own_train, recipe.augment, recipe.seed)]
         dev += own_dev
-        about = described.get(name, {"about": "The project's own texts", "licence": "the project's"})
+        about = described.get(name, {"about": _OURS.get(name, name), "licence": "the project's"})
         used = min(len(own_train), options.get("sample", len(own_train))) * options.get("repeat", 1)
         read[name] = {
             "about": about["about"], "licence": about["licence"], "train": len(own_train), "an_epoch": used,
