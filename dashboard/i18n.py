@@ -419,6 +419,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     "problem.stale": ("水位停在 {seconds} 秒前", "The watermark is {seconds} s behind"),
     "problem.no_progress": ("有分区没有进度记录", "A partition has no progress record"),
     "problem.no_worker": ("没有处理进程在运行", "No worker is running"),
+    "problem.database": (
+        "数据库写不进去（{state}）：恢复之前不会有新数据和新告警",
+        "The database takes no writes ({state}): nothing new, and no alerts, until that is mended",
+    ),
     "problem.no_monitor": ("没有监测进程在运行", "No monitor is running"),
     "problem.silent": ("来源沉默：{names}", "Silent sources: {names}"),
     "problem.unscored": ("近一小时 {share} 未打分", "{share} of the last hour's texts are unscored"),

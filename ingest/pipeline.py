@@ -19,8 +19,9 @@ from sqlalchemy.exc import DBAPIError
 
 from barometer.buckets import Buckets
 from barometer.errors import StaleWrite
-from barometer.store.engine import Store, is_away
+from barometer.store.engine import Store, Way, is_away, way_of
 from barometer.store.models import ensure_model
+from barometer.store.waiting import say_away
 from barometer.store.writer import Batch, Committed, Writer
 from ingest import metrics
 from ingest.batching import Work
@@ -52,7 +53,7 @@ class Pipeline:
 
     Args:
         provider: gives the scorer to use; asked before each batch, so that models change between two batches.
-        on_state: told ``database away`` and ``running`` as they come.
+        on_state: told ``database away`` (or full, read-only) and ``running`` as they come.
     """
 
     def __init__(
@@ -156,7 +157,7 @@ class Pipeline:
 
     def _write(self, item: _Scored) -> None:
         delay = 0.1
-        away = False
+        away: Way | None = None
         while not self._closing.is_set():
             started = time.perf_counter()
             try:
@@ -172,10 +173,9 @@ class Pipeline:
             except DBAPIError as e:
                 if not is_away(e):
                     raise
-                if not away:
-                    away = True
-                    log.warning("database away", error=str(e.orig).strip().splitlines()[0][:300])
-                    self._on_state("database away")
+                if way_of(e) != away:
+                    away = way_of(e)
+                    self._on_state(say_away(e))
                 metrics.WAITS.labels("database").inc()
                 # The commit may have gone through before the connection broke: then the guard refuses the repeat,
                 # and the loop reads the store again.
@@ -183,7 +183,7 @@ class Pipeline:
                 delay = min(delay * 2, 5.0)
                 continue
             metrics.STAGE.labels("write").observe(time.perf_counter() - started)
-            if away:
+            if away is not None:
                 log.info("database back")
                 self._on_state("running")
             self.outcomes.append(Outcome(item.work, item.scores, committed))

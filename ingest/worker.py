@@ -25,6 +25,7 @@ from barometer.settings import Settings
 from barometer.store import logs
 from barometer.store.engine import Store, is_away
 from barometer.store.exclusive import only_worker
+from barometer.store.waiting import say_away
 from ingest import metrics
 from ingest.pulse import OnEvent, Pulse
 from ingest.scoring import Scorer
@@ -95,18 +96,20 @@ class Worker:
                     except DBAPIError as e:
                         if not is_away(e):
                             raise
-                        self._away("database", e, delay)
+                        metrics.WAITS.labels("database").inc()
+                        self._pulse.set(say_away(e))
+                        self._stop.wait(delay)
                     except (KafkaError, NoBroker) as e:
-                        self._away("broker", e, delay)
+                        self._broker_away(e, delay)
                     delay = 0.5 if time.monotonic() - began > 30 else min(delay * 2, 5.0)
             finally:
                 self._pulse.set("stopped")
                 self._pulse.stop()
 
-    def _away(self, what: str, error: BaseException, delay: float) -> None:
-        metrics.WAITS.labels(what).inc()
-        log.warning(f"{what} away", error=str(error).strip().splitlines()[0][:300] if str(error) else repr(error))
-        self._pulse.set(f"{what} away")
+    def _broker_away(self, error: BaseException, delay: float) -> None:
+        metrics.WAITS.labels("broker").inc()
+        log.warning("broker away", error=str(error).strip().splitlines()[0][:300] if str(error) else repr(error))
+        self._pulse.set("broker away")
         self._stop.wait(delay)
 
     def _wait_for_operator(self, error: LogReplaced) -> None:

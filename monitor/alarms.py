@@ -126,6 +126,10 @@ class Alarms:
             yield Condition("log_replaced", "critical", log["replaced_reason"], {"topic": log["topic"]})
             return
         alive = any(p["role"] == "worker" and p["live"] for p in report["processes"])
+        stuck = sorted({p["state"] for p in report["processes"] if p["live"] and p["state"].startswith("database ")})
+        if stuck:
+            text = f"a process cannot write: {', '.join(stuck)}"
+            yield Condition("database", "critical", text, {"states": stuck}, self._patience)
         if not alive:
             yield Condition("no_worker", "critical", "no worker has been heard of for half a minute", {})
         behind = self._lag(lag, importing)

@@ -8,10 +8,11 @@ lock at the start (``BEGIN IMMEDIATE``): a deferred transaction that turns into 
 from __future__ import annotations
 
 import re
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
@@ -19,8 +20,11 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from barometer.errors import StoreError
 
 BUSY_TIMEOUT_MS = 30_000
+APPLICATION = "barometer"
+"""What our connections call themselves on PostgreSQL."""
 # A server that vanished without a word is noticed within a minute, not after the two hours of TCP's own default.
 _POSTGRES_OPTIONS: dict[str, Any] = {
+    "application_name": APPLICATION,
     "connect_timeout": 10,
     "keepalives": 1,
     "keepalives_idle": 20,
@@ -36,6 +40,9 @@ _POSTGRES_SESSION = {
     "tcp_keepalives_interval": "10s",
     "tcp_keepalives_count": "3",
 }
+
+Way = Literal["away", "full", "read-only"]
+_DISK_FULL, _READ_ONLY, _IDLE_TOO_LONG = "53100", "25006", "25P03"
 
 
 class Store:
@@ -122,7 +129,18 @@ def is_away(error: BaseException) -> bool:
         return True
     # 40001 serialization failure, 40P01 deadlock, 57P0x shutdown, 53xxx resources, 08xxx connection
     state = getattr(error.orig, "sqlstate", None) or ""
-    return state[:2] in ("08", "53", "57", "40")
+    return state[:2] in ("08", "53", "57", "40") or state in (_READ_ONLY, _IDLE_TOO_LONG)
+
+
+def way_of(error: DBAPIError) -> Way:
+    """In what way a database cannot be had (:func:`is_away`): it has no room left, takes no writes, or is away."""
+    code = getattr(error.orig, "sqlite_errorcode", None)
+    state = getattr(error.orig, "sqlstate", None)
+    if state == _DISK_FULL or (code is not None and code & 0xFF == sqlite3.SQLITE_FULL):
+        return "full"
+    if state == _READ_ONLY or (code is not None and code & 0xFF == sqlite3.SQLITE_READONLY):
+        return "read-only"
+    return "away"
 
 
 def _masked(url: str) -> str:
@@ -153,4 +171,4 @@ def _sqlite_begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
 
-__all__ = ["Engine", "Store", "is_away"]
+__all__ = ["Engine", "Store", "Way", "is_away", "way_of"]

@@ -8,7 +8,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import insert, select, text
+from sqlalchemy import Connection, insert, select, text
 
 from barometer.errors import SettingsError, StoreError
 from barometer.settings import Settings
@@ -33,6 +33,11 @@ def head() -> str:
     return revision
 
 
+def known_revisions() -> set[str]:
+    """The revisions that this version of the program can bring up to date, its own included."""
+    return {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+
+
 def current(store: Store) -> str | None:
     """The store's revision, or None if it is empty."""
     with store.read() as c:
@@ -44,10 +49,15 @@ def upgrade(store: Store) -> str:
     with store.write() as c:
         if not store.is_sqlite:
             c.execute(text("SELECT pg_advisory_xact_lock(:k)"), {"k": _LOCK})
-        config = _config()
-        config.attributes["connection"] = c
-        command.upgrade(config, "head")
+        upgrade_in(c)
     return head()
+
+
+def upgrade_in(c: Connection) -> None:
+    """:func:`upgrade` inside a transaction of the caller's."""
+    config = _config()
+    config.attributes["connection"] = c
+    command.upgrade(config, "head")
 
 
 def require_head(store: Store) -> None:
@@ -70,6 +80,10 @@ def settle(store: Store, settings: Settings) -> None:
     wanted = {"bucket_seconds": str(settings.bucket_seconds)}
     if settings.bucket_seconds == 86_400:
         wanted["timezone"] = settings.timezone
+    with store.read() as c:  # a database that takes no writes just now can still be asked
+        have = {r.key: r.value for r in c.execute(select(Meta.key, Meta.value))}
+    if all(have.get(key) == value for key, value in wanted.items()):
+        return
     with store.write() as c:
         have = {r.key: r.value for r in c.execute(select(Meta.key, Meta.value))}
         for key, value in wanted.items():

@@ -27,6 +27,7 @@ from barometer.store.tables import (
     Source,
     SourceRollup,
 )
+from barometer.store.waiting import refuses_writes
 from barometer.store.watermark import watermark
 
 HOUR_MS = 3_600_000
@@ -37,8 +38,11 @@ GONE_AFTER_MS = 30_000
 _COUNTS = ("records", "documents", "repeats", "dead_letters", "tombstones", "progress_records", "late")
 
 
-def status(store: Store, settings: Settings) -> dict[str, Any]:
+def status(store: Store, settings: Settings, *, probe: bool = False) -> dict[str, Any]:
     """Everything that an operator asks first, as plain JSON values (times: epoch ms).
+
+    Args:
+        probe: also try a write that changes nothing: who cannot write cannot tell us so through the store.
 
     Returns:
         now, log, progress (everything written up to then has been read), watermark (progress less lateness: nothing
@@ -46,8 +50,13 @@ def status(store: Store, settings: Settings) -> dict[str, Any]:
         minute), counts (``difference``: records unaccounted for, 0 when all is well), unscored, sources, processes,
         leader, leases, jobs, alerts, notifications, problems (each with a code, its figures and an English text).
     """
+    refused = refuses_writes(store) if probe else None
     with store.read() as c:
-        return read_status(c, store, settings)
+        report = read_status(c, store, settings)
+    if refused is not None:
+        report["database"] = refused
+        report["problems"] = problems(report, settings)
+    return report
 
 
 def read_status(c: Connection, store: Store, settings: Settings) -> dict[str, Any]:
@@ -101,6 +110,11 @@ def problems(report: dict[str, Any], settings: Settings) -> list[dict[str, Any]]
     if counts["difference"]:
         n = counts["difference"]
         say("unbalanced", f"the accounts of the log do not balance: {n} records", difference=n)
+    stuck = {p["state"]: p["role"] for p in report["processes"] if p["live"] and p["state"].startswith("database ")}
+    if report.get("database"):
+        stuck.setdefault(report["database"], "status")
+    for state, role in sorted(stuck.items()):
+        say("database", f"{state}: nothing is written until that is mended (said by: {role})", state=state)
     if "worker" not in live:
         say("no_worker", "no worker is running")
     if "monitor" not in live:

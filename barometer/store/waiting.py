@@ -5,14 +5,44 @@ from __future__ import annotations
 import threading
 
 import structlog
+from sqlalchemy import update
 from sqlalchemy.exc import DBAPIError
 
 from barometer.errors import StoreError
 from barometer.settings import Settings
-from barometer.store.engine import Store, is_away
+from barometer.store.engine import Store, is_away, way_of
 from barometer.store.migrate import open_store
+from barometer.store.tables import Meta
 
 log = structlog.get_logger(__name__)
+
+
+TO_DO = {
+    "away": "it is tried again",
+    "full": "make room on its disk; work goes on by itself",
+    "read-only": "make it writable again; work goes on by itself",
+}
+
+
+def say_away(error: DBAPIError) -> str:
+    """Log that the database cannot be had just now (:func:`barometer.store.engine.is_away`), and what to do; returns
+    the state to show: ``database away``, ``database full`` or ``database read-only``."""
+    way = way_of(error)
+    say = log.warning if way == "away" else log.error
+    say(f"database {way}", error=str(error.orig).strip().splitlines()[0][:300], to_do=TO_DO[way])
+    return f"database {way}"
+
+
+def refuses_writes(store: Store) -> str | None:
+    """Try a write that changes nothing; the state to show if the database does not take it."""
+    try:
+        with store.write() as c:
+            c.execute(update(Meta).values(value=Meta.value))
+    except DBAPIError as e:
+        if not is_away(e):
+            raise
+        return say_away(e)
+    return None
 
 
 def open_store_patiently(settings: Settings, stop: threading.Event, patience_seconds: float = 120.0) -> Store | None:
@@ -30,7 +60,7 @@ def open_store_patiently(settings: Settings, stop: threading.Event, patience_sec
         except DBAPIError as e:
             if not is_away(e):
                 raise
-            log.warning("database away", error=str(e.orig).strip().splitlines()[0], retry_in=delay)
+            say_away(e)
         except StoreError:
             if waited >= patience_seconds:
                 raise
