@@ -412,8 +412,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     # problems that the status report names
     "problem.empty": ("还没有读过任何记录", "Nothing has been read yet"),
     "problem.replaced": (
-        "日志被替换：{reason}。运行 barometer log show",
-        "The log was replaced: {reason}. Run barometer log show",
+        "日志被替换：{reason}。先运行 barometer log show 查清原因，再决定是否 barometer log accept",
+        "The log was replaced: {reason}. Find out why (barometer log show), then decide on barometer log accept",
     ),
     "problem.lag": ("积压 {records} 条未读", "{records} records are waiting to be read"),
     "problem.stale": ("水位停在 {seconds} 秒前", "The watermark is {seconds} s behind"),

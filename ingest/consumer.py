@@ -11,8 +11,8 @@ FETCH_BYTES = 32 * 2**20
 """A response may hold this much; a single larger record still comes, alone."""
 PARTITION_FETCH_BYTES = 4 * 2**20
 CLOSE_MS = 3_000
-METADATA_MS = 5_000
-"""New partitions and another cluster id are noticed within this time."""
+METADATA_MS = 1_000
+"""New partitions, another cluster id and another topic of our topic's name are noticed within this time."""
 
 
 def make_consumer(settings: Settings) -> KafkaConsumer:
@@ -45,9 +45,34 @@ def make_consumer(settings: Settings) -> KafkaConsumer:
     return KafkaConsumer(**(options | settings.kafka()))
 
 
+def make_reader(settings: Settings) -> KafkaConsumer:
+    """A consumer outside the group, for a look at single records.
+
+    Raises:
+        kafka.errors.KafkaError: no broker answers.
+    """
+    accept_any_header_names()
+    options = {
+        "client_id": "barometer-reader",
+        "enable_auto_commit": False,
+        "auto_offset_reset": "none",
+        "allow_auto_create_topics": False,
+        "max_partition_fetch_bytes": 1,  # a batch of records comes however little is asked for
+        "receive_message_max_bytes": 256 * 2**20,
+        "bootstrap_timeout_ms": 5_000,
+    }
+    return KafkaConsumer(**(options | settings.kafka()))
+
+
 def cluster_of(consumer: KafkaConsumer) -> str | None:
     """The cluster id of the last metadata, or None before the first."""
     found = consumer._cluster.cluster_id
+    return None if found is None else str(found)
+
+
+def topic_id_of(consumer: KafkaConsumer, topic: str) -> str | None:
+    """The topic's id by the last metadata; None from a broker without them (before Kafka 2.8), or without the topic."""
+    found = consumer._cluster.topic_id(topic)
     return None if found is None else str(found)
 
 

@@ -23,15 +23,17 @@ from barometer.errors import BarometerError, LogReplaced
 from barometer.settings import Settings
 from barometer.store import logs
 from barometer.store.engine import Store, is_away
+from barometer.store.waiting import say_away
 from ingest import metrics
 from ingest.batching import Assembler, Work
-from ingest.consumer import CLOSE_MS, Connections, cluster_of, make_consumer, partitions_of
+from ingest.consumer import CLOSE_MS, Connections, cluster_of, make_consumer, partitions_of, topic_id_of
 from ingest.message import Decoder
 from ingest.pipeline import Outcome, Pipeline
-from ingest.positions import Positions, read_offsets
+from ingest.positions import Positions, Stored, read_offsets
 from ingest.pulse import Pulse
 from ingest.scoring import Scorer
-from ingest.topics import cluster_id, ensure_topics, partition_count
+from ingest.topics import describe_topic, ensure_topics, identity
+from ingest.witness import gone
 
 log = structlog.get_logger(__name__)
 
@@ -63,11 +65,13 @@ class Session:
         self._assembler = Assembler(settings.worker_batch, settings.worker_linger_ms / 1000)
         self._pipeline = Pipeline(store, self._buckets, provider, pulse.set)
         self._cluster = ""
+        self._topic_id: str | None = None
         self._partition_count = 0
         self._generation = -1
         self._rebalances = 0
         self._held: Work | None = None
         self._suspect_since: float | None = None
+        self._absent_since: float | None = None
         self._next_check = self._next_commit = self._place_at = 0.0
         self._place_delay = 0.1
         self._to_commit: dict[TopicPartition, OffsetAndMetadata] = {}
@@ -104,8 +108,8 @@ class Session:
     def _joined(self) -> Iterator[KafkaConsumer]:
         try:
             ensure_topics(self._settings)
-            self._cluster = cluster_id(self._settings)
-            self._partition_count = partition_count(self._settings, self._topic)
+            self._cluster, _ = identity(self._settings, self._topic)
+            self._partition_count, self._topic_id = describe_topic(self._settings, self._topic)
         except BarometerError as e:
             raise NoBroker(str(e)) from e
         consumer = make_consumer(self._settings)
@@ -115,7 +119,8 @@ class Session:
             consumer.close(autocommit=False, timeout_ms=CLOSE_MS)
 
     def _register(self) -> int:
-        return int(logs.register_log(self._store, self._cluster, self._topic, self._partition_count).id)
+        row = logs.register_log(self._store, self._cluster, self._topic, self._partition_count, self._topic_id)
+        return int(row.id)
 
     # --- one turn of the loop ----------------------------------------------------------------------------------------
 
@@ -159,7 +164,7 @@ class Session:
         except OffsetOutOfRangeError as e:
             self._out_of_range(e)
         except LogTruncationError as e:
-            self._replaced(f"the broker says that the log was cut off: {e}")
+            self._truncated(e)
         return {}
 
     def _start_over(self) -> None:
@@ -183,7 +188,9 @@ class Session:
     def _take(self, records: dict[TopicPartition, list[Any]]) -> None:
         if records and self._connections.changed():
             self._connections.trust()
-            self._verify_cluster()
+            self._verify()
+        elif records:
+            self._expect(cluster_of(self._consumer), topic_id_of(self._consumer, self._topic))
         started = time.perf_counter()
         for tp, items in records.items():
             position = self._positions.get(tp.partition)
@@ -208,8 +215,7 @@ class Session:
             if not is_away(e):
                 raise
             metrics.WAITS.labels("database").inc()
-            log.warning("database away", error=str(e.orig).strip().splitlines()[0][:300])
-            self._pulse.set("database away")
+            self._pulse.set(say_away(e))
             self._place_at = now + self._place_delay
             self._place_delay = min(self._place_delay * 2, 5.0)
 
@@ -229,6 +235,7 @@ class Session:
         }
         if gaps:
             self._replaced(logs.trimmed(gaps))
+        self._look_for_what_is_stored(stored, begin)
         if self._positions.generation != generation:
             return  # dealt out anew in the meantime: next turn
         self._positions.place(stored, begin)
@@ -315,23 +322,40 @@ class Session:
 
     # --- is it still our log? ----------------------------------------------------------------------------------------
 
-    def _verify_cluster(self) -> None:
+    def _verify(self) -> None:
         """Ask the broker who it is, before anything that came over a new connection is taken for our log's."""
         try:
-            cluster = cluster_id(self._settings)
+            cluster, topic_id = identity(self._settings, self._topic)
         except BarometerError as e:
             raise NoBroker(str(e)) from e
-        self._expect(cluster)
+        self._expect(cluster, topic_id)
 
-    def _expect(self, cluster: str | None) -> None:
-        if cluster is not None and cluster != self._cluster:
-            self._cluster = cluster
-            self._register()  # raises LogReplaced
+    def _expect(self, cluster: str | None, topic_id: str | None) -> None:
+        """Raises LogReplaced if these are not the ids that the store was filled from; None: unknown."""
+        cluster = self._cluster if cluster is None else cluster
+        topic_id = self._topic_id if topic_id is None else topic_id
+        if (cluster, topic_id) != (self._cluster, self._topic_id):
+            self._cluster, self._topic_id = cluster, topic_id
+            self._register()
+
+    def _look_for_what_is_stored(self, stored: dict[int, Stored], begin: dict[int, int]) -> None:
+        """Where no id of the topic tells its lives apart, the newest text of each partition must still be in it."""
+        with self._store.read() as c:
+            known = logs.known_topic_id(c, self._log_id)
+        if known is not None and self._topic_id is not None:
+            return
+        adopt = known is None and self._topic_id is not None
+        ours = stored if adopt else {p: row for p, row in stored.items() if p in begin}
+        reason = gone(self._settings, self._store, self._log_id, ours)
+        if reason is not None:
+            self._replaced(reason)
+        if adopt and self._topic_id is not None:
+            logs.remember_topic_id(self._store, self._log_id, self._topic_id)
 
     def _check_log(self, now: float) -> None:
-        self._expect(cluster_of(self._consumer))
+        self._expect(cluster_of(self._consumer), topic_id_of(self._consumer, self._topic))
         if not self._connections:
-            self._suspect_since = None
+            self._suspect_since = self._absent_since = None
             if not self._lost_broker:
                 self._lost_broker = True
                 metrics.WAITS.labels("broker").inc()
@@ -346,6 +370,11 @@ class Session:
         if count > self._partition_count:
             self._partition_count = count
             self._register()
+        # A broker that has just started may not know its topics yet. Who begins anew makes a topic that is gone: then
+        # its id, or its end, tells.
+        self._absent_since = None if count else now if self._absent_since is None else self._absent_since
+        if self._absent_since is not None and now - self._absent_since >= SUSPECT_SECONDS:
+            raise SessionOver(f"the broker has no topic {self._topic}")
         self._report(self._positions.ends())
         beyond = self._positions.beyond_the_end()
         if not beyond:
@@ -353,9 +382,7 @@ class Session:
         elif self._suspect_since is None:
             self._suspect_since = now
         elif now - self._suspect_since >= SUSPECT_SECONDS:
-            self._replaced(
-                "; ".join(f"partition {p}: we stand at {at}, the log ends at {end}" for p, (at, end) in beyond.items())
-            )
+            self._shorter(beyond)
 
     def _report(self, ends: dict[int, int]) -> None:
         lag = 0
@@ -380,10 +407,32 @@ class Session:
         beginnings = self._consumer.beginning_offsets(list(offsets), timeout_ms=10_000)
         gaps = {tp.partition: (at, int(beginnings[tp])) for tp, at in offsets.items() if at < beginnings[tp]}
         if gaps:
+            self._verify()
             self._replaced(logs.trimmed(gaps))
-        self._replaced(
-            "; ".join(f"partition {tp.partition}: offset {at} is beyond the log's end" for tp, at in offsets.items())
-        )
+        ends = self._consumer.end_offsets(list(offsets), timeout_ms=10_000)
+        beyond = {tp.partition: (at, int(ends[tp])) for tp, at in offsets.items() if at > ends[tp]}
+        if beyond:
+            self._shorter(beyond)
+        # Neither: the broker did not know better for a moment (a new leader). The store says where we stand.
+        self._positions.forget_all()
+
+    def _truncated(self, error: LogTruncationError) -> None:
+        """The leader's log parts from what we read (KIP-320: an unclean election); it may say from where on."""
+        known = {tp.partition: int(at.offset) for tp, at in error.divergent_offsets.items() if at is not None}
+        positions = self._positions.all()
+        if known and len(known) == len(error.divergent_offsets):
+            self._shorter({p: (max(positions[p].next_offset, at), at) for p, at in known.items() if p in positions})
+        self._replaced(f"the broker says that the log was cut off, and not where: {error}")
+
+    def _shorter(self, beyond: dict[int, tuple[int, int]]) -> None:
+        """The log ends before our position: {partition: (our offset, its end)}."""
+        self._verify()
+        if self._topic_id is None:
+            # Cut off, or another topic: nobody can tell.
+            self._replaced(
+                "; ".join(f"partition {p}: we stand at {at}, the log ends at {end}" for p, (at, end) in beyond.items())
+            )
+        self._replaced(logs.cut(beyond))
 
     def _replaced(self, reason: str) -> None:
         logs.mark_replaced(self._store, self._log_id, reason)

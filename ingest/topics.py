@@ -73,12 +73,38 @@ def cluster_id(settings: Settings) -> str:
         return str(client.describe_cluster()["cluster_id"])
 
 
+def describe_topic(settings: Settings, topic: str) -> tuple[int, str | None]:
+    """Number of partitions of a topic (0 if it does not exist), and its id where the broker gives one.
+
+    Raises:
+        BarometerError: no broker answers.
+    """
+    with _admin(settings) as client:
+        return _described(client, topic)
+
+
+def identity(settings: Settings, topic: str) -> tuple[str, str | None]:
+    """(cluster id, topic id): which log is there now; the topic's id is None without the topic, or from old brokers.
+
+    Raises:
+        BarometerError: no broker answers.
+    """
+    with _admin(settings) as client:
+        return str(client.describe_cluster()["cluster_id"]), _described(client, topic)[1]
+
+
 def partition_count(settings: Settings, topic: str) -> int:
     """Number of partitions of a topic; 0 if it does not exist.
 
     Raises:
         BarometerError: no broker answers.
     """
-    with _admin(settings) as client:
-        found = client.describe_topics([topic])
-        return len(found[0]["partitions"]) if found and found[0]["error_code"] == 0 else 0
+    return describe_topic(settings, topic)[0]
+
+
+def _described(client: KafkaAdminClient, topic: str) -> tuple[int, str | None]:
+    found = client.describe_topics([topic])
+    if not found or found[0]["error_code"] != 0:
+        return 0, None
+    topic_id = found[0].get("topic_id")
+    return len(found[0]["partitions"]), None if topic_id is None else str(topic_id)

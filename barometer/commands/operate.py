@@ -5,19 +5,23 @@ from __future__ import annotations
 import getpass
 import json
 import sys
+from datetime import UTC, datetime
 
 import typer
 
+from barometer.commands.backup import db_backup, db_restore
 from barometer.errors import BarometerError
 from barometer.settings import settings
 from barometer.store.engine import Store
 from barometer.store.migrate import current, head, open_store, settle, upgrade
 
 app = typer.Typer(add_completion=False)
-db = typer.Typer(help="The store's schema.", no_args_is_help=True)
+db = typer.Typer(help="The store: its schema, backups of it.", no_args_is_help=True)
 log = typer.Typer(help="The log under the store.", no_args_is_help=True)
 app.add_typer(db, name="db")
 app.add_typer(log, name="log")
+db.command("backup")(db_backup)
+db.command("restore")(db_restore)
 
 
 @app.command()
@@ -27,7 +31,7 @@ def status(as_json: bool = typer.Option(False, "--json", help="One JSON object, 
     from barometer.store.status import status as read_status
 
     store = open_store(settings())
-    report = read_status(store, settings())
+    report = read_status(store, settings(), probe=True)
     if as_json:
         print(json.dumps(report, ensure_ascii=False, default=str))
     else:
@@ -57,25 +61,41 @@ def db_current() -> None:
 
 @log.command("show")
 def log_show() -> None:
-    """The lives of the topic that this store has seen."""
-    from barometer.store.logs import list_logs
+    """The lives of the topic that this store has seen, and who accepted the loss of one."""
+    from barometer.store.logs import acceptances, known_topic_id, list_logs
 
-    store = open_store(settings())
+    s = settings()
+    store = open_store(s)
     with store.read() as c:
         for row in list_logs(c):
             state = "current" if row.current else "closed"
+            topic_id = known_topic_id(c, row.id)
             note = f"  REPLACED: {row.replaced_reason}" if row.replaced_reason else ""
-            print(f"{row.id:>4}  {state:<8} {row.topic}  cluster {row.cluster_id}  {row.partitions} partitions{note}")
+            print(
+                f"{row.id:>4}  {state:<8} {row.topic}{f' ({topic_id})' if topic_id else ''}  cluster {row.cluster_id}  "
+                f"{row.partitions} partitions{note}"
+            )
+        for act in acceptances(c, s.topic_documents):
+            what = act.data
+            why = f": {what['why']}" if what.get("why") else ""
+            print(
+                f"accepted {datetime.fromtimestamp(act.at / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC by {act.actor}{why}  "
+                f"(log {what['old_log']} -> {what['new_log']}: {what['reason']})"
+            )
 
 
 @log.command("accept")
 def log_accept(
     yes: bool = typer.Option(False, "--yes", help="Do not ask."),
+    why: str = typer.Option("", "--why", help="Why, for the audit log."),
+    from_beginning: bool = typer.Option(
+        False, "--from-beginning", help="Read all that is in the log now, though part of it was read before."
+    ),
 ) -> None:
-    """Accept that the log was replaced: what was not read from the old one is lost; reading starts at the new one's
-    beginning. The act is kept in the audit log with your name."""
+    """Accept that the log was replaced or lost records: what was not read is lost. Reading goes on where it stood,
+    behind the gap, or at the new log's beginning. The act is kept in the audit log with your name."""
     from barometer.store.logs import accept_replacement, current_log
-    from ingest.topics import cluster_id
+    from ingest.topics import identity
 
     s = settings()
     store = open_store(s)
@@ -83,9 +103,14 @@ def log_accept(
         old = current_log(c, s.topic_documents)
     if old is None:
         raise BarometerError(f"this store has not read {s.topic_documents} yet: nothing to accept")
-    new = cluster_id(s)
-    print(f"old log: cluster {old.cluster_id}; now at {s.kafka_bootstrap}: cluster {new}")
-    if not yes and not typer.confirm("What the old log held and was not read is lost. Go on?"):
-        raise typer.Exit(1)
-    accept_replacement(store, s, actor=getpass.getuser(), cluster_id=new)
-    print("accepted: workers go on from the beginning of the new log")
+    cluster, topic_id = identity(s, s.topic_documents)
+    print(f"old log: cluster {old.cluster_id}; now at {s.kafka_bootstrap}: cluster {cluster}")
+    if old.replaced_reason:
+        print(f"why reading stopped: {old.replaced_reason}")
+    if not yes:
+        if not typer.confirm("接受损失吗？旧日志里没有读的不会再读 / What was not read of the old log is lost. Go on?"):
+            raise typer.Exit(1)
+        why = why or typer.prompt("原因（写入审计日志）/ Why (kept in the audit log)", default="")
+    log_id = accept_replacement(store, s, getpass.getuser(), cluster, topic_id, why=why, from_beginning=from_beginning)
+    goes_on = "go on where they stood, or behind the gap" if log_id == old.id else f"go on with log {log_id}"
+    print(f"accepted: workers {goes_on}")

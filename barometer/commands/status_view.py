@@ -9,6 +9,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from barometer.faults import FAULTS, Lang
+
+SPELT_OUT = ("replaced",)
+"""Neither mends itself, and a hasty act does harm: what to do is said at once."""
+
 
 def print_status(report: dict[str, Any]) -> None:
     """Print a report of :func:`barometer.store.status.status`. Names from the stream are printed as plain text."""
@@ -16,6 +21,8 @@ def print_status(report: dict[str, Any]) -> None:
     now = report["now"]
     for problem in report["problems"]:
         console.print(Text(f"! {problem['text']}", style="red"))
+        if problem["code"] in SPELT_OUT:
+            _what_to_do(console, problem["code"])
     if not report["problems"]:
         console.print(Text("all is well", style="green"))
     log, lag, counts = report["log"], report["lag"], report["counts"]
@@ -62,6 +69,15 @@ def print_status(report: dict[str, Any]) -> None:
             for s in report["sources"]
         ],
     )
+
+
+def _what_to_do(console: Console, code: str) -> None:
+    langs: tuple[Lang, ...] = ("zh", "en")
+    for lang in langs:
+        meaning, steps = FAULTS[code][lang]
+        console.print(Text(f"  {meaning}"))
+        for n, step in enumerate(steps, 1):
+            console.print(Text(f"    {n}. {step}"))
 
 
 def _table(console: Console, title: str, headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, case, func, select
 
-from barometer.store.tables import Log, Rollup, SealedBucket, SealingState, Series
+from barometer.store.sealing import furthest_sealed
+from barometer.store.tables import Rollup, SealedBucket, Series
 
 
 class SeriesRow(NamedTuple):
@@ -42,10 +43,9 @@ def find_series(c: Connection, name: str) -> SeriesRow | None:
 
 
 def sealed_until(c: Connection) -> int | None:
-    """End of the last sealed bucket of the current log; None while nothing is sealed."""
-    value = c.execute(
-        select(func.max(SealingState.sealed_until)).join(Log, Log.id == SealingState.log_id).where(Log.current)
-    ).scalar()
+    """End of the last sealed bucket, of whatever life of the log: a new one goes on from there. None while nothing is
+    sealed."""
+    value = furthest_sealed(c)
     return None if value is None else int(value)
 
 

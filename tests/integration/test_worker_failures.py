@@ -20,6 +20,7 @@ from barometer.store.engine import Store
 from barometer.store.migrate import open_store
 from barometer.store.tables import AuditEntry, Log, Offset
 from ingest.embedded_broker import EmbeddedBroker
+from ingest.topics import identity
 from tests.conftest import PostgresServer
 from tests.integration.keyword_scorer import KeywordScorer
 from tests.integration.proxy import Proxy
@@ -268,7 +269,8 @@ def old_id(seen: object) -> str:
     return str(seen[0].cluster_id)  # type: ignore[index]
 
 
-def test_an_offset_beyond_the_end_is_another_log(sqlite_store: Store, settings_for: MakeSettings) -> None:
+def test_a_broker_without_a_memory_is_another_log(sqlite_store: Store, settings_for: MakeSettings) -> None:
+    """The same cluster id, the same name of the topic, and nothing in it."""
     store = sqlite_store
     with EmbeddedBroker(cluster_id="same") as old:
         settings = settings_for(old, url_of(store))
@@ -278,9 +280,9 @@ def test_an_offset_beyond_the_end_is_another_log(sqlite_store: Store, settings_f
             with worker(settings, store, KeywordScorer()):
                 wait_for(lambda: totals(store)["records"] == 20)
     with EmbeddedBroker(port=old.port, cluster_id="same"), worker(settings, store, KeywordScorer()) as running:
-        assert "ends at 0" in replaced(running)
+        assert logs.MADE_ANEW in replaced(running)
         assert totals(store)["records"] == 20
-        logs.accept_replacement(store, settings, "operator", "same")
+        logs.accept_replacement(store, settings, "operator", *identity(settings, settings.topic_documents))
         with topic_of(settings) as topic:
             topic.documents(5)
             topic.flush()
