@@ -21,7 +21,7 @@ def example(type_: str = "surge", **more: Any) -> dict[str, Any]:
         "level": None, "state": "firing", "started_at": EXAMPLE_AT - 1_200_000, "detected_at": EXAMPLE_AT,
         "peak_at": EXAMPLE_AT, "ended_at": None, "acknowledged_by": None, "resolved_at": None, "resolved_by": None,
         "resolution": None, "score": 4.2, "expected_negative": 6.5, "seen_negative": 31, "seen_total": 88,
-        "window_seconds": 1800, "arm": "volume", "explanation": {}, "evidence": _TEXTS,
+        "window_seconds": 1800, "arm": "volume", "explanation": _WHY, "evidence": _TEXTS,
     }  # fmt: skip
     return values | _OTHERS.get(type_, {}) | more
 
@@ -34,6 +34,11 @@ _TEXTS: list[Mapping[str, Any]] = [
     {"text": "Buyers in the east of the city were told that their flats will be a year late.", "source": "Example Wire",
      "kind": 1, "observed_at": EXAMPLE_AT - 300_000, "copies": 1},
 ]  # fmt: skip
+
+_WHY: dict[str, Any] = {
+    "independent_negative": 19, "copies": 12, "expected_share": 0.074,
+    "sources": [{"source": "示例论坛", "negative": 15}, {"source": "示例财经网", "negative": 9}],
+}  # fmt: skip
 
 _OTHERS: dict[str, dict[str, Any]] = {
     "rule": {

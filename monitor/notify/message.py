@@ -6,7 +6,7 @@ sent, so that every attempt says the same.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -107,12 +107,21 @@ def facts_of(
         "summary": cut(one_line(str(explanation.get("summary") or "")), 300),
         "figures": {k: v for k, v in explanation.items() if k not in OWN} if alert["type"] == "system" else {},
         "evidence": evidence,
+        "different": explanation.get("independent_negative"),
+        "copies": explanation.get("copies"),
+        "sources": _sources(explanation.get("sources") or ()),
+        "expected_share": explanation.get("expected_share"),
         "told_at": now_ms,
         "repeat_minutes": settings.repeat_interval_minutes,
         "zone": settings.timezone,
         "external_url": settings.public_url.rstrip("/"),
         "link": f"{settings.public_url.rstrip('/')}/alerts/{alert['id']}",
     }
+
+
+def _sources(found: Sequence[Mapping[str, Any]]) -> list[tuple[str, int]]:
+    named = [(cut(one_line(str(s["source"])), 20), int(s["negative"])) for s in found if s.get("source")]
+    return named[:MAX_TEXTS]
 
 
 def _titled(e: Mapping[str, Any]) -> str:
@@ -214,12 +223,14 @@ def _what(f: Mapping[str, Any], lang: Lang) -> str:
         window = duration(f["window_seconds"] * 1000, lang)
         seen, total, expected = number(f["seen_negative"]), number(f["seen_total"]), number(f["expected_negative"])
         share = f"{f['seen_negative'] / f['seen_total']:.1%}"
+        usual = f.get("expected_share")
+        usually = "" if usual is None else f"（{usual:.1%}）" if zh else f" ({usual:.1%})"
         times = f["seen_negative"] / f["expected_negative"] if f["expected_negative"] >= 0.5 else None
         if zh:
-            said = f"{window}内的 {total} 条文本中有 {seen} 条负面（{share}），平时约 {expected} 条"
+            said = f"{window}内的 {total} 条文本中有 {seen} 条负面（{share}），平时约 {expected} 条{usually}"
             said += f"，是平时的 {times:.1f} 倍。" if times else "。"
         else:
-            said = f"{seen} of {total} texts in {window} were negative ({share}); about {expected} are usual"
+            said = f"{seen} of {total} texts in {window} were negative ({share}); about {expected}{usually} are usual"
             said += f", so {times:.1f} times as many. " if times else ". "
     if f["reason"] == "resolved":
         peak = ("最高时：" if zh else "At its peak: ") if said else ""
@@ -259,6 +270,8 @@ def _rows(f: Mapping[str, Any], lang: Lang) -> list[tuple[str, str]]:
     if f["kinds"]:
         kinds = ("、" if zh else ", ").join(w.KIND[k][lang] for k in f["kinds"])
         rows.append(("出现在" if zh else "Seen in", kinds))
+    if voices := _voices(f, lang):
+        rows.append(("负面来自" if zh else "Negative", voices))
     together = (f.get("incident") or {}).get("alerts", ())
     if len(together) > 1:
         names = ("、" if zh else ", ").join(one_line(str(x["series"][lang])) for x in together)
@@ -270,6 +283,17 @@ def _rows(f: Mapping[str, Any], lang: Lang) -> list[tuple[str, str]]:
     if f["acknowledged_by"] and f["reason"] != "resolved":
         rows.append(("跟进人" if zh else "In hand of", one_line(f["acknowledged_by"])))
     return rows
+
+
+def _voices(f: Mapping[str, Any], lang: Lang) -> str:
+    """How many different texts and copies the negatives are, and who sent most of them."""
+    zh, parts = lang == "zh", []
+    if f.get("different") is not None:
+        parts.append(f"{number(f['different'])} 篇不同文本" if zh else f"{number(f['different'])} different texts")
+    if f.get("copies"):
+        parts.append(f"{number(f['copies'])} 篇转载" if zh else f"{number(f['copies'])} copies")
+    parts += [f"{name} {number(n)}" for name, n in f.get("sources") or ()]
+    return ("、" if zh else ", ").join(parts)
 
 
 def _due_steps(f: Mapping[str, Any], lang: Lang) -> str:

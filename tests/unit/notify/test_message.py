@@ -69,6 +69,19 @@ def with_facts(lang: str = "zh", reason: str = "first", **facts: Any) -> Message
     return render({**said(reason, lang).facts, **facts}, "key")
 
 
+def test_who_is_behind_the_negatives() -> None:
+    sources = [
+        {"source": s, "negative": n} for s, n in (("论坛<b>", 15), (None, 9), ("财经网", 3), ("甲", 2), ("乙", 1))
+    ]
+    why = {"independent_negative": 19, "copies": 12, "sources": sources, "expected_share": 0.074}
+    m = said(lang="both", explanation=why)
+    assert "负面来自：19 篇不同文本、12 篇转载、论坛<b> 15、财经网 3、甲 2\n" in m.text
+    assert "Negative: 19 different texts, 12 copies, 论坛<b> 15" in m.text
+    assert "平时约 6.5 条（7.4%），是平时的 4.8 倍" in m.text
+    assert "about 6.5 (7.4%) are usual, so 4.8 times" in m.text
+    assert "论坛&lt;b&gt;" in m.html
+
+
 def test_runbook_and_contact_are_told() -> None:
     m = with_facts("both", runbook={"zh": "先打电话\n给网点", "en": "Call the branch"}, contact="李雷 138")
     assert "1. 处置预案：先打电话 给网点" in m.text
