@@ -5,8 +5,8 @@
     python -m bench.notify_kills --database-url postgresql://...
 
 Two ``barometer monitor`` processes run, one leads. Each round opens alerts; when the receiver has taken the first
-message, the leader is killed before it hears so (or an instant after), or, every fifth time, frozen until somebody else
-leads, and then woken. The round ends when the store says that all is sent. What must hold, and is counted: no
+message, the leader is killed before it hears so (or an instant after), or, every fifth time, frozen beyond its lease
+and then woken. The round ends when the store says that all is sent. What must hold, and is counted: no
 notification is lost; none is told more than once besides one repeat a kill; repeats have the same idempotency key; who
 was frozen sends and writes nothing when it wakes.
 """
@@ -42,6 +42,8 @@ from monitor.notify.outbox import enqueue
 from tests.integration.post_box import PostBox, post_box
 
 LEASE_SECONDS = 2.0
+FROZEN_SECONDS = 4 * LEASE_SECONDS
+"""Long enough for somebody else to lead and to send."""
 PATIENCE_SECONDS = 90.0
 ALERTS = 3
 """Opened in each round; the kill falls when the first of them was taken."""
@@ -146,11 +148,14 @@ def trial(rounds: int, *, database_url: str | None = None, seed: int = 1, say: b
             out.freezes += freeze
             out.kills += not freeze
             monitors.replace_dead()
+            if frozen:
+                # Not until all is sent: one that was frozen within a transaction holds SQLite's lock.
+                time.sleep(FROZEN_SECONDS)
+                os.kill(frozen.pop(), signal.SIGCONT)
             if not _all_sent(store, out, number):
                 break
-            while frozen:
-                os.kill(frozen.pop(), signal.SIGCONT)
-                time.sleep(3.0)  # what it would send now would be one too many
+            if freeze:
+                time.sleep(2.0)  # what the woken one would send now would be one too many
             new = Counter(box.keys) - before
             out.between += any(n > 1 for n in new.values())
             out.wrong += [f"round {number}: {key} came {n} times" for key, n in new.items() if n > 2]
