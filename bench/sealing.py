@@ -4,9 +4,9 @@
     python bench/sealing.py --quick               # fewer buckets
     python bench/sealing.py --database sqlite --series 200
 
-A day of buckets is written and sealed as a backlog, so that all detectors' windows are full; then bucket after bucket is
-written and sealed as it happens live. One series in a hundred surges at the end, and its alerts are raised with their
-evidence. A step is one transaction: on SQLite the worker waits meanwhile.
+A day of buckets is written and sealed as a backlog, so that all detectors' windows are full; then bucket after bucket
+is written and sealed as it happens live. One series in a hundred surges at the end, and its alerts are raised with
+their evidence. A step is one transaction: on SQLite the worker waits meanwhile.
 """
 
 from __future__ import annotations
@@ -112,12 +112,13 @@ def measure(kind: str, url: str, args: argparse.Namespace) -> float:
     began = time.perf_counter()
     sealed = sealer.seal_ready(lease)
     backlog, steps = time.perf_counter() - began, sealer.steps
-    live = []
+    live, cpu = [], 0.0
     for i in range(args.live):
         stream.bucket(surge=i >= args.live - 3)
-        began = time.perf_counter()
+        began, before = time.perf_counter(), time.process_time()
         sealed += sealer.seal_ready(lease)
         live.append(time.perf_counter() - began)
+        cpu += (time.process_time() - before) / args.live
     fresh = Timed(store, settings)
     stream.bucket(False)
     began = time.perf_counter()
@@ -136,8 +137,10 @@ def measure(kind: str, url: str, args: argparse.Namespace) -> float:
     ):
         sys.exit(f"{kind}: {sealed} buckets, {rows:,} judgements, {alerts} alerts: not what was sent")
     print(
-        f"{kind}: {args.series:,} series x {len(KINDS)} kinds, {args.documents:,} texts a bucket, {documents:,} in all\n"
-        f"  live: {mean(live):.2f} s a bucket, at most {max(live):.2f} ({args.live} buckets, {alerts} alerts raised)\n"
+        f"{kind}: {args.series:,} series x {len(KINDS)} kinds, {args.documents:,} texts a bucket,"
+        f" {documents:,} in all\n"
+        f"  live: {mean(live):.2f} s a bucket (CPU of the leader {cpu:.2f} s), at most {max(live):.2f};"
+        f" {args.live} buckets, {alerts} alerts raised\n"
         f"  a new leader's first bucket: {taken_over:.2f} s\n"
         f"  backlog of {args.backlog}: {backlog / args.backlog:.2f} s a bucket;"
         f" {len(steps)} transactions, the longest {max(steps):.2f} s",

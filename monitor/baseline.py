@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
 
@@ -134,7 +134,7 @@ class Baseline:
         return {
             "level": [self._texts, self._exposure], "share": [self._negative, self._other],
             "seen": [list(x) for x in self._seen], "exposed": [list(x) for x in self._exposed],
-            "profile": [list(x) for x in self._profile], "prior": asdict(self.prior),
+            "profile": [list(x) for x in self._profile], "prior": {"share": self.prior.share, "weight": self.prior.weight},
         }  # fmt: skip
 
     def load(self, state: dict[str, Any]) -> None:

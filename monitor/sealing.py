@@ -28,16 +28,17 @@ from barometer.store.watermark import watermark
 from monitor.detector import Detector
 from monitor.judge import STATE_VERSION, Found, Judge, Sealed, stopped_after_ms
 from monitor.rebase import ratio_between
+from monitor.voices import count_voices
 
 log = structlog.get_logger(__name__)
 
 STEP = 100
 """Most buckets with records in one transaction."""
-JUDGEMENTS = 10_000
+JUDGEMENTS = 4_000
 """About so many judgements in one transaction: some 0.5 s with buckets of 10 min, since workers wait meanwhile on
 SQLite, and a lease must not run out."""
-DOCUMENTS = 200_000
-"""About so many documents are told apart in one transaction."""
+DOCUMENTS = 50_000
+"""About so many documents are told apart in one transaction, for the same reason."""
 WARM_UP_MS = 28 * 86_400_000
 """What a detector of a new version is taught before it takes over."""
 
@@ -137,7 +138,8 @@ class Sealer:
         self, start: int, limit: int, counts: Mapping[int, Mapping[Key, Counts]], empty_since: int | None
     ) -> tuple[list[int], int]:
         """How much of [start, limit) one transaction takes, at least a bucket: (buckets with records, its end)."""
-        most = max(1, JUDGEMENTS // max(1, len(self._judge.watched)))
+        watched = self._judge.watched.keys() | {key for keys in counts.values() for key in keys}
+        most = max(1, JUDGEMENTS // max(1, len(watched)))
         silence = stopped_after_ms(self._buckets.width_ms)
         found = sorted(counts)
         if len(found) >= STEP:
@@ -194,7 +196,11 @@ class Sealer:
         self, c: Connection, lease: Lease, state: Any, counts: dict[int, dict[Key, Counts]], end: int, now: int
     ) -> int | None:
         """Judge [sealed_until, end) and write it; returns since when the topic is silent, if it is."""
-        self._count_voices(c, counts)
+        if counts:
+            window = int(self._settings.copy_window_hours * 3_600_000)
+            totals = [i for i, row in self._series.items() if row.name == "all"]
+            count_voices(c, self._store, counts, self._buckets, window, totals)
+            sql.forget_copies(c, max(counts) - window)
         rows: dict[tuple[int, int, int], dict[str, Any]] = {}
         at, empty_since = state.sealed_until, state.empty_since
         for bucket in [*counts, end]:
@@ -295,28 +301,6 @@ class Sealer:
     def _different(self, key: Key, start: int, end: int) -> int:
         assert self._c is not None
         return evidence.different_texts(self._c, *key, start, end)
-
-    def _count_voices(self, c: Connection, counts: dict[int, dict[Key, Counts]]) -> None:
-        """Tell voices from copies: a text is a copy if its like was seen in the series within the copy window."""
-        if not counts:
-            return
-        begin, end = min(counts), self._buckets.end_of(max(counts))
-        window = int(self._settings.copy_window_hours * 3_600_000)
-        for series_id in sorted({key[0] for keys in counts.values() for key in keys}):
-            everything = self._series[series_id].name == "all"
-            for page in sql.voices(c, series_id, begin, end, everything=everything):
-                known = sql.known_copies(c, series_id, (v.fingerprint for v in page))
-                seen: dict[int, tuple[int, int]] = {}
-                for v in page:
-                    last = seen.get(v.fingerprint) or known.get(v.fingerprint)
-                    copy = last is not None and v.observed_at - last[0] <= window
-                    seen[v.fingerprint] = (v.observed_at, last[1] + 1 if copy and last else 1)
-                    n = counts.get(self._buckets.start_of(v.observed_at), {}).get((series_id, v.kind))
-                    if not copy and n is not None:
-                        n.independent += 1
-                        n.independent_negative += v.sentiment == 0
-                sql.remember_copies(c, self._store, series_id, seen)
-        sql.forget_copies(c, max(counts) - window)
 
 
 __all__ = ["AlertChange", "Sealer"]

@@ -25,7 +25,7 @@ from barometer.store.engine import Store
 from barometer.store.migrate import open_store
 from barometer.store.writer import Batch, Move, Writer
 from ingest.lateness import Lateness
-from monitor import sealing
+from monitor import sealing, voices
 from monitor.sealing import Sealer
 
 DAY = 86_400_000
@@ -215,6 +215,7 @@ def piecemeal(store: Store, settings: Settings, reader: Reader, choose: random.R
                 patch.object(sealing, "JUDGEMENTS", choose.choice([1, 7, 10_000])),
                 patch.object(sealing, "DOCUMENTS", choose.choice([1, 10_000])),
                 patch.object(sealing.sql.voices, "__kwdefaults__", pages),
+                patch.object(voices, "TOGETHER", choose.choice([0, 3, 20_000])),
             ):
                 sealer.seal_ready(lead(store))
     sealer.seal_ready(lead(store))
