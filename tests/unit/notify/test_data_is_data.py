@@ -26,8 +26,10 @@ nasty = st.lists(
 
 def told(text: str, lang: str = "both") -> Message:
     evidence = [{"text": text, "title": text, "source": text, "kind": 2, "copies": 2}] * 3
-    return message(lang, evidence=evidence, acknowledged_by=text or "x", explanation={"summary": text},
-                   fingerprint=f"watch:{text}")  # fmt: skip
+    why = {"summary": text, "sources": [{"source": text, "negative": 3}]}
+    return message(
+        lang, evidence=evidence, acknowledged_by=text or "x", explanation=why, fingerprint=f"watch:{text}"
+    )  # fmt: skip
 
 
 def body(kind: str, m: Message) -> Any:
