@@ -82,9 +82,7 @@ def set_level(
 # --- steps -----------------------------------------------------------------------------------------------------------
 
 
-def plan_steps(
-    c: Connection, alert_id: int, level: str | None, level_at: int, deadlines: Deadlines
-) -> None:
+def plan_steps(c: Connection, alert_id: int, level: str | None, level_at: int, deadlines: Deadlines) -> None:
     """Bring the open steps of an alert to what its level asks for. A deadline that was promised is never put off by a
     graver level; steps that were done stay as they are."""
     wanted = deadlines.get(level, {}) if level else {}
