@@ -134,7 +134,8 @@ class Baseline:
         return {
             "level": [self._texts, self._exposure], "share": [self._negative, self._other],
             "seen": [list(x) for x in self._seen], "exposed": [list(x) for x in self._exposed],
-            "profile": [list(x) for x in self._profile], "prior": {"share": self.prior.share, "weight": self.prior.weight},
+            "profile": [list(x) for x in self._profile],
+            "prior": {"share": self.prior.share, "weight": self.prior.weight},
         }  # fmt: skip
 
     def load(self, state: dict[str, Any]) -> None:
