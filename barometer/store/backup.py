@@ -8,8 +8,10 @@ see it, and brought to this program's revision. What a restore means for those w
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import struct
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -31,6 +33,11 @@ OnProgress = Callable[[str, int, int | None], None]
 """Told (what is being done, how much is done, of how much if that is known)."""
 RESTORED = "store.restore"
 _FORMAT = 1
+_END = b"barometer-backup"
+_TAIL = struct.Struct(f">32sQ{len(_END)}s")
+"""Behind a database's own format stands what the backup says of itself (JSON), and then: SHA-256 of what comes before
+that, its length, a mark."""
+_CHUNK = 1 << 20
 _UNKNOWN_TERMS = 1_000
 """More changes of hands than a lost database can have seen since its backup."""
 _PASSING = ("meta", "leases", "processes", "jobs", "model_versions", "series")
@@ -50,24 +57,6 @@ class Manifest:
     schema: str | None = None
     format: int = _FORMAT
 
-    def to_json(self) -> str:
-        return json.dumps(asdict(self), ensure_ascii=False, sort_keys=True)
-
-
-def read_manifest_json(said: str | bytes, file: Path) -> Manifest:
-    """Raises:
-    StoreError: it is not one, or of a later program.
-    """
-    try:
-        values = json.loads(said)
-        if values["format"] > _FORMAT:
-            raise StoreError(
-                f"{file} was made by a later Barometer ({values.get('program')}): restore it with that one"
-            )
-        return Manifest(**values)
-    except (ValueError, KeyError, TypeError):
-        raise StoreError(f"{file}: damaged: what the backup says of itself cannot be read") from None
-
 
 def make_backup(store: Store, file: Path, on_progress: OnProgress) -> Manifest:
     """Write a backup while others go on writing. A file of that name is never overwritten; a backup that does not
@@ -84,7 +73,12 @@ def make_backup(store: Store, file: Path, on_progress: OnProgress) -> Manifest:
         raise StoreError("the store is empty: nothing to back up")
     part = backup_sqlite if store.is_sqlite else backup_postgres
     with _written_whole(file) as unfinished:
-        return part.backup(store, unfinished, on_progress)
+        manifest = part.backup(store, unfinished, on_progress)
+        digest = _digest(unfinished, unfinished.stat().st_size, on_progress)
+        words = json.dumps(asdict(manifest), ensure_ascii=False, sort_keys=True).encode()
+        with unfinished.open("ab") as f:
+            f.write(words + _TAIL.pack(digest, len(words), _END))
+    return manifest
 
 
 def read_manifest(file: Path) -> Manifest:
@@ -93,18 +87,7 @@ def read_manifest(file: Path) -> Manifest:
     Raises:
         StoreError: the file cannot be read, or is no backup.
     """
-    from barometer.store import backup_postgres, backup_sqlite
-
-    try:
-        with file.open("rb") as f:
-            head = f.read(16)
-        if head == backup_sqlite.MAGIC:
-            return backup_sqlite.manifest_of(file)
-        if head.startswith(backup_postgres.MAGIC):
-            return backup_postgres.manifest_of(file)
-    except OSError as e:
-        raise StoreError(f"{file}: cannot be read: {e.strerror}") from None
-    raise StoreError(f"{file} is no backup made by `barometer db backup`")
+    return _read_tail(file)[0]
 
 
 def restore_backup(
@@ -122,8 +105,10 @@ def restore_backup(
     """
     from barometer.store import backup_postgres, backup_sqlite
 
-    manifest = read_manifest(file)
+    manifest, length, digest = _read_tail(file)
     check_fits(manifest, store, settings, file)
+    if _digest(file, length, on_progress) != digest:
+        raise StoreError(f"{file} is damaged: its contents are not those that were written. Nothing changed")
     part = backup_sqlite if store.is_sqlite else backup_postgres
     part.restore(store, settings, file, manifest, actor, replace, on_progress)
     return manifest
@@ -268,3 +253,42 @@ def _written_whole(file: Path) -> Iterator[Path]:
         raise StoreError(f"{file}: cannot be written: {e.strerror}") from None
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def _read_tail(file: Path) -> tuple[Manifest, int, bytes]:
+    """(what it says of itself, length of the database's own part, SHA-256 of that)."""
+    try:
+        with file.open("rb") as f:
+            size = f.seek(0, os.SEEK_END)
+            f.seek(max(0, size - _TAIL.size))
+            end = f.read()
+            if len(end) == _TAIL.size and end.endswith(_END):
+                digest, words, _ = _TAIL.unpack(end)
+                length = size - _TAIL.size - words
+                if length > 0:
+                    f.seek(length)
+                    return _manifest(f.read(words), file), length, digest
+    except OSError as e:
+        raise StoreError(f"{file}: cannot be read: {e.strerror}") from None
+    raise StoreError(f"{file} was not made by `barometer db backup`, or its end is missing")
+
+
+def _manifest(words: bytes, file: Path) -> Manifest:
+    try:
+        values = json.loads(words)
+        if values["format"] > _FORMAT:
+            later = values.get("program")
+            raise StoreError(f"{file} was made by a later Barometer ({later}): restore it with that one")
+        return Manifest(**values)
+    except (ValueError, KeyError, TypeError):
+        raise StoreError(f"{file} is damaged: what it says of itself cannot be read") from None
+
+
+def _digest(file: Path, length: int, on_progress: OnProgress) -> bytes:
+    sha, done = hashlib.sha256(), 0
+    with file.open("rb") as f:
+        while chunk := f.read(min(_CHUNK, length - done)):
+            sha.update(chunk)
+            done += len(chunk)
+            on_progress("checksum", done, length)
+    return sha.digest()

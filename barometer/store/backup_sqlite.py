@@ -22,7 +22,6 @@ from barometer.store.backup import (
     Manifest,
     OnProgress,
     compare,
-    read_manifest_json,
     require_free,
     settle_in,
     take_stock,
@@ -32,10 +31,7 @@ from barometer.store.engine import BUSY_TIMEOUT_MS, Store
 from barometer.store.exclusive import only_worker
 from barometer.store.migrate import settle, upgrade
 
-MAGIC = b"SQLite format 3\x00"
 _PAGES = 4_096
-_KEY = "backup"
-"""Of the table ``meta``, in the backup alone."""
 
 
 def backup(store: Store, file: Path, on_progress: OnProgress) -> Manifest:
@@ -47,27 +43,12 @@ def backup(store: Store, file: Path, on_progress: OnProgress) -> Manifest:
         try:
             _raw(c).backup(target, pages=_PAGES, progress=_steps(on_progress, "copy"))
             target.execute("PRAGMA journal_mode=DELETE")  # one file, whole in itself
-            target.execute("INSERT INTO meta (key, value) VALUES (?, ?)", (_KEY, manifest.to_json()))
             _check(target, "quick_check", file)
         except sqlite3.Error as e:
             raise StoreError(f"{file}: the backup could not be written: {e}") from None
         finally:
             target.close()
     return manifest
-
-
-def manifest_of(file: Path) -> Manifest:
-    try:
-        c = sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
-        try:
-            row = c.execute("SELECT value FROM meta WHERE key = ?", (_KEY,)).fetchone()
-        finally:
-            c.close()
-    except sqlite3.Error as e:
-        raise StoreError(f"{file}: no backup of Barometer's, or a damaged one: {e}") from None
-    if row is None:
-        raise StoreError(f"{file} is a database, not a backup: make backups with `barometer db backup`")
-    return read_manifest_json(row[0], file)
 
 
 def restore(
@@ -82,7 +63,7 @@ def restore(
         copy = Path(folder) / "copy.db"
         on_progress("copy", 0, None)
         try:
-            shutil.copyfile(file, copy)
+            shutil.copyfile(file, copy)  # the header says how long the database is: what stands behind it is not read
         except OSError as e:
             raise StoreError(f"no room beside the store for a copy of {file}: {e.strerror}. Nothing changed") from None
         prepared = Store(f"sqlite:///{copy}")
@@ -90,7 +71,6 @@ def restore(
             on_progress("check", 0, None)
             with prepared.write() as c:
                 _check(_raw(c), "integrity_check", file)
-                c.exec_driver_sql("DELETE FROM meta WHERE key = ?", (_KEY,))
                 compare(c, manifest)
             upgrade(prepared)
             settle(prepared, settings)
@@ -109,7 +89,7 @@ def _write_over(copy: Path, store: Store, on_progress: OnProgress) -> None:
     try:
         target.execute("PRAGMA journal_mode=WAL")
         source.backup(target, pages=_PAGES, progress=_steps(on_progress, "restore"))
-        target.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        target.execute("PRAGMA wal_checkpoint(PASSIVE)")
     except sqlite3.Error as e:
         raise StoreError(f"{store.path} could not be written: {e}. It is as it was") from None
     finally:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, insert, select, text
 
 from barometer.errors import SettingsError, StoreError
 from barometer.settings import Settings
+from barometer.store.bulk import insert_if_absent
 from barometer.store.engine import Store
 from barometer.store.tables import Meta
 
@@ -53,11 +54,11 @@ def upgrade(store: Store) -> str:
     return head()
 
 
-def upgrade_in(c: Connection) -> None:
+def upgrade_in(c: Connection, revision: str = "head") -> None:
     """:func:`upgrade` inside a transaction of the caller's."""
     config = _config()
     config.attributes["connection"] = c
-    command.upgrade(config, "head")
+    command.upgrade(config, revision)
 
 
 def require_head(store: Store) -> None:
@@ -85,15 +86,16 @@ def settle(store: Store, settings: Settings) -> None:
     if all(have.get(key) == value for key, value in wanted.items()):
         return
     with store.write() as c:
+        for key, value in sorted(wanted.items()):
+            # Several processes may be the first at once: one writes, the others find what it wrote.
+            insert_if_absent(c, store, Meta, {"key": key, "value": value})
         have = {r.key: r.value for r in c.execute(select(Meta.key, Meta.value))}
-        for key, value in wanted.items():
-            if key not in have:
-                c.execute(insert(Meta).values(key=key, value=value))
-            elif have[key] != value:
-                raise SettingsError(
-                    f"{key} (BAROMETER_{key.upper()}) is {value}, but this store was made with {have[key]}: "
-                    f"set it back, or start with an empty store"
-                )
+    for key, value in wanted.items():
+        if have[key] != value:
+            raise SettingsError(
+                f"{key} (BAROMETER_{key.upper()}) is {value}, but this store was made with {have[key]}: "
+                f"set it back, or start with an empty store"
+            )
 
 
 def open_store(settings: Settings, *, migrate: bool = False) -> Store:
