@@ -8,7 +8,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, insert, select, text
+from sqlalchemy import Connection, select, text
 
 from barometer.errors import SettingsError, StoreError
 from barometer.settings import Settings
@@ -90,12 +90,12 @@ def settle(store: Store, settings: Settings) -> None:
             # Several processes may be the first at once: one writes, the others find what it wrote.
             insert_if_absent(c, store, Meta, {"key": key, "value": value})
         have = {r.key: r.value for r in c.execute(select(Meta.key, Meta.value))}
-    for key, value in wanted.items():
-        if have[key] != value:
-            raise SettingsError(
-                f"{key} (BAROMETER_{key.upper()}) is {value}, but this store was made with {have[key]}: "
-                f"set it back, or start with an empty store"
-            )
+        for key, value in wanted.items():
+            if have[key] != value:
+                raise SettingsError(
+                    f"{key} (BAROMETER_{key.upper()}) is {value}, but this store was made with {have[key]}: "
+                    f"set it back, or start with an empty store"
+                )
 
 
 def open_store(settings: Settings, *, migrate: bool = False) -> Store:
