@@ -195,7 +195,7 @@ def _title(f: Mapping[str, Any], lang: Lang) -> str:
     if others > 0:
         name += f"等 {others + 1} 项" if zh else f" and {others} more"
     if f["type"] == "system":
-        return head + fault_wording(f["fingerprint"], lang)[0]
+        return head + one_line(fault_wording(f["fingerprint"], lang)[0])
     if f["type"] == "rule":
         said = f["summary"] or ("红线词命中" if zh else "red-line word")
         return f"{head}{name}：{said}" if zh else f"{head}{name}: {said}"
@@ -334,7 +334,7 @@ def _steps(f: Mapping[str, Any], lang: Lang) -> list[str]:
         return [w.DO_OVERDUE[lang].format(steps=late)]
     again = ""
     if f["type"] == "system":
-        return list(fault_wording(f["fingerprint"], lang)[1])
+        return [one_line(step) for step in fault_wording(f["fingerprint"], lang)[1]]
     if not f["acknowledged_by"]:
         interval = duration(f["repeat_minutes"] * 60_000, lang)
         again = w.UNACKNOWLEDGED[lang].format(interval=interval)

@@ -42,7 +42,8 @@ def run(*arguments: str, code: int = 0) -> str:
 
 
 @pytest.mark.parametrize("kind", SENDERS)
-def test_every_channel_can_be_looked_at(kind: str) -> None:
+def test_every_channel_can_be_looked_at(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("BAROMETER_NOTIFY_FILE")
     shown = run("preview", "--channel", kind, "--language", "en", "--reason", "worse")
     assert "Real estate" in shown
     assert "30 min" in run("preview", "--channel", kind, "--language", "both").replace("30 分钟", "30 min")
@@ -50,7 +51,8 @@ def test_every_channel_can_be_looked_at(kind: str) -> None:
 
 @pytest.mark.parametrize("type_", ["surge", "rule", "system"])
 @pytest.mark.parametrize("reason", ["first", "repeated", "resolved", "test"])
-def test_every_kind_of_message_can_be_looked_at(type_: str, reason: str) -> None:
+def test_every_kind_of_message_can_be_looked_at(type_: str, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("BAROMETER_NOTIFY_FILE")
     shown = run("preview", "--channel", "wecom", "--type", type_, "--reason", reason, "--severity", "critical")
     assert ("【已解决】" if reason == "resolved" else "【严重") in shown
     assert run("preview", "--type", type_, "--reason", reason, "--html").startswith("<!DOCTYPE html>")
@@ -58,13 +60,16 @@ def test_every_kind_of_message_can_be_looked_at(type_: str, reason: str) -> None
 
 def test_a_channel_of_the_file_and_an_alert_of_the_store(tmp_path: Path) -> None:
     channels = [{"type": "slack", "url": "env:NOT_SET", "mention": "here"}]
-    (tmp_path / "notify.yaml").write_text(yaml.safe_dump({"receivers": [{"name": "desk", "channels": channels}]}))
+    guide = {"series": "topic:macro", "runbook": "先看利率", "contact": "8123"}
+    file = {"receivers": [{"name": "desk", "channels": channels}], "series": [guide]}
+    (tmp_path / "notify.yaml").write_text(yaml.safe_dump(file))
     store = open_store(settings(), migrate=True)
     with store.write() as c:
         f = Finding("surge", "topic:macro", None, 1, True, "warning", T0, T0 + 1, 4.0, 5.0, 20, 50, 600, evidence=[])
         apply_finding(c, f, T0)
     shown = json.loads(run("preview", "--channel", "desk/0", "--alert", "1"))
     assert "20 条" in shown["text"]
+    assert "处置预案：先看利率" in json.dumps(shown, ensure_ascii=False)
     assert shown["blocks"][-1]["elements"][0]["elements"] == [{"type": "broadcast", "range": "here"}]
     assert run("preview", "--alert", "9", code=1) == "there is no alert 9"
     assert "--channel desk/1: use one of webhook, mail" in run("preview", "--channel", "desk/1", code=1)

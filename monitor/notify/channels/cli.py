@@ -19,6 +19,7 @@ from monitor.notify.channels import SendError, open_channel
 from monitor.notify.config import ChannelConfig, Receiver, load_config
 from monitor.notify.examples import EXAMPLE_AT, EXAMPLES, example
 from monitor.notify.message import facts_of, render
+from monitor.notify.routes import guide_of
 from monitor.notify.wording import REASON
 
 app = typer.Typer(add_completion=False)
@@ -48,7 +49,9 @@ def preview(
     ),
     language: str = typer.Option("zh", help="zh, en or both."),
     type_: str = typer.Option("surge", "--type", help="The example: surge, rule or system."),
-    reason: str = typer.Option("first", help="first, worse, repeated, escalated, resolved or test."),
+    reason: str = typer.Option(
+        "first", help="first, worse, repeated, escalated, unsnoozed, overdue, resolved or test."
+    ),
     severity: str = typer.Option("", help="info, warning or critical; by default the example's own."),
     alert: int = typer.Option(0, help="An alert of the store instead of an example."),
     html: bool = typer.Option(False, "--html", help="The page of a mail."),
@@ -68,9 +71,10 @@ def preview(
     mail = {"type": "mail", **CHANNELS["mail"]}
     receiver = Receiver.model_validate({"name": "preview", "lang": language, "channels": [mail]})
     now = EXAMPLE_AT + 600_000 if not alert else row["detected_at"]
-    message = render(
-        facts_of(row, reason=reason, receiver=receiver, settings=settings(), now_ms=now), "barometer-preview"
-    )
+    facts = facts_of(row, reason=reason, receiver=receiver, settings=settings(), now_ms=now)
+    if settings().notify_file is not None:
+        facts |= guide_of(load_config(settings(), check_secrets=False), row["fingerprint"])
+    message = render(facts, "barometer-preview")
     print(message.html if html else open_channel(found, settings()).preview(message))
 
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import logging
 import re
+import ssl
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import cache
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -144,7 +146,7 @@ def post(request: Request, timeout: float) -> Answer:
     deadline = time.monotonic() + 2 * timeout
     try:
         with (
-            httpx.Client(timeout=timeout, follow_redirects=False) as client,
+            httpx.Client(timeout=timeout, follow_redirects=False, verify=_tls()) as client,
             client.stream("POST", request.url, content=request.body, headers=headers) as response,
         ):
             body = b""
@@ -165,6 +167,12 @@ def post(request: Request, timeout: float) -> Answer:
         raise SendError("the answer is not what its Content-Encoding says") from None
     except httpx.TransportError as e:
         raise SendError(redact(f"{type(e).__name__}: {e}", request.url, request.secrets)) from None
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """Reading the certificates takes longer than most requests."""
+    return httpx.create_ssl_context()
 
 
 # --- what a refusal in the service's own words means -----------------------------------------------------------------

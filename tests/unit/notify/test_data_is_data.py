@@ -80,6 +80,14 @@ def test_nobody_can_call_everybody_by_a_comment() -> None:
     harmless(told(PINGS, "zh"))
 
 
+def test_the_name_of_a_source_in_an_alarm_is_data_too() -> None:
+    figures = {"source": PINGS, "message": PINGS}
+    for name in (f"system:silent:{PINGS}", f"system:job:{PINGS}", f"system:odd:{PINGS}\u202e"):
+        m = message("both", type="system", fingerprint=name, seen_total=0, explanation=figures, evidence=[])
+        harmless(m)
+        assert "\u202e" not in m.text
+
+
 @given(nasty)
 @settings(max_examples=40, deadline=None)
 def test_whatever_the_text(text: str) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -158,3 +161,21 @@ MAIL = "receivers: [{name: a, channels: [{type: mail, to: a@b.c}]}]\n"
 def test_mistakes_are_named(tmp_path: Path, text: str, says: str) -> None:
     with pytest.raises(SettingsError, match=says):
         read(tmp_path, MAIL + text)
+
+
+def test_the_examples_of_the_docs_are_right(tmp_path: Path) -> None:
+    docs = Path(__file__).resolve().parents[3] / "docs" / "notify.md"
+    blocks = re.findall(r"```yaml\n(.*?)```", docs.read_text("utf-8"), re.S)
+    assert len(blocks) >= 6
+    names = ("oncall", "property", "li", "wang", "zhao", "head-of-risk", "board-office", "compliance")
+    whole: dict[str, Any] = {"rosters": [], "receivers": []}
+    for block in blocks:
+        for key, value in yaml.safe_load(block.replace("[...]", "[{type: mail, to: a@b.c}]")).items():
+            whole[key] = {**whole.get(key, {}), **value} if isinstance(value, dict) else value
+        receivers = {r["name"]: r for r in whole["receivers"]}
+        mail = {n: {"name": n, "channels": [{"type": "mail", "to": "a@b.c"}]} for n in names}
+        read(tmp_path, yaml.safe_dump({**whole, "receivers": list((mail | receivers).values()),
+                                       "rosters": whole["rosters"] or RISK}))  # fmt: skip
+
+
+RISK = [{"name": "risk", "people": ["li"], "start": "2026-01-05"}]
