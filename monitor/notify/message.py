@@ -211,13 +211,16 @@ def _title(f: Mapping[str, Any], lang: Lang) -> str:
 def _what(f: Mapping[str, Any], lang: Lang) -> str:
     zh = lang == "zh"
     if f["type"] == "system":
-        over = ("故障已消除。" if zh else "The fault is gone. ") if f["reason"] == "resolved" else ""
         # The title says what it means; the check's own sentence (English) is quoted where it says more than figures.
         figures = w.figures(f["figures"], lang, ZoneInfo(f["zone"]))
         more = not figures or f["fingerprint"].startswith(("system:log_replaced", "system:job"))
         parts = [f["summary"] if more else "", figures]
         said = ("。" if zh else ". ").join(p for p in parts if p)
-        return over + said[:1].upper() + said[1:]
+        said = said[:1].upper() + said[1:]
+        if f["reason"] != "resolved":
+            return said
+        gone = "故障已消除。" if zh else "The fault is gone."
+        return gone + ((f"此前：{said}" if zh else f" It was: {said}") if said else "")
     said = ""
     if f["seen_total"]:
         window = duration(f["window_seconds"] * 1000, lang)

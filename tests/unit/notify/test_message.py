@@ -152,6 +152,15 @@ def test_system_alarms_say_what_to_do(code: str) -> None:
     assert m.title.count("系统告警：") == 0
 
 
+def test_a_fault_that_is_gone_is_told_so() -> None:
+    over = {"type": "system", "fingerprint": "system:lag", "kinds": [], "seen_total": 0, "evidence": []}
+    over |= {"state": "resolved", "resolved_by": "detector", "ended_at": AT}
+    m = said("resolved", "both", **over, explanation={"records": 5})
+    assert "故障已消除。此前：未读记录 5" in m.text
+    assert "The fault is gone. It was: Records waiting 5" in m.text
+    assert "It was" not in said("resolved", "both", **over).text
+
+
 def test_a_system_alarm_that_we_have_no_words_for_is_still_told() -> None:
     m = said(type="system", fingerprint="system:odd", kinds=[], seen_total=0, explanation={"summary": "odd"})
     assert "系统告警：odd" in m.title
