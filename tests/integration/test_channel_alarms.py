@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from pathlib import Path
 
 import pytest
 import yaml
+from sqlalchemy import select
 
 from barometer.settings import load_settings
 from barometer.store.engine import Store
+from barometer.store.tables import Alert
 from monitor.alarms import Alarms, Condition
+from monitor.leader import Monitor
 from monitor.notify.health import notify_conditions
 from monitor.notify.outbox import send_due
-from monitor.notify.reload import Watched
+from monitor.notify.reload import LOOK_SECONDS, Watched
 from tests.integration.post_box import PostBox
 from tests.integration.test_outbox import T0, box, fire, lead, rows, store
 
@@ -90,3 +95,26 @@ def test_what_a_service_does_not_take_yet_costs_no_attempt(store: Store, watched
     assert [(r.attempts, "held back" in r.last_error) for r in waiting] == [(0, True)] * 3
     assert all(55_000 < r.not_before - T0 < 75_000 for r in waiting)
     assert len(box.received) == 20
+
+
+def test_the_monitor_goes_by_the_last_good_file_and_says_so(store: Store, box: PostBox, tmp_path: Path) -> None:
+    file = tmp_path / "notify.yaml"
+    channel = {"type": "wecom", "url": f"{box.url}/t0ken-a1b2c3d4"}
+    good = yaml.safe_dump({"receivers": [{"name": "desk", "channels": [channel]}]})
+    file.write_text(good, "utf-8")
+    monitor = Monitor(load_settings(notify_file=file), store, threading.Event())
+    box.said = YES
+    file.write_text(good.replace("wecom", "wecon"), "utf-8")
+    time.sleep(LOOK_SECONDS)
+    # As the scheduler calls them.
+    monitor._renew()
+    lease = monitor.lease()
+    assert lease is not None
+    monitor._alarms.check(lease)
+    monitor._send(lease)
+    monitor._release()
+    with store.read() as c:
+        fingerprints = c.execute(select(Alert.fingerprint).where(Alert.state == "firing")).scalars().all()
+    assert "system:notify_file" in fingerprints
+    told = [b["markdown"]["content"] for b in box.bodies()]
+    assert any("通知配置文件有误" in text and "wecon" in text for text in told)
