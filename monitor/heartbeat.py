@@ -28,7 +28,7 @@ class Heartbeat:
         """Raises:
         BarometerError: a job fails or hangs, so nothing was sent; or it was sent and not taken.
         """
-        if self._url is None:
+        if not self._url:
             return
         with self._store.read() as c:
             now = self._store.now_ms(c)

@@ -26,6 +26,7 @@ from barometer.settings import Settings
 from barometer.store import leases
 from barometer.store.alerts import AlertChange
 from barometer.store.engine import Store, is_away
+from barometer.store.frozen import end_frozen_sessions
 from barometer.store.leases import Lease
 from barometer.store.processes import heartbeat
 from barometer.store.retention import drop_old
@@ -98,7 +99,7 @@ class Monitor:
             Job("retention", RETENTION_SECONDS, lambda lease: drop_old(store, settings, lease)),
             *(Job(*extra) for extra in extra_jobs),
         ]
-        if settings.heartbeat_url is not None:
+        if settings.heartbeat_url:
             self._jobs.append(Job("heartbeat", settings.heartbeat_seconds, Heartbeat(store, settings).beat))
         if settings.progress_from == "records":
             self._jobs.insert(0, Job("progress", settings.progress_interval_seconds, self._tick))
@@ -171,6 +172,7 @@ class Monitor:
         state = "leading" if self.lease() is not None else "standing by"
         try:
             heartbeat(self._store, self.id, "monitor", state, {"term": self._lease.term if self._lease else None})
+            end_frozen_sessions(self._store)
             self._database = "there"
         except DBAPIError as e:
             if not is_away(e):
