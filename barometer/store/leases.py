@@ -36,8 +36,8 @@ def acquire(store: Store, name: str, holder: str, seconds: float) -> Lease | Non
     A renewal keeps the term; a take-over (free, expired, or another holder's) adds one.
     """
     with store.write() as c:
-        now = store.now_ms(c)
         row = c.execute(select(_Lease).where(_Lease.name == name).with_for_update()).one_or_none()
+        now = store.now_ms(c)  # only now: a holder's long transaction may have kept us waiting for the row
         expires = now + int(seconds * 1000)
         if row is None:
             # Two first takers race: the loser's insert fails on the primary key and is tried again by its caller.

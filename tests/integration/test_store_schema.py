@@ -102,6 +102,27 @@ def test_the_message_about_a_url_hides_its_password() -> None:
     assert "hush" not in str(e.value)
 
 
+def test_a_renewal_that_waits_for_the_holders_own_transaction_lasts_in_full(store: Store) -> None:
+    lease = leases.acquire(store, leases.LEADER, "a", 1.0)
+    assert lease is not None
+    locked = threading.Event()
+
+    def long_step() -> None:
+        with store.write() as c:
+            leases.check(store, c, lease)
+            locked.set()
+            time.sleep(1.3)
+
+    thread = threading.Thread(target=long_step)
+    thread.start()
+    locked.wait()
+    assert leases.acquire(store, leases.LEADER, "a", 1.0) is not None
+    held = leases.holder_of(store, leases.LEADER)
+    thread.join()
+    assert held is not None
+    assert held.holder == "a"
+
+
 def test_a_lease_has_one_holder_and_a_growing_term(store: Store) -> None:
     first = leases.acquire(store, "leader", "a", 60)
     assert first is not None
