@@ -8,11 +8,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from alembic import command
 from sqlalchemy import MetaData, func, insert, inspect, select
 
 from barometer.store.engine import Store
-from barometer.store.migrate import _config, current, head, upgrade
+from barometer.store.migrate import current, head, upgrade, upgrade_in
 from barometer.store.months import Months
 from barometer.store.tables import MONTHLY_TABLES, Base, Document
 from bench.kills.actors import Company, Killing
@@ -84,9 +83,7 @@ def _age(full: str, url: str) -> None:
     source, target = Store(full), Store(url)
     try:
         with target.write() as c:
-            config = _config()
-            config.attributes["connection"] = c
-            command.upgrade(config, OLDEST)
+            upgrade_in(c, OLDEST)
         with source.read() as c:
             Months(target).ensure(c.execute(select(Document.observed_at)).scalars())
         old, new = MetaData(), MetaData()
