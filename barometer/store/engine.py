@@ -10,10 +10,11 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
+import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
@@ -88,6 +89,7 @@ class Store:
                 connect_args=_POSTGRES_OPTIONS,
             )
             event.listen(self.engine, "connect", _postgres_connect)
+            event.listen(self.engine, "checkin", _postgres_checkin)
 
     @property
     def path(self) -> Path | None:
@@ -164,6 +166,14 @@ def _postgres_connect(dbapi: Any, _record: Any) -> None:
         for name, value in _POSTGRES_SESSION.items():
             cursor.execute("SELECT set_config(%s, %s, false)", (name, value))
     dbapi.commit()
+
+
+def _postgres_checkin(dbapi: Any, _record: Any) -> None:
+    """After a read SQLAlchemy leaves "not read-only", which would be asked for at each BEGIN, whatever the server's own
+    default; a standby refuses that with an error that looks like a wrong statement."""
+    if dbapi is not None:
+        with suppress(psycopg.Error):
+            dbapi.read_only = None
 
 
 def _sqlite_begin(connection: Connection) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 
 import structlog
@@ -33,8 +34,14 @@ def say_away(error: DBAPIError) -> str:
     return f"database {way}"
 
 
+LEAST_ROOM = 1 << 20
+"""Bytes on the disk of a SQLite store: with less a small write may still find room where a batch does not."""
+
+
 def refuses_writes(store: Store) -> str | None:
     """Try a write that changes nothing; the state to show if the database does not take it."""
+    if store.path is not None and shutil.disk_usage(store.path.parent).free < LEAST_ROOM:
+        return "database full"
     try:
         with store.write() as c:
             c.execute(update(Meta).values(value=Meta.value))
