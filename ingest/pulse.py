@@ -12,6 +12,7 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 
 from barometer.store.engine import Store
+from barometer.store.frozen import end_frozen_sessions
 from barometer.store.processes import heartbeat
 from barometer.store.writer import touch_high_water
 from ingest import metrics
@@ -28,7 +29,7 @@ OnEvent = Callable[[str, dict[str, Any]], None]
 
 
 class Pulse:
-    """Writes the worker's state every few seconds and at every change, and the partitions' ends where they moved.
+    """Writes the worker's state every few seconds and at every change, and the partitions' ends.
 
     Args:
         on_event: told ('state', {...}) at each change of state and ('batch', {...}) after each commit.
@@ -46,7 +47,6 @@ class Pulse:
         self._detail: dict[str, Any] = {}
         self._log_id: int | None = None
         self._ends: dict[int, int] = {}
-        self._written: dict[int, int] = {}
         self._thread = threading.Thread(target=self._run, name="worker-pulse", daemon=True)
 
     def start(self) -> None:
@@ -81,9 +81,7 @@ class Pulse:
     def report(self, log_id: int, ends: dict[int, int], info: dict[str, Any]) -> None:
         """What the next beat tells."""
         with self._lock:
-            if log_id != self._log_id:
-                self._log_id, self._written = log_id, {}
-            self._ends, self._info = dict(ends), info
+            self._log_id, self._ends, self._info = log_id, dict(ends), info
 
     def stop(self) -> None:
         """One last beat, then no more."""
@@ -115,9 +113,8 @@ class Pulse:
                 heartbeat(self._store, self._id, "worker", state, info)
                 if since_ends >= HIGH_WATER_SECONDS and log_id is not None:
                     since_ends = 0.0
-                    moved = {p: end for p, end in ends.items() if self._written.get(p) != end}
-                    touch_high_water(self._store, log_id, moved)
-                    self._written.update(moved)
+                    end_frozen_sessions(self._store)
+                    touch_high_water(self._store, log_id, ends)
             except DBAPIError as e:
                 log.debug("no heartbeat", error=str(e.orig))
             if ending:

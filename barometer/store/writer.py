@@ -291,15 +291,20 @@ def _json(value: Any) -> str | None:
 
 
 def touch_high_water(store: Store, log_id: int, high_water: dict[int, int]) -> None:
-    """Refresh what is known of the partitions' ends while nothing arrives; information only, so unguarded."""
+    """Refresh what is known of the partitions' ends while nothing arrives, and when they were looked at. Information (lag,
+    progress from timestamps), so unguarded; nobody is waited for long."""
     if not high_water:
         return
+    now = time.time_ns() // 1_000_000
     with store.write() as c:
+        if not store.is_sqlite:
+            c.execute(text("SET LOCAL lock_timeout = '2s'"))
         for partition, value in sorted(high_water.items()):
             c.execute(
                 text(
-                    "UPDATE offsets SET high_water = :v WHERE log_id = :l AND partition = :p"
-                    " AND (high_water IS NULL OR high_water < :v)"
+                    "UPDATE offsets SET updated_at = :now,"
+                    " high_water = CASE WHEN high_water > :v THEN high_water ELSE :v END"
+                    " WHERE log_id = :l AND partition = :p"
                 ),
-                {"v": value, "l": log_id, "p": partition},
+                {"v": value, "l": log_id, "p": partition, "now": now},
             )
