@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 
 PROGRESS_HEADER = "barometer-progress"
 REPLAY_HEADER = "barometer-replay-of"
+BROKEN_BATCH_HEADER = "barometer-broken-batch"
+"""Set by the reader, not by a writer: the record's batch could not be unpacked."""
 
 MAX_TEXT = 20_000
 MAX_SYMBOLS = 64
@@ -64,6 +66,7 @@ class Reason(StrEnum):
     TOO_LARGE = "too_large"
     PROGRESS = "broken_progress"
     REPLAY = "broken_replay_header"
+    BATCH = "broken_batch"
 
 
 # --- row ids ---------------------------------------------------------------------------------------------------------

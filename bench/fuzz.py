@@ -1,8 +1,8 @@
 """A million mutated messages through a real broker and a real worker: it never stops, and every record is one thing.
 
-    python bench/fuzz.py                       # a million, SQLite
-    python bench/fuzz.py --quick --database postgresql
-    python bench/fuzz.py --records 100000 --seed 7
+    python -m bench.fuzz                       # a million, SQLite
+    python -m bench.fuzz --quick --database postgresql
+    python -m bench.fuzz --records 100000 --seed 7
 
 The messages (``mutations.py``) are produced with every compression that the client has. At the end
 
@@ -24,17 +24,17 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from databases import empty_database
-from filling import Record, fill
-from mutations import record
 from sqlalchemy import func, select
-from worker_speed import Costless
 
 from barometer.logs import configure_logging
 from barometer.settings import Settings, load_settings
 from barometer.store.engine import Store
 from barometer.store.migrate import open_store
 from barometer.store.tables import DeadLetter, Document, Offset
+from bench.databases import empty_database
+from bench.filling import Record, fill
+from bench.mutations import record
+from bench.worker_speed import Costless
 from ingest.embedded_broker import EmbeddedBroker
 from ingest.worker import run_worker
 

@@ -1,8 +1,8 @@
 """How long sealing and judging a bucket takes, with many series.
 
-    python bench/sealing.py                       # 1,000 series x news and comments, both databases
-    python bench/sealing.py --quick               # fewer buckets
-    python bench/sealing.py --database sqlite --series 200
+    python -m bench.sealing                       # 1,000 series x news and comments, both databases
+    python -m bench.sealing --quick               # fewer buckets
+    python -m bench.sealing --database sqlite --series 200
 
 A day of buckets is written and sealed as a backlog, so that all detectors' windows are full; then bucket after bucket
 is written and sealed as it happens live. One series in a hundred surges at the end, and its alerts are raised with
@@ -18,7 +18,6 @@ from random import Random
 from statistics import mean
 from typing import Any
 
-from databases import empty_database
 from sqlalchemy import func, insert, select
 
 from barometer.buckets import Buckets
@@ -29,6 +28,7 @@ from barometer.store import tables as t
 from barometer.store.engine import Store
 from barometer.store.migrate import open_store
 from barometer.store.writer import Batch, Move, Writer
+from bench.databases import empty_database
 from monitor.sealing import Sealer
 
 T0 = 1_759_939_200_000

@@ -10,8 +10,8 @@ from random import Random
 from typing import Any
 
 _FIRMS = (
-    "恒远地产", "华岳银行", "东江汽车", "明川科技", "南岭能源", "瑞和保险", "蓝湾医药", "宏达钢铁", "天枢半导体", "安澜证券",
-    "北辰航空", "金桥物流", "云梯软件", "青禾食品", "长汀水泥", "海珠港务",
+    "恒远地产", "华岳银行", "东江汽车", "明川科技", "南岭能源", "瑞和保险", "蓝湾医药", "宏达钢铁", "天枢半导体",
+    "安澜证券", "北辰航空", "金桥物流", "云梯软件", "青禾食品", "长汀水泥", "海珠港务",
 )  # fmt: skip
 _FIRMS_EN = (
     "Harrow Estates", "Calder Bank", "Orrin Motors", "Bright Delta", "Northfell Energy", "Savin Insurance",
@@ -34,8 +34,10 @@ _WHAT = (
     "房价",
 )
 _MOODS = (
-    "真的看不懂", "又跌了，割肉吧", "稳住，长期持有", "利好出尽是利空", "主力在出货，散户快跑", "终于解套了", "明天继续涨",
-    "管理层不行，迟早出事", "再等等看", "拿了三年亏了一半", "低位加仓", "这价格还行", "无语", "跌停板见", "机构又在唱多",
+    "真的看不懂", "又跌了，割肉吧", "稳住，长期持有", "利好出尽是利空", "主力在出货，散户快跑", "终于解套了",
+    "明天继续涨",
+    "管理层不行，迟早出事", "再等等看", "拿了三年亏了一半", "低位加仓",
+    "这价格还行", "无语", "跌停板见", "机构又在唱多",
 )  # fmt: skip
 _TAILS = (
     "",
@@ -64,7 +66,7 @@ _SENTENCES = (
     "有投资者在互动平台提问，公司回应称生产经营一切正常，资金链稳定，不存在应披露而未披露的信息。",
 )
 _SENTENCES_EN = (
-    "{firm} said on the {day}th that its board had approved a plan worth {n} million dollars, or {p} percent of assets.",
+    "{firm} said on the {day}th that its board approved a plan worth {n} million dollars, or {p} percent of assets.",
     "Shares {move} {p} percent to {price} dollars in heavy trading, their largest change in {q} months.",
     "The company said the step would not affect daily operations but warned that demand remained hard to predict.",
     "Analysts had expected revenue of {n} million; margins were {p} percent, against {q} percent a year earlier.",
@@ -92,7 +94,8 @@ def message(i: int, seed: int = 0, news_share: float = 0.2) -> dict[str, Any]:
     return {
         "text": text, "kind": "comment", "source": ("雪岭论坛", "股海夜话", "Tickertalk")[i % 3],
         "author": f"u{r.randrange(50_000)}", "published_at": "2025-10-01T09:30:00+08:00",
-        "symbols": [f"{600000 + r.randrange(900)}"], "engagement": {"likes": r.randrange(90), "replies": r.randrange(9)},
+        "symbols": [f"{600000 + r.randrange(900)}"],
+        "engagement": {"likes": r.randrange(90), "replies": r.randrange(9)},
     }  # fmt: skip
 
 

@@ -1,11 +1,11 @@
 """How many documents a second one worker takes from a filled topic, and how much memory: decoding, validation, language
 detection, scoring and the transaction included.
 
-    python bench/worker_speed.py                                   # costless scorer, a million, both databases
-    python bench/worker_speed.py --model default                   # the shipped model, 100,000 comments, SQLite
-    python bench/worker_speed.py --quick                           # a tenth of it
-    python bench/worker_speed.py --database postgresql --postgres postgresql://me@127.0.0.1/postgres
-    python bench/worker_speed.py --stages                          # where the time goes
+    python -m bench.worker_speed                                   # costless scorer, a million, both databases
+    python -m bench.worker_speed --model default                   # the shipped model, 100,000 comments, SQLite
+    python -m bench.worker_speed --quick                           # a tenth of it
+    python -m bench.worker_speed --database postgresql --postgres postgresql://me@127.0.0.1/postgres
+    python -m bench.worker_speed --stages                          # where the time goes
 
 The topic is filled first (a day's stream, 12 partitions, a progress record in each whenever a bucket ends). One worker
 in a process of its own then reads it into an empty database. The costless scorer detects languages as the real one does
@@ -24,22 +24,23 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
-from databases import empty_database
-from filling import Record, fill
 from sqlalchemy import func, select
-from stages import StageTimes, timed_stages
-from stream_texts import message
 
 from barometer.buckets import Buckets
 from barometer.records import PROGRESS_HEADER
 from barometer.settings import Settings, load_settings
 from barometer.store.migrate import open_store
 from barometer.store.tables import Document, Offset
+from bench.databases import empty_database
+from bench.filling import Record, fill
+from bench.stages import StageTimes, timed_stages
+from bench.stream_texts import message
 from ingest.embedded_broker import EmbeddedBroker
 
 T0 = 1_760_000_400_000
@@ -241,7 +242,7 @@ def report(kind: str, run: Run, settings: Settings, records: int) -> None:
     marks = [run.started]
     for k in range(1, TENTHS + 1):
         marks.append(next(at for at, n, _ in run.batches if n >= documents * k // TENTHS))
-    rates = [documents / TENTHS / (b - a) for a, b in zip(marks, marks[1:], strict=False)]
+    rates = [documents / TENTHS / (b - a) for a, b in pairwise(marks)]
     print(f"  by tenths: {' '.join(f'{r:,.0f}' for r in rates)}; last / first {rates[-1] / rates[0]:.2f}")
     if run.alone:
         by_itself = 2 / sum(1 / a for a in run.alone)

@@ -418,6 +418,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "letter.too_large": ("过大", "too large"),
     "letter.broken_progress": ("进度记录损坏", "broken progress record"),
     "letter.broken_replay_header": ("重放头损坏", "broken replay header"),
+    "letter.broken_batch": ("批次无法解开", "batch cannot be unpacked"),
     # problems that the status report names
     "problem.empty": ("还没有读过任何记录", "Nothing has been read yet"),
     "problem.replaced": (

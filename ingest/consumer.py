@@ -5,6 +5,7 @@ from __future__ import annotations
 from kafka import KafkaConsumer
 
 from barometer.settings import Settings
+from ingest.broken_batches import accept_broken_batches
 from ingest.header_names import accept_any_header_names
 
 FETCH_BYTES = 32 * 2**20
@@ -21,6 +22,7 @@ def make_consumer(settings: Settings) -> KafkaConsumer:
     Raises:
         kafka.errors.KafkaError: no broker answers.
     """
+    accept_broken_batches()
     accept_any_header_names()
     options = {
         "group_id": settings.consumer_group,

@@ -22,6 +22,7 @@ import orjson
 import structlog
 
 from barometer.records import (
+    BROKEN_BATCH_HEADER,
     MAX_LETTER_BYTES,
     MAX_SYMBOLS,
     MAX_TEXT,
@@ -56,7 +57,7 @@ MAX_SYMBOL = 64
 MAX_COUNTS = 32
 MAX_COUNT = (1 << 63) - 1
 AHEAD_MS = 3_600_000
-PROGRESS_AHEAD_MS = AHEAD_MS + 86_400_000
+PROGRESS_LEAD_MS = AHEAD_MS + 86_400_000
 """Progress may lead the records by the lateness, which is a day at most."""
 
 _KINDS = {"news": Kind.NEWS, "comment": Kind.COMMENT}
@@ -122,8 +123,11 @@ class Decoder:
         try:
             if headers:
                 named = dict(reversed(headers))  # of two with one name the first counts
+                if BROKEN_BATCH_HEADER in named:
+                    why = (named[BROKEN_BATCH_HEADER] or b"").decode("utf-8", "replace")
+                    raise _Rejected(Reason.BATCH, f"the batch could not be unpacked: {why}")
                 if PROGRESS_HEADER in named:
-                    return self._progress(row_id, value)
+                    return self._progress(row_id, timestamp, value)
                 if REPLAY_HEADER in named:
                     replay_of = _replay_of(named[REPLAY_HEADER])
             if value is None:
@@ -148,14 +152,18 @@ class Decoder:
             replay_of=replay_of,
         )
 
-    def _progress(self, row_id: int, value: bytes | None) -> Progress:
+    def _progress(self, row_id: int, timestamp: int, value: bytes | None) -> Progress:
         try:
             message, _ = _parse(value or b"")
         except _Rejected as e:
             raise _Rejected(Reason.PROGRESS, e.detail) from None
         t, writer, term = message.get("t"), message.get("writer"), message.get("term")
-        if not (_is_int(t) and self._min_time_ms <= t <= self._now_ms() + PROGRESS_AHEAD_MS):
-            raise _Rejected(Reason.PROGRESS, f"t must be a time in epoch ms that is not in the far future: {t!r:.40}")
+        if timestamp > self._now_ms() + AHEAD_MS:
+            raise _Rejected(Reason.PROGRESS, f"record time {timestamp}: more than an hour ahead")
+        if not (_is_int(t) and self._min_time_ms <= t <= timestamp + PROGRESS_LEAD_MS):
+            raise _Rejected(
+                Reason.PROGRESS, f"t must be a time in epoch ms, at most 25 h after the record's own ({timestamp}): {t!r:.40}"
+            )
         if not isinstance(writer, str) or len(writer) > 200:
             raise _Rejected(Reason.PROGRESS, "writer must be a string of at most 200 characters")
         if not (_is_int(term) and 0 <= term <= MAX_COUNT):
