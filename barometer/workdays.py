@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from datetime import date
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
+import structlog
+
 from barometer.settings import Settings
+
+log = structlog.get_logger(__name__)
 
 
 class Workdays:
@@ -29,6 +33,7 @@ class Workdays:
         self._country = country
         self._work = {date.fromisoformat(d) for d in extra_workdays}
         self._off = {date.fromisoformat(d) for d in extra_days_off}
+        self._asked: set[int] = set()
 
     @classmethod
     def of(cls, settings: Settings) -> Workdays:
@@ -47,4 +52,17 @@ class Workdays:
             return False
         if not self._country:
             return day.weekday() < 5
+        if day.year not in self._asked:
+            self._asked.add(day.year)
+            self._calendar.get(day)  # fills in the year
+            if self._country == "CN" and not any(d.year == day.year for d in self._calendar.weekend_workdays):
+                _say_unknown(day.year)
         return bool(self._calendar.is_working_day(day))
+
+
+@cache
+def _say_unknown(year: int) -> None:
+    log.warning(
+        "calendar_unknown", year=year, so="its working weekends are taken for days off",
+        what_to_do="update the package holidays, or name days in extra_workdays and extra_days_off",
+    )  # fmt: skip

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, case, func, select
 
+from barometer.store.handling import steps_of
+from barometer.store.incidents import incident_alerts
 from barometer.store.tables import Alert, AlertEvent, ModelVersion, Notification, Series
 
 OPEN_STATES = ("firing", "acknowledged")
@@ -57,6 +59,10 @@ class AlertPage(NamedTuple):
     model: str | None
     events: Sequence[Row[Any]]
     notifications: Sequence[Row[Any]]
+    steps: Sequence[Row[Any]]
+    """What its level asks for: columns of ``alert_steps``."""
+    together: Sequence[Any]
+    """The other alerts of its incident, see :func:`barometer.store.incidents.incident_alerts`."""
 
 
 def alert_page(c: Connection, alert_id: int) -> AlertPage | None:
@@ -77,4 +83,5 @@ def alert_page(c: Connection, alert_id: int) -> AlertPage | None:
         .where(Notification.alert_id == alert_id)
         .order_by(Notification.created_at, Notification.id)
     ).all()
-    return AlertPage(row, row.series, row.model, events, told)
+    together = [] if row.incident_id is None else [a for a in incident_alerts(c, row.incident_id) if a.id != alert_id]
+    return AlertPage(row, row.series, row.model, events, told, steps_of(c, [alert_id]), together)

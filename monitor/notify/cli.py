@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -17,7 +16,6 @@ from barometer.errors import BarometerError
 from barometer.settings import settings
 from barometer.store.engine import Store
 from barometer.store.handling import STEP_NAMES, overdue, steps_of
-from barometer.store.incidents import incident_alerts
 from barometer.store.migrate import open_store
 from barometer.store.queries_alerts import AlertPage, alert_page, open_alerts, past_alerts
 from barometer.store.silences import Silenced, silenced_alerts
@@ -83,32 +81,30 @@ def show(
         page, now = alert_page(c, alert_id), store.now_ms(c)
         if page is None:
             raise BarometerError(f"there is no alert {alert_id}")
-        steps = steps_of(c, [alert_id])
-        others = [] if page.alert.incident_id is None else incident_alerts(c, page.alert.incident_id)
         silenced = silenced_alerts(c, settings(), now).get(alert_id)
     if as_json:
         whole = {**page.alert._mapping, "events": [dict(e._mapping) for e in page.events],
                  "notifications": [dict(n._mapping) for n in page.notifications],
-                 "steps": [dict(x._mapping) for x in steps], "incident": [a.id for a in others],
+                 "steps": [dict(x._mapping) for x in page.steps], "together": [a.id for a in page.together],
                  "silenced": None if silenced is None else asdict(silenced)}  # fmt: skip
         print(json.dumps(whole, ensure_ascii=False))
         return
-    _print(page, steps, [a for a in others if a.id != alert_id], silenced, now)
+    _print(page, silenced, now)
 
 
-def _print(page: AlertPage, steps: Sequence[Any], others: Sequence[Any], silenced: Silenced | None, now: int) -> None:
+def _print(page: AlertPage, silenced: Silenced | None, now: int) -> None:
     a, zone, out = page.alert, settings().zone, Console(highlight=False, soft_wrap=True)
     name = series_name(a.fingerprint, "zh", settings().topics_file)
     out.print(f"[bold]#{a.id} {escape(name)}[/bold] ({escape(a.fingerprint)})  {SEVERITY[a.severity]['zh']} {a.state}")
     if a.level:
         out.print(f"level      {LEVEL[a.level]['zh']} ({a.level}), by {escape(a.level_by or '?')}")
-    for step in steps:
+    for step in page.steps:
         late = "OVERDUE, " if step.state == "open" and step.due_at <= now else ""
         done = f" by {escape(step.done_by)}" if step.done_by else f" until {clock(step.due_at, zone)}"
         note = f"  {escape(step.note)}" if step.note else ""
         out.print(f"  {STEP_NAMES[step.step]} ({step.step})  {late}{step.state}{done}{note}")
-    if others:
-        told = ", ".join(f"#{o.id} {escape(o.fingerprint)} {o.state}" for o in others)
+    if page.together:
+        told = ", ".join(f"#{o.id} {escape(o.fingerprint)} {o.state}" for o in page.together)
         out.print(f"incident   {a.incident_id}, with {told}")
     if a.assignee:
         out.print(f"assigned   {escape(a.assignee)}")

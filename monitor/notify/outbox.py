@@ -57,11 +57,11 @@ def enqueue(c: Connection, change: AlertChange | None, config: NotifyConfig, now
     Nothing is written for alerts that are quiet, of a trial series, or of severity ``info``. A silence, and somebody's
     quiet hours, leave an event on the alert instead.
     """
-    if change is None or change.reason is None:
+    if change is None or (change.reason is None and not config.file.levels):
         return 0
     router = Router(config)
-    _classify(c, change.alert_id, router, now_ms)
-    if not config.file.receivers:
+    graver = _classify(c, change.alert_id, router, now_ms)
+    if not config.file.receivers or (change.reason is None and not graver):
         return 0
     silencer = Silencer(c, config.settings, now_ms)
     alerts = load_incident(c, change.alert_id, silencer, now_ms)
@@ -74,17 +74,18 @@ def enqueue(c: Connection, change: AlertChange | None, config: NotifyConfig, now
     return written
 
 
-def _classify(c: Connection, alert_id: int, router: Router, now_ms: int) -> None:
-    """The level by the rules of the file, and the steps that it asks for."""
+def _classify(c: Connection, alert_id: int, router: Router, now_ms: int) -> bool:
+    """The level by the rules of the file, and the steps that it asks for; returns whether it has become graver."""
     row = c.execute(select(Alert.__table__).where(Alert.id == alert_id)).one()
-    if row.type == "system":
-        return
-    rule = router.level(dict(row._mapping))
-    if rule is not None:
-        handling.set_level(c, alert_id, handling.RULE + rule.name, rule.sets, now_ms)
-        row = c.execute(select(Alert.__table__).where(Alert.id == alert_id)).one()
-    if row.level is not None and row.state != "resolved":
-        handling.plan_steps(c, alert_id, row.level, row.level_at or now_ms, router.config.settings.level_steps)
+    if row.type == "system" or row.state == "resolved":
+        return False
+    rule, deadlines = router.level(dict(row._mapping)), router.config.settings.level_steps
+    graver = rule is not None and handling.set_level(
+        c, alert_id, handling.RULE + rule.name, rule.sets, now_ms, None, deadlines
+    )
+    if not graver and row.level is not None:
+        handling.plan_steps(c, alert_id, row.level, row.level_at or now_ms, deadlines)
+    return graver
 
 
 def load_incident(c: Connection, alert_id: int, silencer: Silencer, now_ms: int) -> list[dict[str, Any]]:

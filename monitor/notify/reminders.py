@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, exists, select
 
-from barometer.store import leases
+from barometer.store import handling, leases
 from barometer.store.alerts import OPEN
 from barometer.store.engine import Store
 from barometer.store.leases import Lease
@@ -34,15 +34,28 @@ def repeat_due(store: Store, lease: Lease, config: NotifyConfig, now_ms: int) ->
     Raises:
         StaleWrite: the lease was lost; nothing was written.
     """
-    if not config.file.receivers:
-        return 0
-    router = Router(config)
+    router, deadlines = Router(config), config.settings.level_steps
     with store.read() as c:
-        if not any(_verdicts(c, router, now_ms)):
+        unplanned = _unplanned(c, deadlines)
+        if not unplanned and not (config.file.receivers and any(_verdicts(c, router, now_ms))):
             return 0
     with store.write() as c:
         leases.check(store, c, lease)
+        for alert_id, level, level_at in unplanned:
+            handling.plan_steps(c, alert_id, level, level_at or now_ms, deadlines)
+        if not config.file.receivers:
+            return 0
         return sum(carry_out(c, verdict, config, now_ms) for verdict in _verdicts(c, router, now_ms))
+
+
+def _unplanned(c: Connection, deadlines: handling.Deadlines) -> list[tuple[int, str, int | None]]:
+    """Open alerts whose level was set without saying what it asks for."""
+    found = c.execute(
+        select(Alert.id, Alert.level, Alert.level_at).where(
+            Alert.state.in_(OPEN), Alert.level.is_not(None), ~exists().where(AlertStep.alert_id == Alert.id)
+        )
+    )
+    return [(row[0], str(row[1]), row[2]) for row in found if deadlines.get(str(row[1]))]
 
 
 def _verdicts(c: Connection, router: Router, now_ms: int) -> Iterator[Verdict]:

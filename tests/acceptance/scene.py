@@ -250,6 +250,7 @@ class Scene:
                 "says": lambda: handling.set_level(
                     c, alert, who, rest[0], self.now, None, self.settings.level_steps
                 ),
+                "calls": lambda: handling.set_level(c, alert, who, rest[1], self.now),
                 "does": lambda: handling.do_step(c, alert, rest[0], who, "done", self.now),
                 "silences": lambda: silences.add_silence(
                     c, who, "planned", self.now, starts_at=self.now, ends_at=ms(self._when(None, rest[2], at)),

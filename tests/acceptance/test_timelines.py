@@ -173,6 +173,18 @@ def test_a_level_asks_for_steps_and_those_that_are_late_are_told(scene: MakeScen
     ]  # fmt: skip
 
 
+def test_a_level_that_was_set_without_deadlines_gets_them(scene: MakeScene) -> None:
+    s = scene({"oncall": {}})
+    s.play("""
+        20:00..20:40  warning on topic:macro
+        20:00   -> oncall: first, topic:macro
+        20:05   li calls it grave on the dashboard
+        20:05   -> oncall: worse, topic:macro
+        20:35   -> oncall: overdue, topic:macro
+        20:36   end
+    """)
+
+
 def test_hands_change_at_nine(scene: MakeScene) -> None:
     s = scene(
         {"li": {}, "wang": {}},

@@ -145,7 +145,7 @@ class Told(RuleBasedStateMachine):
                     assert before in (None, "resolved", "first", "overdue"), reasons
 
 
-Told.TestCase.settings = settings(max_examples=40, stateful_step_count=20, deadline=None)
+Told.TestCase.settings = settings(max_examples=25, stateful_step_count=20, deadline=None)
 TestTold = Told.TestCase
 
 
