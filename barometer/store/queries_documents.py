@@ -66,7 +66,7 @@ def texts_behind(
         return []
     firsts = [(g[0], g[2]) for g in groups]
     rows = c.execute(
-        _texts()
+        texts_query()
         .add_columns(m.fingerprint)
         .join(m, and_(m.observed_at == Document.observed_at, m.row_id == Document.row_id))
         .where(*where, tuple_(m.fingerprint, m.observed_at).in_(firsts))
@@ -76,7 +76,7 @@ def texts_behind(
         kept = by_print.get(row.fingerprint)
         if kept is None or row.row_id < kept.row_id:
             by_print[row.fingerprint] = row
-    return [_text(by_print[g[0]], int(g[1])) for g in groups if g[0] in by_print]
+    return [as_text(by_print[g[0]], int(g[1])) for g in groups if g[0] in by_print]
 
 
 def latest_texts(
@@ -92,7 +92,7 @@ def latest_texts(
 ) -> list[Text]:
     """Documents from the newest backwards; ``before`` is (observed_at, row_id) of the last one of the page before."""
     d, m = Document, SeriesDocument
-    q = _texts()
+    q = texts_query()
     time, row = d.observed_at, d.row_id
     if series_id is not None:
         q = q.join(m, and_(m.observed_at == d.observed_at, m.row_id == d.row_id)).where(m.series_id == series_id)
@@ -109,10 +109,11 @@ def latest_texts(
         q = q.where(time >= from_ms)
     if before is not None:
         q = q.where(tuple_(time, row) < before)
-    return [_text(r, 1) for r in c.execute(q.order_by(time.desc(), row.desc()).limit(limit))]
+    return [as_text(r, 1) for r in c.execute(q.order_by(time.desc(), row.desc()).limit(limit))]
 
 
-def _texts() -> Any:
+def texts_query(source: Any = Document) -> Any:
+    """The columns that :func:`as_text` reads, from documents or from a join that holds them."""
     d, p = Document, Prediction
     other = aliased(Prediction)
     newest = (
@@ -127,13 +128,13 @@ def _texts() -> Any:
             func.substr(d.text, 1, _TEXT).label("text"), d.url, d.late, p.topics, d.lang, d.unscored_reason,
             func.length(d.text).label("length"),
         )
-        .select_from(d)
+        .select_from(source)
         .outerjoin(p, and_(p.observed_at == d.observed_at, p.row_id == d.row_id, p.model_id == newest))
         .outerjoin(Source, Source.id == d.source_id)
     )  # fmt: skip
 
 
-def _text(r: Any, copies: int) -> Text:
+def as_text(r: Any, copies: int) -> Text:
     return Text(
         int(r.observed_at), int(r.row_id), int(r.kind), r.sentiment, r.p_negative, r.source, r.title, r.text, r.url,
         bool(r.late), copies, dict(r.topics or {}), r.lang, r.unscored_reason, int(r.length) > _TEXT,

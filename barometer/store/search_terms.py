@@ -50,6 +50,11 @@ class Question:
     wanted: list[Phrase] = field(default_factory=list)
     unwanted: list[Phrase] = field(default_factory=list)
 
+    def matches(self, text: str) -> bool:
+        """What the index would say of this text: for those that are not indexed yet."""
+        have = terms(text)
+        return all(_stands(p, have) for p in self.wanted) and not any(_stands(p, have) for p in self.unwanted)
+
     def for_sqlite(self) -> str:
         """As an FTS5 expression; every term is quoted, so nothing that was typed is syntax."""
         asked = " AND ".join(_fts5(p) for p in self.wanted)
@@ -118,6 +123,15 @@ def _phrase(typed: str, quoted: bool) -> Phrase | None:
 def _runs(text: str) -> Iterator[str]:
     for match in _RUN.finditer(unicodedata.normalize("NFKC", text).lower()):
         yield match.group()
+
+
+def _stands(phrase: Phrase, have: list[str]) -> bool:
+    *first, last = phrase.terms
+    n = len(first)
+    return any(
+        have[i : i + n] == first and (have[i + n].startswith(last) if phrase.prefix else have[i + n] == last)
+        for i in range(len(have) - n)
+    )
 
 
 def _fts5(phrase: Phrase) -> str:

@@ -69,6 +69,21 @@ def test_nothing_typed_is_syntax(typed: str) -> None:
         pass
 
 
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(
+        st.sampled_from(["恒大", "地产", "bond", "de*", '"bond', 'default"', "-跌", "大", "a", "0.25", "LPR"]),
+        max_size=4,
+    )
+)
+def test_a_text_that_is_not_indexed_yet_is_found_alike(words: list[str]) -> None:
+    try:
+        asked = question(" ".join(words))
+    except SearchError:
+        return
+    assert [i for i, text in enumerate(TEXTS) if asked.matches(text)] == found(TEXTS, " ".join(words))
+
+
 @given(st.text(max_size=400))
 def test_a_tsvector_literal_quotes_letters_and_digits_only(text: str) -> None:
     made = tsvector(text)
