@@ -30,7 +30,7 @@ from bench.kills.runs import Outcome, Stage, run, stage, undisturbed
 from bench.kills.servers import broker_and_database
 from bench.kills.texts import Shape
 
-MOST_RUNS = 12
+MOST_RUNS = 20
 """A line that has not got its kills after so many runs has found a point that nobody passes."""
 
 console = Console(width=150)

@@ -11,9 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from kafka import KafkaProducer
+
 import barometer.commands.monitoring
 import ingest.consumer
 import ingest.dlq
+import ingest.sender
 import ingest.worker
 import models.scorer
 import monitor.leader
@@ -69,11 +72,18 @@ def run(
     configure_logging(settings)
     if plan is not None:
         install(Plan(**plan), Path(journal), {k: Path(v) for k, v in pids.items()})
+    ingest.sender.KafkaProducer = _forgetful  # type: ignore[assignment]
     ingest.consumer.PARTITION_FETCH_BYTES = PARTITION_FETCH_BYTES
     monitor.sealing.STEP = STEP
     monitor.leader.SEND_SECONDS = SEND_SECONDS
     monitor.notify.outbox.SENDING_TIMEOUT_MS = SENDING_TIMEOUT_MS
     sys.exit(_ROLES[role](settings, pace))
+
+
+def _forgetful(**options: Any) -> KafkaProducer:
+    """Without idempotence: on ``s3://`` Tansu notes a producer's sequence number before it stores the batch. Killed in
+    between, it takes the repeated request for a duplicate, acknowledges it, and the records are lost."""
+    return KafkaProducer(**{**options, "enable_idempotence": False})
 
 
 def _worker(settings: Settings, pace: float) -> None:
