@@ -22,7 +22,7 @@ RUN case "$VARIANT" in \
     esac
 
 FROM python:${PYTHON}-slim
-RUN apt-get update && apt-get install -y --no-install-recommends fonts-noto-cjk tini \
+RUN apt-get update && apt-get install -y --no-install-recommends fonts-noto-cjk postgresql-client tini \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 10001 --create-home --home-dir /var/lib/barometer barometer
 COPY --from=build /opt/barometer /opt/barometer
