@@ -78,7 +78,7 @@ class Stage:
         return load_settings(
             database_url=url, kafka_bootstrap=self.broker.bootstrap, topic_documents=self.topic,
             topic_dlq=f"{self.topic}.dlq.{group}", topic_partitions=self.shape.partitions, consumer_group=group,
-            session_timeout_ms=1_500, worker_batch=24, worker_linger_ms=20, bucket_seconds=3_600, lease_seconds=3,
+            session_timeout_ms=1_500, worker_batch=24, worker_linger_ms=20, bucket_seconds=3_600, lease_seconds=2,
             tick_seconds=0.15, metrics_port_worker=0, metrics_port_monitor=0, notify_file=notify,
             lag_alarm_records=10**9, log_level="INFO",
         )  # fmt: skip

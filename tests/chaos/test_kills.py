@@ -20,7 +20,7 @@ from bench.kills.texts import Shape
 from tests.conftest import ROOT
 
 SEED = int(os.environ.get("BAROMETER_CHAOS_SEED", "20260"))
-SHORT = Shape(buckets=24, a_bucket=40, surges=(("楼市", 14, 16), ("股市", 19, 21)))
+SHORT = Shape(buckets=18, a_bucket=40, surges=(("楼市", 10, 12), ("股市", 14, 16)))
 KILLS = 6
 
 pytestmark = pytest.mark.slow
