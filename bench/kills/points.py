@@ -186,9 +186,11 @@ class _Passes:
 
     def _strike(self, pid: int, delay: float) -> None:
         time.sleep(delay)
-        before = [json.loads(x)["label"] for x in self._journal.read_text().splitlines()]
-        if before.count(self._plan.label) >= self._plan.most:
-            return
+        before = [json.loads(x) for x in self._journal.read_text().splitlines()]
+        if sum(x["label"] == self._plan.label for x in before) >= self._plan.most or any(
+            x["pid"] == pid for x in before
+        ):
+            return  # enough, or it is dead already
         line = {"label": self._plan.label, "point": self._plan.point, "target": self._plan.target, "pid": pid}
         with self._journal.open("a") as f:
             f.write(json.dumps(line) + "\n")
