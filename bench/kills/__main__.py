@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import time
 from contextlib import ExitStack
@@ -65,6 +66,7 @@ def main() -> None:
     lines = [x for x in LINES if given.only in x.title and not (given.no_postgres and x.database == "postgresql")]
     if not lines:
         sys.exit(f"no line holds {given.only!r}; there are:\n  " + "\n  ".join(x.title for x in LINES))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # servers are ended by leaving their contexts
     wanted = 3 if given.quick else given.kills
     began = time.monotonic()
     with ExitStack() as stack:
