@@ -127,6 +127,24 @@ FAULTS: Mapping[str, Mapping[Lang, tuple[str, tuple[str, ...]]]] = {
             ("Start `barometer worker`, or see why its container ended; it goes on where it stopped.",),
         ),
     },
+    "clock": {
+        "zh": (
+            "时钟出错：日志里的进度跑到了现在之前，到那时为止的文本都算迟到，不进封存的时间桶，也不会引发告警",
+            (
+                "校准写进度的机器（monitor 或 barometer produce）的时钟，检查 NTP。",
+                "已写的进度收不回来：等时间追上就恢复正常，期间请人工盯看板，迟到的文本照样存了下来。",
+            ),
+        ),
+        "en": (
+            "A wrong clock: progress in the log is ahead of the present. Texts until then count as late: they are in "
+            "no sealed bucket and raise no alert",
+            (
+                "Set right the clock of the machine that writes progress (the monitor's, or barometer produce's): NTP.",
+                "What is written cannot be taken back. All is as before once time has caught up; until then watch the "
+                "dashboard yourself: late texts are stored all the same.",
+            ),
+        ),
+    },
     "sealing": {
         "zh": (
             "封存停滞：文本读到了，时间桶却没有封存，不会有新告警",

@@ -233,6 +233,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "type.system": ("系统", "System"),
     "fault.log_replaced": ("日志被替换", "The log was replaced"),
     "fault.lag": ("读取滞后", "Reading is behind"),
+    "fault.clock": ("时钟出错", "A wrong clock"),
     "fault.missing_ticks": ("没有进度记录", "No progress records"),
     "fault.no_worker": ("没有处理进程", "No worker"),
     "fault.unscored": ("大量文本未打分", "Many texts unscored"),
@@ -427,6 +428,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "problem.lag": ("积压 {records} 条未读", "{records} records are waiting to be read"),
     "problem.stale": ("水位停在 {seconds} 秒前", "The watermark is {seconds} s behind"),
+    "problem.clock": (
+        "日志里的进度比现在早到 {seconds} 秒：到那时的文本都算迟到",
+        "Progress in the log is {seconds} s ahead of the present: texts until then count as late",
+    ),
     "problem.no_progress": ("有分区没有进度记录", "A partition has no progress record"),
     "problem.no_worker": ("没有处理进程在运行", "No worker is running"),
     "problem.database": (

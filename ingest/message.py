@@ -1,8 +1,8 @@
 """The message contract: what a record of the documents topic turns out to be. ``docs/message.md`` is its other half.
 
 :class:`Decoder` never raises, whatever the bytes: what cannot be used becomes a dead letter that says why, and what can
-be mended is mended and flagged. The same record gives the same entry, but for one thing: a record time (or a progress
-time) too far ahead of the clock is refused when it is first read.
+be mended is mended and flagged. The same record gives the same entry, but for one thing: a record time too far ahead of
+the clock is refused when it is first read.
 
 PostgreSQL stores neither NUL nor lone surrogates, so nothing that leaves here holds one.
 """
@@ -58,7 +58,8 @@ MAX_COUNTS = 32
 MAX_COUNT = (1 << 63) - 1
 AHEAD_MS = 3_600_000
 PROGRESS_LEAD_MS = AHEAD_MS + 86_400_000
-"""Progress may lead the records by the lateness, which is a day at most."""
+"""Progress may lead its own record's time by the lateness, which is a day at most, and by as far as records may be
+ahead."""
 
 _KINDS = {"news": Kind.NEWS, "comment": Kind.COMMENT}
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -161,9 +162,8 @@ class Decoder:
         if timestamp > self._now_ms() + AHEAD_MS:
             raise _Rejected(Reason.PROGRESS, f"record time {timestamp}: more than an hour ahead")
         if not (_is_int(t) and self._min_time_ms <= t <= timestamp + PROGRESS_LEAD_MS):
-            raise _Rejected(
-                Reason.PROGRESS, f"t must be a time in epoch ms, at most 25 h after the record's own ({timestamp}): {t!r:.40}"
-            )
+            limit = f"t must be a time in epoch ms, at most 25 h after the record's own ({timestamp})"
+            raise _Rejected(Reason.PROGRESS, f"{limit}: {t!r:.40}")
         if not isinstance(writer, str) or len(writer) > 200:
             raise _Rejected(Reason.PROGRESS, "writer must be a string of at most 200 characters")
         if not (_is_int(term) and 0 <= term <= MAX_COUNT):

@@ -7,6 +7,7 @@ callback does as little as can be: it pauses the partitions and marks them as un
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
 from sqlalchemy import select
 
 from barometer.buckets import Buckets
+from barometer.store.bulk import insert_if_absent
 from barometer.store.engine import Store
 from barometer.store.tables import Offset
 from ingest.lateness import Lateness
@@ -54,6 +56,20 @@ def read_offsets(store: Store, log_id: int) -> dict[int, Stored]:
             )
         )
         return {r[0]: Stored(*r[1:]) for r in rows}
+
+
+def make_offsets(store: Store, log_id: int, beginnings: Mapping[int, int]) -> None:
+    """Rows for partitions that the store does not know yet, at the log's beginning.
+
+    From here on it is known what was there to read: records that are deleted before they are read are missed, and a
+    partition that stays empty is known to be (progress from timestamps needs that).
+    """
+    now = time.time_ns() // 1_000_000
+    start = {k.name: 0 for k in Offset.__table__.columns if k.default is not None}
+    with store.write() as c:
+        for p, begin in sorted(beginnings.items()):
+            row = {**start, "log_id": log_id, "partition": p, "next_offset": begin, "updated_at": now}
+            insert_if_absent(c, store, Offset, row)
 
 
 class Positions(ConsumerRebalanceListener):

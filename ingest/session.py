@@ -29,7 +29,7 @@ from ingest.batching import Assembler, Work
 from ingest.consumer import CLOSE_MS, Connections, cluster_of, make_consumer, partitions_of, topic_id_of
 from ingest.message import Decoder
 from ingest.pipeline import Outcome, Pipeline
-from ingest.positions import Positions, Stored, read_offsets
+from ingest.positions import Positions, Stored, make_offsets, read_offsets
 from ingest.pulse import Pulse
 from ingest.scoring import Scorer
 from ingest.topics import describe_topic, ensure_topics, identity
@@ -230,6 +230,9 @@ class Session:
             [TopicPartition(self._topic, p) for p in missing], timeout_ms=10_000
         )
         begin = {tp.partition: int(offset) for tp, offset in beginnings.items()}
+        if new := {p: begin[p] for p in missing if p not in stored}:
+            make_offsets(self._store, self._log_id, new)
+            stored = read_offsets(self._store, self._log_id)
         gaps = {
             p: (stored[p].next_offset, begin[p]) for p in missing if p in stored and stored[p].next_offset < begin[p]
         }

@@ -18,7 +18,7 @@ from barometer.settings import Settings
 from barometer.store.alerts import AlertChange, Finding, Severity, apply_finding
 from barometer.store.engine import Store
 from barometer.store.leases import Lease, check, progress_lease
-from barometer.store.status import read_status
+from barometer.store.status import progress_ahead, read_status
 from barometer.store.tables import Alert
 from barometer.store.tables import Lease as LeaseRow
 from monitor import metrics
@@ -130,6 +130,10 @@ class Alarms:
         if stuck:
             text = f"a process cannot write: {', '.join(stuck)}"
             yield Condition("database", "critical", text, {"states": stuck}, self._patience)
+        ahead = progress_ahead(report, self._settings)
+        if ahead is not None:
+            text = f"progress in the log is {ahead} s ahead of the database's clock: texts until then count as late"
+            yield Condition("clock", "critical", text, {"seconds": ahead})
         if not alive:
             yield Condition("no_worker", "critical", "no worker has been heard of for half a minute", {})
         behind = self._lag(lag, importing)

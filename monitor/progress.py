@@ -12,6 +12,7 @@ import structlog
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
+from barometer.errors import BarometerError
 from barometer.progress import progress_record
 from barometer.settings import Settings
 from barometer.store.engine import Store
@@ -23,6 +24,9 @@ log = structlog.get_logger(__name__)
 
 ROUND_SECONDS = 10.0
 """Life of the lease of one round: longer than records may be on their way."""
+
+
+CLOCKS_APART_MS = 60_000
 
 
 class ProgressTicker:
@@ -41,12 +45,20 @@ class ProgressTicker:
 
         Raises:
             KafkaError: the broker is away or refuses.
+            BarometerError: our clock and the database's are more than a minute apart. Progress ahead of the time makes
+                all that follows late, and cannot be taken back.
         """
         topic = self._settings.topic_documents
         with self._store.read() as c:
             if current_log(c, topic) is None:
                 # No worker has seen it. Some brokers make it for the asking, with partitions of their own default.
                 return False
+            apart = time.time_ns() // 1_000_000 - self._store.now_ms(c)
+        if abs(apart) > CLOCKS_APART_MS:
+            raise BarometerError(
+                f"this machine's clock is {apart / 1000:+.0f} s from the database's: no progress is written, which "
+                "would close buckets at the wrong time. Set the clocks right (NTP)"
+            )
         try:
             # All that may wait for the broker comes before the lease is taken.
             producer = self._connected()

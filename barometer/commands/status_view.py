@@ -11,7 +11,7 @@ from rich.text import Text
 
 from barometer.faults import FAULTS, Lang
 
-SPELT_OUT = ("replaced",)
+SPELT_OUT = ("replaced", "clock")
 """Neither mends itself, and a hasty act does harm: what to do is said at once."""
 
 

@@ -33,6 +33,7 @@ from barometer.store.watermark import watermark
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 WEEK_MS = 7 * DAY_MS
+CLOCKS_APART_MS = 60_000
 GONE_AFTER_MS = 30_000
 """A process without a heartbeat for so long counts as gone."""
 _COUNTS = ("records", "documents", "repeats", "dead_letters", "tombstones", "progress_records", "late")
@@ -125,6 +126,13 @@ def problems(report: dict[str, Any], settings: Settings) -> list[dict[str, Any]]
         say("no_progress", "a partition has no progress record: nothing can be sealed")
     elif lag["seconds"] > settings.lag_alarm_seconds:
         say("stale", f"progress in the log stopped {lag['seconds']:.0f} s ago", seconds=round(lag["seconds"]))
+    ahead = progress_ahead(report, settings)
+    if ahead is not None:
+        say(
+            "clock",
+            f"progress in the log is {ahead} s ahead of the database's clock: texts count as late",
+            seconds=ahead,
+        )
     if lag["records"] > settings.lag_alarm_records:
         say("lag", f"{lag['records']} records are waiting to be read", records=lag["records"])
     silent = [s["name"] for s in report["sources"] if s["silent"]]
@@ -141,6 +149,17 @@ def problems(report: dict[str, Any], settings: Settings) -> list[dict[str, Any]]
         n = report["notifications"]["failed"]
         say("notifications", f"{n} notifications could not be delivered", failed=n)
     return out
+
+
+def progress_ahead(report: dict[str, Any], settings: Settings) -> int | None:
+    """By how many seconds a partition's progress is ahead of the present, if by more than clocks may differ: whoever
+    wrote it had a wrong clock, and what is said until then comes too late for its bucket."""
+    if settings.progress_from != "records":
+        return None
+    latest = max((o["progress_t"] for o in report["lag"]["partitions"] if o["progress_t"] is not None), default=None)
+    if latest is None or latest - report["now"] <= settings.lateness_ms + CLOCKS_APART_MS:
+        return None
+    return int((latest - report["now"]) // 1000)
 
 
 def _offsets(c: Connection, log: Any) -> list[dict[str, Any]]:

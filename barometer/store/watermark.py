@@ -15,12 +15,13 @@ def watermark(c: Connection, log: Row[Any], settings: Settings, now_ms: int) -> 
     has none.
 
     With ``progress_from = timestamps`` the records' own times stand in for progress, and the clock for partitions
-    that were read to their end: weaker, for a delayed producer then closes buckets too early.
+    that were read to their end (empty ones too), up to when a worker last saw that: weaker, for a delayed producer then
+    closes buckets too early.
     """
     rows = c.execute(
-        select(Offset.progress_t, Offset.last_observed_at, Offset.next_offset, Offset.high_water).where(
-            Offset.log_id == log.id
-        )
+        select(
+            Offset.progress_t, Offset.last_observed_at, Offset.next_offset, Offset.high_water, Offset.updated_at
+        ).where(Offset.log_id == log.id)
     ).all()
     if not log.partitions or len(rows) < log.partitions:
         return None
@@ -29,7 +30,7 @@ def watermark(c: Connection, log: Row[Any], settings: Settings, now_ms: int) -> 
         t = r.progress_t
         if settings.progress_from == "timestamps":
             idle = r.high_water is not None and r.next_offset >= r.high_water
-            t = now_ms if idle else r.last_observed_at
+            t = min(now_ms, r.updated_at) if idle else r.last_observed_at
         if t is None:
             return None
         times.append(t)

@@ -291,8 +291,10 @@ def _json(value: Any) -> str | None:
 
 
 def touch_high_water(store: Store, log_id: int, high_water: dict[int, int]) -> None:
-    """Refresh what is known of the partitions' ends while nothing arrives, and when they were looked at. Information (lag,
-    progress from timestamps), so unguarded; nobody is waited for long."""
+    """Refresh what is known of the partitions' ends while nothing arrives, and when they were looked at.
+
+    For lag and for progress from timestamps: unguarded, and nobody is waited for long.
+    """
     if not high_water:
         return
     now = time.time_ns() // 1_000_000

@@ -23,7 +23,9 @@ Partition = tuple[int | None, int | None, int, int | None]
 def through(store: Store, settings_for: Callable[..., Settings]) -> Callable[..., int | None]:
     """``through(partitions, progress_from=..., of=...)``: the watermark of a log of ``of`` partitions."""
 
-    def look(partitions: list[Partition], progress_from: str = "records", of: int | None = None) -> int | None:
+    def look(
+        partitions: list[Partition], progress_from: str = "records", of: int | None = None, looked_at: int = NOW
+    ) -> int | None:
         settings = settings_for(progress_from=progress_from)
         with store.write() as c:
             count = len(partitions) if of is None else of
@@ -40,7 +42,13 @@ def through(store: Store, settings_for: Callable[..., Settings]) -> Callable[...
                 c.execute(
                     update(t.Offset)
                     .where(t.Offset.partition == p)
-                    .values(progress_t=progress, last_observed_at=last, next_offset=following, high_water=end)
+                    .values(
+                        progress_t=progress,
+                        last_observed_at=last,
+                        next_offset=following,
+                        high_water=end,
+                        updated_at=looked_at,
+                    )
                 )
             log = current_log(c, settings.topic_documents)
             assert log is not None
@@ -67,3 +75,15 @@ def test_from_timestamps_idle_partitions_follow_the_clock(through: Callable[...,
     assert through([busy, idle], "timestamps") == NOW - 70_000 - LATE
     assert through([idle, idle], "timestamps") == NOW - LATE
     assert through([busy, (None, NOW - 9_000_000, 4, None)], "timestamps") == NOW - 9_000_000 - LATE
+
+
+def test_from_timestamps_an_empty_partition_follows_the_clock(through: Callable[..., int | None]) -> None:
+    assert through([(None, NOW - 70_000, 5, 9), (None, None, 0, 0)], "timestamps") == NOW - 70_000 - LATE
+    assert through([(None, None, 0, 0), (None, None, 0, 0)], "timestamps") == NOW - LATE
+
+
+def test_from_timestamps_the_clock_stops_when_nobody_looks(through: Callable[..., int | None]) -> None:
+    """A worker is gone: what it last saw of the log's end says nothing of what has come since."""
+    idle = (None, NOW - 9_000_000, 4, 4)
+    assert through([idle], "timestamps", looked_at=NOW - 500_000) == NOW - 500_000 - LATE
+    assert through([idle], "timestamps", looked_at=NOW + 500_000) == NOW - LATE

@@ -431,6 +431,23 @@ def test_broken_progress(value: bytes | None) -> None:
     assert dead(value, [("barometer-progress", b"1")]).reason == Reason.PROGRESS
 
 
+def test_progress_is_judged_by_its_own_records_time() -> None:
+    """The log alone says how far ahead t may be; a clock decides only about the record's time, as for any record."""
+    hour, day = 3_600_000, 86_400_000
+
+    def outcome(t: int, timestamp: int) -> type:
+        headers, value = progress_record(t, "w", 1)
+        return type(decode(value, headers, timestamp=timestamp))
+
+    assert outcome(NOW + hour + day, NOW) is Progress
+    assert outcome(NOW + hour + day + 1, NOW) is DeadLetter
+    assert outcome(NOW - 5 * day, NOW - 5 * day) is Progress
+    assert outcome(NOW, NOW - 5 * day) is DeadLetter, "whenever it is read"
+    assert outcome(NOW + hour, NOW + hour) is Progress
+    assert outcome(NOW, NOW + hour + 1) is DeadLetter, "the one place where a clock decides"
+    assert outcome(NOW, -1) is DeadLetter
+
+
 # --- whatever the bytes ----------------------------------------------------------------------------------------------
 
 JSON_VALUES = st.recursive(
