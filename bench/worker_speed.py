@@ -253,7 +253,7 @@ def report(kind: str, run: Run, settings: Settings, records: int) -> None:
     after = [(n, mb) for at, n, mb in run.memory if n >= records * WARM_UP and at <= end]
     if len(after) >= 48:
         b, low, high = slope([n / 1e6 for n, _ in after], [mb for _, mb in after])
-        verdict = "not distinguishable from zero" if low <= 0 <= high else "DISTINGUISHABLE from zero"
+        verdict = "GROWS" if low > 0 else "no growth that could be told from zero" if high >= 0 else "shrinks"
         print(
             f"  memory: {max(mb for _, _, mb in run.memory):,.0f} MB at most, {after[0][1]:,.0f} after warm-up,"
             f" {after[-1][1]:,.0f} at the end; slope {b:+.1f} MB a million records,"
