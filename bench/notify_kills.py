@@ -202,7 +202,7 @@ def _account(store: Store, box: PostBox, out: Outcome) -> None:
     out.wrong += [f"unknown key {key}" for key in came.keys() - {r.message_id for r in rows}]
     for r in rows:
         terms = attempts.get(r.id, [])
-        if terms != sorted(set(terms)):
+        if terms != sorted(terms):
             out.wrong.append(f"two leaders at once: {r.message_id} was tried under the terms {terms}")
         if came[r.message_id] > len(terms):
             out.wrong.append(f"sent without an attempt being written down first: {r.message_id}")

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from sqlalchemy import Connection, func, insert, select, update
 
-from barometer.store.likeness import alike, sketch
+from barometer.store.likeness import alike, matches, sketch
 from barometer.store.tables import Alert, Incident
 
 SHARE = 0.5
@@ -44,11 +45,11 @@ def place(c: Connection, alert_id: int, evidence: Sequence[Mapping[str, Any]], a
         .order_by(Incident.id.desc())
         .limit(MOST_OPEN)
     ).all()
-    best = max(others, key=lambda row: (_common(texts, row.sketches), -row.id), default=None) if texts else None
-    if best is not None and _common(texts, best.sketches) >= SHARE:
-        c.execute(update(Alert).where(Alert.id == alert_id).values(incident_id=best.id))
-        _learn(c, best.id, texts, now_ms)
-        return int(best.id)
+    best = _closest(texts, others)
+    if best is not None:
+        c.execute(update(Alert).where(Alert.id == alert_id).values(incident_id=best))
+        _learn(c, best, texts, now_ms)
+        return best
     if own is None:
         made = insert(Incident).values(opened_at=at, sketches=texts[:MOST_TEXTS], updated_at=now_ms)
         own = c.execute(made.returning(Incident.id)).scalar_one()
@@ -74,18 +75,26 @@ def _known_by(e: Mapping[str, Any]) -> list[Any]:
     return [None if row is None else str(row), max(1, int(e.get("copies") or 1)), sketch(str(e["text"]))]
 
 
-def _common(texts: list[list[Any]], others: list[list[Any]]) -> float:
-    """Share of voices that both have, of the one that has less else."""
-    if not texts or not others:
-        return 0.0
-    return max(_covered(texts, others), _covered(others, texts))
-
-
-def _covered(texts: list[list[Any]], others: list[list[Any]]) -> float:
-    rows = {t[0] for t in others if t[0] is not None}
-    found = set(alike([t[2] for t in texts], [t[2] for t in others]))
-    found |= {i for i, t in enumerate(texts) if t[0] in rows}
-    return sum(texts[i][1] for i in found) / sum(t[1] for t in texts)
+def _closest(texts: list[list[Any]], incidents: Sequence[Any]) -> int | None:
+    """The incident that shares most with these texts, if that is enough: of the voices that both have, the share of the
+    one that has less else. Of several, the oldest."""
+    theirs = [(n, t) for n, row in enumerate(incidents) for t in row.sketches]
+    if not texts or not theirs:
+        return None
+    common = matches([t[2] for t in texts], [t[2] for _, t in theirs])  # (own texts, texts of all incidents)
+    rows = {t[0]: i for i, t in enumerate(texts) if t[0] is not None}
+    for j, (_, t) in enumerate(theirs):
+        if t[0] in rows:
+            common[rows[t[0]], j] = True
+    owner = np.array([n for n, _ in theirs])
+    own, other = (np.array([float(t[1]) for t in ts]) for ts in (texts, [t for _, t in theirs]))
+    best: tuple[float, int] | None = None
+    for n in sorted(set(owner[common.any(axis=0)])):
+        part, weights = common[:, owner == n], other[owner == n]
+        share = max(own[part.any(axis=1)].sum() / own.sum(), weights[part.any(axis=0)].sum() / weights.sum())
+        found = (float(share), -int(incidents[n].id))
+        best = found if best is None else max(best, found)
+    return -best[1] if best is not None and best[0] >= SHARE else None
 
 
 def _learn(c: Connection, incident_id: int, texts: list[list[Any]], now_ms: int) -> None:

@@ -32,8 +32,8 @@ def _constants() -> tuple[np.ndarray, np.ndarray]:
 _A, _B = _constants()
 
 
-def sketch(text: str) -> list[int]:
-    """What a text is known again by: 16 integers of 32 bits.
+def sketch(text: str) -> str:
+    """What a text is known again by: 16 integers of 32 bits, in hexadecimal (which JSON reads faster than numbers).
 
     >>> a = sketch("某某银行门口今天早上排起了长队，储户担心存款取不出来")
     >>> b = sketch("转：某某银行门口今天早上排起了长队，储户担心存款取不出来！！")
@@ -44,13 +44,17 @@ def sketch(text: str) -> list[int]:
     shingles = {kept[i : i + SHINGLE] for i in range(max(1, len(kept) - SHINGLE + 1))}
     hashed = np.array([zlib.crc32(s.encode("utf-8", "replace")) for s in sorted(shingles)], dtype=np.uint64)
     mixed = (_A * hashed[None, :] + _B) >> np.uint64(32)
-    return [int(x) for x in mixed.min(axis=1)]
+    return mixed.min(axis=1).astype(">u4").tobytes().hex()
 
 
-def alike(own: Sequence[Sequence[int]], others: Sequence[Sequence[int]]) -> list[int]:
-    """Places in ``own`` of the texts that have a near-copy among ``others``."""
+def matches(own: Sequence[str], others: Sequence[str]) -> np.ndarray:
+    """Which of ``own`` (rows) are near-copies of which of ``others`` (columns): booleans."""
     if not own or not others:
-        return []
-    a, b = np.array(own, dtype=np.uint32), np.array(others, dtype=np.uint32)
-    share = (a[:, None, :] == b[None, :, :]).mean(axis=2)
-    return [int(i) for i in np.flatnonzero(share.max(axis=1) >= ALIKE)]
+        return np.zeros((len(own), len(others)), dtype=bool)
+    a, b = (np.frombuffer(bytes.fromhex("".join(x)), dtype=">u4").reshape(-1, HASHES) for x in (own, others))
+    return (a[:, None, :] == b[None, :, :]).sum(axis=2) >= ALIKE * HASHES
+
+
+def alike(own: Sequence[str], others: Sequence[str]) -> list[int]:
+    """Places in ``own`` of the texts that have a near-copy among ``others``."""
+    return [int(i) for i in np.flatnonzero(matches(own, others).any(axis=1))]

@@ -360,7 +360,7 @@ def _send(claim: _Claim, config: NotifyConfig, leading: Callable[[], bool]) -> S
     try:
         message = render(claim.payload, claim.message_id)
         if not leading():
-            return SendError("not sent: the lease ran out before it could be")
+            return HeldBack("not sent: the lease ran out before it could be")
         return open_channel(receiver.channels[claim.channel], config.settings).send(message)
     except SendError as e:
         return e
