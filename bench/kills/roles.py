@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,12 @@ def run(
         values: of the settings.
         pace: seconds that the scorer takes for a batch, so that there is something left to be killed at.
     """
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: nothing of ours outlives the run
+    # Nothing of ours outlives the run: the nursery ends when nobody holds its pipe any more, and we with it
+    # (PR_SET_PDEATHSIG).
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    pipe = forkserver._forkserver._forkserver_alive_fd  # type: ignore[attr-defined]
+    if pipe is not None:
+        os.close(pipe)
     out = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     os.dup2(out, 1)
     os.dup2(out, 2)
