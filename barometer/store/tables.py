@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 from sqlalchemy import (
     JSON,
     BigInteger,
@@ -21,12 +22,31 @@ from sqlalchemy import (
     MetaData,
     SmallInteger,
     Text,
+    TypeDecorator,
     UniqueConstraint,
 )
 from sqlalchemy.dialects.postgresql import JSONB, REAL
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+
+
+class _TextOfJson(TypeDecorator[Any]):
+    """JSON kept as it was written: the server neither takes it apart nor compresses it."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, _dialect: Any) -> str | None:
+        return None if value is None else orjson.dumps(value).decode()
+
+    def process_result_value(self, value: Any, _dialect: Any) -> Any:
+        return None if value is None else orjson.loads(value)
+
+
+# For what is written often, read whole and never asked into. 2,000 detector states of 8 kB, each bucket: 0.3 s to
+# PostgreSQL as text, 1.1 s as JSONB.
+OpaqueJson = JSON(none_as_null=True).with_variant(_TextOfJson(), "postgresql")
 Real = Float().with_variant(REAL(), "postgresql")
 # SQLite makes an INTEGER PRIMARY KEY its row id, and only then counts up by itself.
 AutoId = BigInteger().with_variant(Integer(), "sqlite")
@@ -249,7 +269,7 @@ class SeriesState(Base):
     kind: Mapped[int] = _small(primary_key=True)
     last_bucket_end: Mapped[int]
     detector_version: Mapped[str]
-    state: Mapped[dict[str, Any]]
+    state: Mapped[dict[str, Any]] = mapped_column(OpaqueJson)
     term: Mapped[int]
 
 
