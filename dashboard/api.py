@@ -1,11 +1,11 @@
-"""The JSON API, behind the same log-in: series, buckets, alerts and what to do with them, status.
+"""The JSON API, behind the same log-in: series, buckets, status; alerts are in ``api_alerts``.
 
 Times are UTC epoch milliseconds. Row ids are strings: they do not fit the numbers of JSON readers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -13,9 +13,7 @@ from flask import Blueprint, jsonify, request
 
 from barometer.errors import BarometerError
 from barometer.store.queries import find_series, list_series, points, totals
-from barometer.store.queries_alerts import alert_page, open_alerts, past_alerts
 from barometer.store.status import status
-from dashboard.acts import Forbidden, act
 from dashboard.context import KINDS, context, period
 
 blueprint = Blueprint("api", __name__, url_prefix="/api/v1")
@@ -28,8 +26,7 @@ class _Wrong(BarometerError):
 
 @blueprint.errorhandler(BarometerError)
 def _refused(error: BarometerError) -> Any:
-    code = 403 if isinstance(error, Forbidden) else 400 if isinstance(error, _Wrong) else 409
-    return jsonify(error=str(error)), code
+    return jsonify(error=str(error)), 400 if isinstance(error, _Wrong) else 409
 
 
 @blueprint.get("/status")
@@ -80,63 +77,6 @@ def get_buckets(name: str) -> Any:
     return jsonify(series=name, width_ms=step, buckets=out)
 
 
-@blueprint.get("/alerts")
-def get_alerts() -> Any:
-    """``?state=open|resolved|all``, newest first; ``&before=ID`` for the next page."""
-    state = request.args.get("state", "open")
-    if state not in ("open", "resolved", "all"):
-        raise _Wrong("state: open, resolved or all")
-    with context().store.read() as c:
-        names = {s.id: s.name for s in list_series(c)}
-        if state == "open":
-            found = open_alerts(c)
-        else:
-            states = ("resolved",) if state == "resolved" else ("firing", "acknowledged", "resolved")
-            before = request.args.get("before")
-            found = past_alerts(c, states=states, before_id=_int("before", 0) if before else None)
-    return jsonify(alerts=[{**_plain(a), "series": names.get(a.series_id)} for a in found])
-
-
-@blueprint.get("/alerts/<int:alert_id>")
-def get_alert(alert_id: int) -> Any:
-    """One alert with evidence, events and notifications."""
-    with context().store.read() as c:
-        page = alert_page(c, alert_id)
-    if page is None:
-        return jsonify(error=f"no alert {alert_id}"), 404
-    return jsonify(
-        {**_plain(page.alert), "series": page.series, "model": page.model, "events": _rows(page.events),
-         "notifications": [{k: x for k, x in n.items() if k != "payload"} for n in _rows(page.notifications)]}
-    )  # fmt: skip
-
-
-@blueprint.post("/alerts/<int:alert_id>/acknowledge")
-def acknowledge(alert_id: int) -> Any:
-    """``{"comment": "..."}``; for analysts and administrators."""
-    return _act("acknowledge", alert_id)
-
-
-@blueprint.post("/alerts/<int:alert_id>/resolve")
-def resolve(alert_id: int) -> Any:
-    """``{"resolution": "real|false_alarm|known|other", "comment": "..."}``; for analysts and administrators."""
-    return _act("resolve", alert_id)
-
-
-def _act(what: str, alert_id: int) -> Any:
-    data = request.get_json(silent=True)
-    data = {} if data is None and not request.data else data
-    if not isinstance(data, dict):
-        raise _Wrong("the body must be a JSON object")
-    comment, resolution = data.get("comment"), data.get("resolution", "other")
-    if not (comment is None or isinstance(comment, str)) or not isinstance(resolution, str):
-        raise _Wrong("comment and resolution: strings")
-    with context().store.read() as c:
-        if alert_page(c, alert_id) is None:
-            return jsonify(error=f"no alert {alert_id}"), 404
-    act(what, alert_id, comment, resolution)
-    return get_alert(alert_id)
-
-
 def _kinds() -> Sequence[int]:
     kind = request.args.get("kind", "all")
     if kind not in KINDS:
@@ -152,11 +92,3 @@ def _int(name: str, default: int) -> int:
         return int(value)
     except ValueError:
         raise _Wrong(f"{name}: a whole number") from None
-
-
-def _plain(row: Any) -> Mapping[str, Any]:
-    return dict(row._mapping)
-
-
-def _rows(rows: Sequence[Any]) -> list[Mapping[str, Any]]:
-    return [_plain(r) for r in rows]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
+from dashboard.i18n_alerts import ALERT_TEXTS
+
 Lang = Literal["zh", "en"]
 Theme = Literal["light", "dark"]
 LANGS: tuple[Lang, ...] = ("zh", "en")
@@ -204,6 +206,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "series.distinct": ("独立声音 {n}", "{n} independent"),
     "series.more": ("只列出最负面的 {n} 组", "Only the {n} most negative groups are shown"),
     # alerts
+    **ALERT_TEXTS,
     "alerts.title": ("告警", "Alerts"),
     "alerts.open": ("待处理", "Open"),
     "alerts.resolved": ("已解决", "Resolved"),

@@ -27,6 +27,8 @@ from barometer.store.tables import Alert
 DETECTOR = "detector"
 SEVERITIES = ("info", "warning", "critical")
 OPEN = ("firing", "acknowledged")
+FALSE_ALARM_REASONS = ("mislabelled", "irrelevant", "old", "advertisement", "copies")
+"""Texts were not negative; true, but of no concern; an old story; advertising; one text, many times."""
 MAX_EVIDENCE = 12
 KEPT = ("hits",)
 """Of an explanation, what no later peak takes away: what rules were hit by."""
@@ -312,21 +314,31 @@ def acknowledge(c: Connection, alert_id: int, actor: str, comment: str | None, n
 
 
 def resolve(
-    c: Connection, alert_id: int, actor: str, resolution: str | None, comment: str | None, now_ms: int
+    c: Connection,
+    alert_id: int,
+    actor: str,
+    resolution: str | None,
+    comment: str | None,
+    now_ms: int,
+    reason: str | None = None,
 ) -> AlertChange:
     """Somebody closes the alert, acknowledged or not; the detector may still hold it (see :func:`apply_finding`).
 
     Args:
         resolution: real, false_alarm, known or other.
+        reason: why it was a false alarm, one of :data:`FALSE_ALARM_REASONS`; kept in the event.
 
     Raises:
-        AlertError: there is no such alert, or it is resolved already; says by whom.
+        AlertError: there is no such alert, it is resolved already (says by whom), or there is no such reason.
     """
+    if reason is not None and reason not in FALSE_ALARM_REASONS:
+        raise AlertError(f"reason {reason!r}: use one of {', '.join(FALSE_ALARM_REASONS)}")
     row = _locked(c, alert_id)
     if row.state == "resolved":
         raise AlertError(f"alert {alert_id} was resolved already, by {row.resolved_by}")
     _set(c, alert_id, now_ms, state="resolved", resolved_at=now_ms, resolved_by=actor, resolution=resolution)
-    _event(c, alert_id, now_ms, actor, "resolved", comment, {"was": row.state, "resolution": resolution})
+    data = {"was": row.state, "resolution": resolution, **({"reason": reason} if reason else {})}
+    _event(c, alert_id, now_ms, actor, "resolved", comment, data)
     if resolution == "false_alarm":
         handling.waive_open_steps(c, alert_id, actor, "a false alarm", now_ms)
     return AlertChange(alert_id, row.fingerprint, "resolved")
@@ -374,6 +386,7 @@ def _rank(severity: str) -> int:
 
 __all__ = [
     "DETECTOR",
+    "FALSE_ALARM_REASONS",
     "LEVELS",
     "OPEN",
     "SEVERITIES",

@@ -7,6 +7,7 @@ from typing import Any
 from dash import dcc, html
 
 from barometer.faults import fault_wording
+from barometer.store.handling import RULE
 from dashboard.components.parts import or_code, severity_pill, state_pill
 from dashboard.context import View, context
 from dashboard.format import ago, clock, duration, number
@@ -20,7 +21,7 @@ def subject(v: View, alert: Any, series: str | None) -> str:
     _, _, condition = str(alert.fingerprint).partition(":")
     name, _, what = condition.partition(":")
     if alert.type != "system" or not name:
-        return str(alert.fingerprint)
+        return series_name(v.lang, str(alert.fingerprint))
     fault = or_code(v, "fault", name)
     return f"{fault}: {what}" if what and v.lang == "en" else f"{fault}：{what}" if what else fault
 
@@ -46,6 +47,8 @@ def sentence(v: View, alert: Any) -> str:
 
 def actor_name(v: View, actor: str | None) -> str:
     """Who did it: a user's name, or which part of the product."""
+    if actor is not None and actor.startswith(RULE):
+        return v.t("actor.rule", name=actor.removeprefix(RULE))
     return v.t(f"actor.{actor}") if actor in ("detector", "system") else actor or "–"
 
 

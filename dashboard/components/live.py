@@ -7,9 +7,10 @@ lost every few seconds. Here a callback sends the new tree into a store instead,
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from dash import ClientsideFunction, Dash, Input, Output, dcc, html
+from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html
 
 
 def live(id_: str, children: Any, class_name: str | None = None, **attributes: Any) -> Any:
@@ -29,10 +30,14 @@ def fresh(id_: str, children: Any) -> dict[str, Any]:
     return {"id": id_, "children": children}
 
 
-def register_live(app: Dash, *ids: str) -> None:
-    """Tell the browser about containers."""
+def register_live(app: Dash, *ids: str, by: ClientsideFunction | None = None, beside: Sequence[State] = ()) -> None:
+    """Tell the browser about containers.
+
+    Args:
+        by: a function that looks at what comes before it hands it to ``morph``; it gets the values of ``beside``, too.
+    """
     for id_ in ids:
-        app.clientside_callback(ClientsideFunction("barometer", "morph"), Input(_next(id_), "data"))
+        app.clientside_callback(by or ClientsideFunction("barometer", "morph"), Input(_next(id_), "data"), *beside)
 
 
 def _next(id_: str) -> str:

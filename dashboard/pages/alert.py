@@ -2,38 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import dash
 import dash_mantine_components as dmc
-from dash import Input, Output, State, ctx, dcc, html, no_update
+from dash import ClientsideFunction, Input, Output, State, dcc, html, no_update
 from flask_login import current_user
 
-from barometer.errors import BarometerError
 from barometer.faults import fault_wording
-from barometer.store.alerts import SEVERITIES
+from barometer.store.handling import snoozed
 from barometer.store.queries import Point, points
 from barometer.store.queries_alerts import AlertPage, alert_page
-from dashboard.acts import RESOLUTIONS, act
+from barometer.store.silences import Silenced, Silencer
+from dashboard.acts import people
+from dashboard.components.alert_forms import dialog, opener, register_acts
 from dashboard.components.alert_parts import actor_name, sentence, subject
+from dashboard.components.alert_story import history, incident, joined, notifications, steps, why
 from dashboard.components.charts import graph, trend_figure
 from dashboard.components.live import fresh, live, register_live, target
 from dashboard.components.parts import (
-    aria,
     empty,
     facts,
+    icon,
     kind_name,
     or_code,
     section,
     series_href,
     severity_pill,
     state_pill,
-    table,
 )
 from dashboard.components.texts import evidence_card, text_list
 from dashboard.context import KINDS, View, context, view
 from dashboard.format import clock, duration, number, percent, stamp
-from dashboard.i18n import t
+from dashboard.i18n import series_name, t
+
+DIALOGS = ("assign", "level", "step", "snooze", "silence", "resolve", "false-alarm")
+_COMMENT = State("alert-comment", "value")
+PLAIN: Mapping[str, Mapping[str, Any]] = {
+    "acknowledge": {"act": "acknowledge", "comment": _COMMENT},
+    "comment-do": {"act": "comment", "comment": _COMMENT},
+    "assign-me": {"act": "assign", "to": State("alert-me", "data")},
+    "wake": {"act": "wake", "comment": _COMMENT},
+    "unsilence": {"act": "unsilence", "comment": _COMMENT},
+}
 
 
 def layout(number_: str = "", ui: dict[str, Any] | None = None, **query: str) -> Any:
@@ -48,6 +60,7 @@ def layout(number_: str = "", ui: dict[str, Any] | None = None, **query: str) ->
     return html.Div(
         [
             dcc.Store(id="alert-id", data=page.alert.id),
+            dcc.Store(id="alert-me", data=current_user.name),
             live("alert-head", head(v, page)),
             html.Div(
                 [
@@ -55,6 +68,7 @@ def layout(number_: str = "", ui: dict[str, Any] | None = None, **query: str) ->
                         [
                             section(v.t("alert.chart"), graph("alert-chart", figure, 260)) if figure else None,
                             _what_to_do(v, page),
+                            live("alert-why", why(v, page.alert)),
                             _evidence(v, page),
                         ],
                         className="wide",
@@ -69,12 +83,19 @@ def layout(number_: str = "", ui: dict[str, Any] | None = None, **query: str) ->
 
 def register(app: dash.Dash) -> None:
     dash.register_page("alert", path_template="/alerts/<number>", layout=layout, title=t("zh", "product"))
-    register_live(app, "alert-head", "alert-side")
+    register_live(app, "alert-head", "alert-side", "alert-why", "alert-steps")
+    register_acts(app, "alert", PLAIN, DIALOGS, State("alert-id", "data"))
+    app.clientside_callback(
+        ClientsideFunction("barometer_alerts", "cleared"),
+        Output("alert-comment", "value"),
+        Input("alert-done", "children"),
+        prevent_initial_call=True,
+    )
 
     @app.callback(
         target("alert-head"),
         target("alert-side"),
-        Output("alert-form", "className"),
+        target("alert-why"),
         Input("tick", "n_intervals"),
         Input("alert-done", "children"),
         State("alert-id", "data"),
@@ -85,31 +106,26 @@ def register(app: dash.Dash) -> None:
         v, page = view(ui), load(alert_id)
         if page is None:
             return no_update, no_update, no_update
-        return fresh("alert-head", head(v, page)), fresh("alert-side", side(v, page)), f"form-{page.alert.state}"
+        return (
+            fresh("alert-head", head(v, page)),
+            fresh("alert-side", side(v, page)),
+            fresh("alert-why", why(v, page.alert)),
+        )
 
     @app.callback(
-        Output("alert-done", "children"),
-        Output("alert-comment", "value"),
-        Input("alert-acknowledge", "n_clicks"),
-        Input("alert-resolve", "n_clicks"),
-        State("alert-comment", "value"),
-        State("alert-resolution", "value"),
+        target("alert-steps"),
+        Output("alert-form", "className"),
+        Input("tick", "n_intervals"),
+        Input("alert-done", "children"),
         State("alert-id", "data"),
         State("ui", "data"),
         prevent_initial_call=True,
     )
-    def do(acks: int | None, resolves: int | None, comment: str | None, resolution: str | None, alert_id: int,
-           ui: dict[str, Any]) -> Any:  # fmt: skip
-        v = view(ui)
-        acknowledging = ctx.triggered_id == "alert-acknowledge"
-        if not (acks if acknowledging else resolves):
+    def refresh_form(_n: int, _done: Any, alert_id: int, ui: dict[str, Any]) -> Any:
+        v, page = view(ui), load(alert_id)
+        if page is None:
             return no_update, no_update
-        try:
-            act("acknowledge" if acknowledging else "resolve", alert_id, comment, resolution)
-        except (BarometerError, ValueError) as e:
-            return html.Span(str(e), className="bad"), no_update
-        done = v.t("alert.done_acknowledged" if acknowledging else "alert.done_resolved")
-        return html.Span(f"{done} · {stamp(int(_now()), context().zone)}", className="good"), ""
+        return fresh("alert-steps", steps(v, page.steps, _now())), form_class(page)
 
 
 def load(alert_id: int) -> AlertPage | None:
@@ -129,13 +145,13 @@ def head(v: View, page: AlertPage) -> list[Any]:
     zone, now = context().zone, _now()
     marks = [severity_pill(v, a.severity), state_pill(v, a.state)]
     if a.level:
-        marks.append(html.Span(or_code(v, "level", a.level), className="pill quiet"))
+        marks.append(html.Span(or_code(v, "level", a.level), className=f"level level-{a.level}"))
     if a.ended_at and a.state != "resolved":
         marks.append(html.Span(v.t("state.over"), className="pill quiet"))
-    said = [sentence(v, a)]
+    summary = [sentence(v, a)]
     if a.seen_total:
         of = v.t("alert.of_total", total=number(v.lang, a.seen_total), share=percent(a.seen_negative / a.seen_total))
-        said.append(of)
+        summary.append(of)
     hands = None
     if a.state == "resolved" and a.resolved_by:
         hands = v.t("alert.resolved_by", name=actor_name(v, a.resolved_by), time=clock(a.resolved_at, zone, now))
@@ -143,17 +159,40 @@ def head(v: View, page: AlertPage) -> list[Any]:
             hands += f" · {or_code(v, 'resolution', a.resolution)}"
     elif a.acknowledged_by:
         hands = v.t("alert.acknowledged_by", name=a.acknowledged_by, time=clock(a.acknowledged_at, zone, now))
+    if a.state != "resolved":
+        owner = v.t("alert.owner", name=a.assignee) if a.assignee else None
+        hands = " · ".join(x for x in (owner, hands) if x) or v.t("alert.no_owner")
+    notices = []
+    if snoozed(a, now):
+        notices.append(html.P([icon("snooze"), v.t("alert.is_snoozed", time=clock(a.snoozed_until, zone, now))],
+                              className="notice"))  # fmt: skip
+    if (s := silenced(a, now)) is not None:
+        said = v.t("alert.is_silenced", time=clock(s.until, zone, now), name=s.by, why=s.why)
+        notices.append(html.P([icon("mute"), said], className="notice"))
+    unreached = sorted({n.receiver for n in page.notifications if n.state == "failed"})
+    if unreached:
+        notices.append(html.P([html.Strong("⚠ " + v.t("alert.unreached", names=joined(v, unreached))),
+                               html.Span(v.t("alert.unreached_hint"))], className="notice notice-bad"))  # fmt: skip
     return [
         html.Div(
             [
                 dcc.Link(v.t("alert.back"), href="/alerts", className="crumb"),
                 html.Div([html.H1(subject(v, a, page.series)), *marks], className="alert-title"),
-                html.P((" · " if v.lang == "en" else "，").join(said), className="lead"),
-                html.P(hands, className="note") if hands else None,
+                html.P((" · " if v.lang == "en" else "，").join(summary), className="lead"),
+                html.P(hands, className="note"),
             ],
             className=f"alert-head strip-{a.severity} is-{a.state}",
-        )
+        ),
+        html.Div(notices, className="notices"),
     ]
+
+
+def silenced(a: Any, now: int) -> Silenced | None:
+    """The silence that covers an open alert."""
+    if a.state == "resolved":
+        return None
+    with context().store.read() as c:
+        return Silencer(c, context().settings, now).of(dict(a._mapping))
 
 
 def chart(v: View, page: AlertPage) -> dict[str, Any] | None:
@@ -200,55 +239,18 @@ def side(v: View, page: AlertPage) -> list[Any]:
         ]
         if a.arm:
             rows.append((v.t("alert.arm"), or_code(v, "arm", a.arm)))
-        why = a.explanation
-        if why.get("expected_share") is not None:
-            rows.append((v.t("alert.usual_share"), percent(why["expected_share"])))
-        if why.get("copies"):
-            rows.append((v.t("alert.copies"), number(v.lang, why["copies"])))
-        sources = [s for s in why.get("sources") or [] if s.get("source")]
-        if sources:
-            told_by = "、" if v.lang == "zh" else ", "
-            rows.append((v.t("alert.sources"), told_by.join(f"{s['source']} {s['negative']}" for s in sources[:3])))
         if a.detector_version:
             rows.append((v.t("alert.detector"), a.detector_version))
         if page.model:
             rows.append((v.t("alert.model"), page.model))
     figures = section(v.t("alert.numbers"), facts(rows), dcc.Link(v.t("alert.see_series"),
                       href=series_href(page.series)) if page.series else None)  # fmt: skip
-    history = html.Ol(
-        [
-            html.Li(
-                [
-                    html.Div(
-                        [
-                            html.Strong(or_code(v, "action", e.action)),
-                            severity_pill(v, e.data["severity"]) if e.data.get("severity") in SEVERITIES else None,
-                            html.Span(actor_name(v, e.actor)),
-                        ]
-                    ),
-                    html.Div(clock(e.at, zone, now, seconds=True), className="muted num small"),
-                    html.P(e.comment, className="comment") if e.comment else None,
-                ]
-            )
-            for e in page.events
-        ],
-        className="timeline",
-    )
-    told: Any = html.P(v.t("alert.no_notifications"), className="muted")
-    if page.notifications:
-        told = table(
-            [("", "grow"), ("", ""), ("", "num")],
-            [
-                [
-                    [html.Strong(n.receiver), f" · {or_code(v, 'reason', n.reason)}"],
-                    html.Span(or_code(v, "notification", n.state), className=f"pill notify-{n.state}",
-                              title=n.last_error or ""),
-                    clock(n.sent_at or n.created_at, zone, now),
-                ]
-                for n in page.notifications
-            ],
-        )  # fmt: skip
-    return [figures, section(v.t("alert.history"), history), section(v.t("alert.notifications"), told)]
+    return [
+        section(v.t("alert.notifications"), notifications(v, page.notifications, now)),
+        incident(v, page.together, {f: series_name(v.lang, f) for f in (x.fingerprint for x in page.together)}),
+        section(v.t("alert.history"), history(v, page.events, now)),
+        figures,
+    ]
 
 
 def _evidence(v: View, page: AlertPage) -> Any:
@@ -263,31 +265,73 @@ def _evidence(v: View, page: AlertPage) -> Any:
     )
 
 
+def form_class(page: AlertPage) -> str:
+    """What the alert is like, for the style sheet, which shows the buttons that fit."""
+    a, now = page.alert, _now()
+    marks = [f"form-{a.state}"]
+    marks += ["snoozed"] if snoozed(a, now) else []
+    marks += ["silenced"] if silenced(a, now) is not None else []
+    marks += ["mine"] if a.assignee == current_user.name else []
+    marks += ["with-steps"] if any(s.state == "open" for s in page.steps) else []
+    return " ".join(marks)
+
+
 def _form(v: View, page: AlertPage) -> Any:
-    """What a person can do; the buttons that fit the state are shown by the class of the form."""
-    parts: list[Any]
-    if current_user.may_act:
-        parts = [
-            dmc.Textarea(id="alert-comment", label=v.t("alert.comment"), placeholder=v.t("alert.comment_hint"),
-                         autosize=True, minRows=2),
-            html.Button(v.t("alert.acknowledge"), id="alert-acknowledge", className="button primary only-firing"),
-            html.Div(
-                [
-                    dmc.Select(id="alert-resolution", value="real", allowDeselect=False, w=170,
-                               data=[{"value": r, "label": v.t(f"resolution.{r}")} for r in RESOLUTIONS],
-                               **aria(label=v.t("alert.resolution"))),
-                    html.Button(v.t("alert.resolve"), id="alert-resolve", className="button"),
-                ],
-                className="resolve-row",
-            ),
-        ]  # fmt: skip
-    else:
-        parts = [html.P(v.t("alert.viewer"), className="muted")]
-    # The result stays visible when the form has done its work.
-    return html.Div(
-        [
-            html.Div(section(v.t("alert.act"), html.Div(parts, className="form")), id="alert-form",
-                     className=f"form-{page.alert.state}"),
-            html.Div(id="alert-done", className="done", role="status"),
-        ]
+    """What a person can do, and what the level asks for; the buttons that fit are shown by the class."""
+    listed = live("alert-steps", steps(v, page.steps, _now()))
+    if not current_user.may_act:
+        return html.Div(
+            [
+                section(v.t("alert.steps"), listed),
+                html.P(v.t("alert.viewer"), className="note viewer"),
+                html.Div([html.Div(id="alert-form", hidden=True), html.Div(id="alert-done", hidden=True)]),
+            ]
+        )
+
+    def button(what: str, id_: str, class_name: str = "") -> Any:
+        return html.Button(v.t(f"act.{what}"), id=f"alert-{id_}", className=f"button {class_name}".strip())
+
+    with context().store.read() as c:
+        names = people(c)
+    others = sum(1 for x in page.together if x.state != "resolved")
+    sources = list(dict.fromkeys(str(e["source"]) for e in page.alert.evidence if e.get("source")))
+    acts = section(
+        v.t("alert.act"),
+        html.Div(
+            [
+                html.Div(
+                    [
+                        button("acknowledge", "acknowledge", "primary only-firing"),
+                        button("assign_me", "assign-me", "only-open not-mine"),
+                    ],
+                    className="act-first",
+                ),
+                html.Div(
+                    [
+                        opener(v, "alert", "assign", "only-open"),
+                        opener(v, "alert", "level"),
+                        opener(v, "alert", "snooze", "only-open not-snoozed"),
+                        button("wake", "wake", "only-open only-snoozed"),
+                        opener(v, "alert", "silence", "only-open not-silenced"),
+                        button("unsilence", "unsilence", "only-open only-silenced"),
+                        opener(v, "alert", "resolve", "only-open"),
+                        opener(v, "alert", "false-alarm", "only-open"),
+                    ],
+                    className="act-grid",
+                ),
+                dmc.Textarea(id="alert-comment", label=v.t("alert.comment"), placeholder=v.t("alert.comment_hint"),
+                             autosize=True, minRows=2, value=""),
+                button("comment", "comment-do", "quiet-button"),
+                html.Div(id="alert-done", className="done", role="status"),
+            ],
+            className="form",
+        ),
     )  # fmt: skip
+    todo = section(v.t("alert.steps"), html.Div([listed, opener(v, "alert", "step", "only-with-steps step-button")]))
+    given = {"assign": {"people": names}, "silence": {"sources": sources}, "resolve": {"others": others},
+             "false-alarm": {"others": others}}  # fmt: skip
+    return html.Div(
+        [acts, todo, *(dialog(v, "alert", d, **given.get(d, {})) for d in DIALOGS)],  # type: ignore[arg-type]
+        id="alert-form",
+        className=form_class(page),
+    )

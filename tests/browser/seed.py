@@ -15,7 +15,7 @@ import time
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, insert, select, update
 
 from barometer.records import fingerprint, pack_row
 from barometer.settings import Settings, load_settings
@@ -25,8 +25,10 @@ from barometer.store.months import Months
 from barometer.store.tables import (
     Alert,
     AlertEvent,
+    AlertStep,
     DeadLetter,
     Document,
+    Incident,
     Job,
     Lease,
     Log,
@@ -87,6 +89,88 @@ def seed(store: Store, settings: Settings, *, days: float = 3, now: int | None =
     Months(store).ensure([now, now - int(days * DAY)])
     with store.write() as c:
         return _Seed(c, settings, now, days).run()
+
+
+def storm(store: Store) -> list[int]:
+    """More work: what a store of :func:`seed` has with a night in which one story is in several series, and somebody is
+    already at it. Returns the new alerts."""
+    with store.write() as c:
+        now = store.now_ms(c)
+        first = dict(c.execute(select(Alert.__table__).where(Alert.id == 1)).one()._mapping)
+        c.execute(insert(Incident).values(id=1, opened_at=now - HOUR, sketches=[], updated_at=now))
+        c.execute(update(Alert).where(Alert.id == 1).values(incident_id=1, level_by="rule:默认", level_at=now - HOUR))
+        due = {"assess": -20 * MINUTE, "respond": 3 * HOUR, "report": 11 * HOUR, "review": 7 * DAY}
+        c.execute(
+            insert(AlertStep),
+            [{"alert_id": 1, "step": step, "state": "open", "due_at": now + ahead} for step, ahead in due.items()],
+        )
+        ids = dict(c.execute(select(Series.name, Series.id)).tuples().all())
+        hit = {"rule": "违约兑付", "words": ["违约", "停工"], "at": now, "row_id": "1"}
+        base = {**first, "level": None, "incident_id": None}
+        more = [
+            {
+                "fingerprint": "topic:financial_sector",
+                "incident_id": 1,
+                "severity": "warning",
+                "seen_negative": 24,
+                "expected_negative": 8.2,
+                "seen_total": 60,
+                "started_at": now - 50 * MINUTE,
+            },
+            {
+                "fingerprint": "topic:fraud_default",
+                "incident_id": 1,
+                "severity": "warning",
+                "type": "rule",
+                "seen_negative": 0,
+                "expected_negative": 0.0,
+                "seen_total": 0,
+                "started_at": now - 40 * MINUTE,
+                "explanation": {"hits": [hit], "summary": "一篇文本命中规则“违约兑付”"},
+            },
+            {
+                "fingerprint": "topic:market",
+                "severity": "warning",
+                "snoozed_until": now + 2 * HOUR,
+                "seen_negative": 61,
+                "expected_negative": 33.0,
+                "seen_total": 210,
+                "started_at": now - 3 * HOUR,
+                "assignee": "analyst",
+            },
+            {
+                "fingerprint": "topic:regulation_legal",
+                "severity": "critical",
+                "level": "grave",
+                "state": "acknowledged",
+                "acknowledged_by": "admin",
+                "acknowledged_at": now - 2 * HOUR,
+                "started_at": now - 5 * HOUR,
+                "seen_negative": 19,
+                "expected_negative": 4.0,
+                "seen_total": 24,
+            },
+        ]
+        made = []
+        for row in more:
+            values = {k: x for k, x in {**base, **row}.items() if k != "id"}
+            values["series_id"] = ids.get(row["fingerprint"])
+            made.append(int(c.execute(insert(Alert).values(**values).returning(Alert.id)).scalar_one()))
+            c.execute(
+                insert(AlertEvent).values(
+                    alert_id=made[-1],
+                    at=row["started_at"] + 15 * MINUTE,
+                    actor="detector",
+                    action="opened",
+                    comment=None,
+                    data={"severity": row["severity"]},
+                )
+            )
+        done = {"done_at": now - 3 * HOUR, "done_by": "admin", "note": "属实，一家分支机构被立案"}
+        step = insert(AlertStep)
+        c.execute(step.values(alert_id=made[3], step="assess", state="done", due_at=now - 4 * HOUR, **done))
+        c.execute(step.values(alert_id=made[3], step="report", state="open", due_at=now + 35 * MINUTE))
+        return made
 
 
 class _Seed:
