@@ -271,12 +271,14 @@ def _unsilence(a: _Asked) -> None:
 
 def _level(a: _Asked) -> None:
     comment = a.comment
+    if "level" not in a.fields:
+        raise Malformed("which_level")
     level = a.one_of("level", handling.LEVELS) if a.fields.get("level") is not None else None
     handling.set_level(a.c, a.row.id, a.me, level, a.now, comment, context().settings.level_steps)
 
 
 def _step(a: _Asked) -> None:
-    step, waive, note = a.one_of("step", STEPS), a.flag("waive"), a.text("note", MAX_COMMENT)
+    step, waive, note = a.one_of("step", STEPS, missing="which_step"), a.flag("waive"), a.text("note", MAX_COMMENT)
     if waive and note is None:
         raise Malformed("no_waive_why")
     found = {s.step: s for s in handling.steps_of(a.c, [a.row.id])}.get(step)

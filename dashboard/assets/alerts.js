@@ -2,6 +2,7 @@
 (function () {
   "use strict";
   var waiting = null;
+  var leaving = 0;
 
   window.dash_clientside = window.dash_clientside || {};
   window.dash_clientside.barometer_alerts = {
@@ -14,6 +15,7 @@
     cleared: function (done) { return isGood(done) ? "" : dash_clientside.no_update; },
     unpick: function (done, _clicks) {
       var by = (dash_clientside.callback_context.triggered[0] || {}).prop_id || "";
+      toast();
       if (by.indexOf("bulk-none") < 0 && !isGood(done)) return dash_clientside.no_update;
       boxes().forEach(function (box) { if (box.checked) box.click(); });
       return [];
@@ -42,6 +44,15 @@
       return dash_clientside.no_update;
     },
   };
+
+  // What was done to several stands at the foot of the window for a while.
+  function toast() {
+    var box = document.getElementById("bulk-done");
+    if (!box) return;
+    box.classList.remove("gone");
+    clearTimeout(leaving);
+    leaving = setTimeout(function () { box.classList.add("gone"); }, 12000);
+  }
 
   function isGood(done) {
     var parts = Array.isArray(done) ? done : [done];

@@ -32,6 +32,8 @@ FIELDS: Mapping[str, Mapping[str, str]] = {
     "false-alarm": {"reason": "value", "comment": "value", "incident": "checked"},
 }  # fmt: skip
 """Of each dialog, its fields and which property of the component holds them."""
+EMPTY: Mapping[str, Any] = {"comment": "", "note": "", "value": "", "waive": False, "step": "", "reason": ""}
+"""Fields that are empty again once an act is done."""
 SNOOZES = (30 * MINUTE, 2 * HOUR, 4 * HOUR, DAY, 3 * DAY)
 SILENCES = (HOUR, 4 * HOUR, DAY, 7 * DAY, 30 * DAY)
 TOMORROW = "tomorrow"
@@ -44,7 +46,7 @@ def opener(v: View, page: str, what: str, class_name: str = "") -> Any:
 
 
 def dialog(v: View, page: str, what: str, *, people: Sequence[str] = (), sources: Iterable[str] = (),
-           others: int = 0, hint: str | None = None) -> Any:  # fmt: skip
+           others: int = 0, level: str | None = None, hint: str | None = None) -> Any:  # fmt: skip
     """One dialog.
 
     Args:
@@ -52,8 +54,9 @@ def dialog(v: View, page: str, what: str, *, people: Sequence[str] = (), sources
         people: whom an alert may be given to.
         sources: names to offer where a silence is by source.
         others: open alerts of the same incident.
+        level: the alert's, which is the one chosen at first.
     """
-    parts = _parts(v, page, what, people, list(sources), others)
+    parts = _parts(v, page, what, people, list(sources), others, level)
     hints = [v.t(f"hint.{what}")] + ([hint] if hint else [])
     tone = "button primary danger" if what == "false-alarm" else "button primary"
     return dmc.Modal(
@@ -79,7 +82,8 @@ def dialog(v: View, page: str, what: str, *, people: Sequence[str] = (), sources
     )
 
 
-def _parts(v: View, page: str, what: str, people: Sequence[str], sources: list[str], others: int) -> list[Any]:
+def _parts(v: View, page: str, what: str, people: Sequence[str], sources: list[str], others: int,
+           level: str | None) -> list[Any]:  # fmt: skip
     def named(field: str) -> str:
         return f"{page}-{what}-{field}"
 
@@ -93,9 +97,9 @@ def _parts(v: View, page: str, what: str, people: Sequence[str], sources: list[s
         return [dmc.Select(id=named("to"), label=v.t("field.person"), value="", allowDeselect=False, searchable=True,
                            data=[nobody, *({"value": p, "label": p} for p in people)])]  # fmt: skip
     if what == "level":
-        return [_radio(named("level"), v.t("alerts.level"), "ordinary", [
-            (level, v.t(f"level.{level}"), deadlines(v, level))
-            for level in LEVELS]), comment]  # fmt: skip
+        return [_radio(named("level"), v.t("alerts.level"), level, [
+            (x, v.t(f"level.{x}"), deadlines(v, x))
+            for x in LEVELS]), comment]  # fmt: skip
     if what == "step":
         return [
             _radio(named("step"), v.t("field.step"), None, [
@@ -184,6 +188,7 @@ def register_acts(app: Dash, page: str, plain: Mapping[str, Mapping[str, Any]], 
         picked: an alert's number, or a list of them.
     """
     buttons = [*plain, *(f"{d}-do" for d in dialogs)]
+    spent = {d: [k for k in FIELDS[d] if k in EMPTY] for d in dialogs}
     read = {name: {k: x for k, x in fields.items() if isinstance(x, State)} for name, fields in plain.items()}
     for d in dialogs:
         read[f"{d}-do"] = {k: State(f"{page}-{d}-{k}", holds) for k, holds in FIELDS[d].items()}
@@ -193,6 +198,7 @@ def register_acts(app: Dash, page: str, plain: Mapping[str, Mapping[str, Any]], 
             "done": Output(f"{page}-done", "children"),
             "errors": {d: Output(f"{page}-{d}-error", "children") for d in dialogs},
             "opened": {d: Output(f"{page}-{d}-modal", "opened", allow_duplicate=True) for d in dialogs},
+            "fields": {d: [Output(f"{page}-{d}-{k}", FIELDS[d][k]) for k in spent[d]] for d in dialogs},
         },
         inputs={
             "clicks": {b: Input(f"{page}-{b}", "n_clicks") for b in buttons},
@@ -205,7 +211,8 @@ def register_acts(app: Dash, page: str, plain: Mapping[str, Mapping[str, Any]], 
     )
     def do(clicks: dict[str, int | None], fields: dict[str, Any], picked: Any, ui: dict[str, Any]) -> Any:
         answer: dict[str, Any] = {"done": no_update, "errors": dict.fromkeys(dialogs, no_update),
-                                  "opened": dict.fromkeys(dialogs, no_update)}  # fmt: skip
+                                  "opened": dict.fromkeys(dialogs, no_update),
+                                  "fields": {d: [no_update] * len(spent[d]) for d in dialogs}}  # fmt: skip
         button = str(ctx.triggered_id).removeprefix(f"{page}-")
         if not clicks.get(button):
             return answer
@@ -226,6 +233,7 @@ def register_acts(app: Dash, page: str, plain: Mapping[str, Mapping[str, Any]], 
             return answer
         if button not in plain:
             answer["errors"][in_dialog], answer["opened"][in_dialog] = "", False
+            answer["fields"][in_dialog] = [EMPTY[k] for k in spent[in_dialog]]
         return answer
 
     for d in dialogs:
@@ -251,6 +259,8 @@ def _opens(app: Dash, page: str, what: str) -> None:
 
 def _cleaned(fields: Mapping[str, Any]) -> dict[str, Any]:
     found = {k: (None if x == "" else x) for k, x in fields.items()}
+    if found.get("level", "") is None:
+        del found["level"]  # nothing chosen; a level is not taken away by that
     if found.get("until") == TOMORROW:
         store, zone = context().store, context().zone
         with store.read() as c:

@@ -37,6 +37,7 @@ from dashboard.context import KINDS, View, context, view
 from dashboard.format import clock, duration, number, percent, stamp
 from dashboard.i18n import series_name, t
 
+PARTS = ("alert-head", "alert-side", "alert-why", "alert-steps")
 DIALOGS = ("assign", "level", "step", "snooze", "silence", "resolve", "false-alarm")
 _COMMENT = State("alert-comment", "value")
 PLAIN: Mapping[str, Mapping[str, Any]] = {
@@ -56,12 +57,12 @@ def layout(number_: str = "", ui: dict[str, Any] | None = None, **query: str) ->
         return html.Div(
             [empty(v.t("alert.unknown"), None, "lost"), dcc.Link(v.t("alert.back"), href="/alerts")], className="lost"
         )
-    figure = chart(v, page)
+    figure, now = chart(v, page), _now()
     return html.Div(
         [
             dcc.Store(id="alert-id", data=page.alert.id),
             dcc.Store(id="alert-me", data=current_user.name),
-            live("alert-head", head(v, page)),
+            live("alert-head", head(v, page, now)),
             html.Div(
                 [
                     html.Div(
@@ -73,7 +74,7 @@ def layout(number_: str = "", ui: dict[str, Any] | None = None, **query: str) ->
                         ],
                         className="wide",
                     ),
-                    html.Div([_form(v, page), live("alert-side", side(v, page))]),
+                    html.Div([_form(v, page, now), live("alert-side", side(v, page, now))]),
                 ],
                 className="columns acting",
             ),
@@ -83,7 +84,7 @@ def layout(number_: str = "", ui: dict[str, Any] | None = None, **query: str) ->
 
 def register(app: dash.Dash) -> None:
     dash.register_page("alert", path_template="/alerts/<number>", layout=layout, title=t("zh", "product"))
-    register_live(app, "alert-head", "alert-side", "alert-why", "alert-steps")
+    register_live(app, *PARTS)
     register_acts(app, "alert", PLAIN, DIALOGS, State("alert-id", "data"))
     app.clientside_callback(
         ClientsideFunction("barometer_alerts", "cleared"),
@@ -93,9 +94,8 @@ def register(app: dash.Dash) -> None:
     )
 
     @app.callback(
-        target("alert-head"),
-        target("alert-side"),
-        target("alert-why"),
+        *(target(part) for part in PARTS),
+        Output("alert-form", "className"),
         Input("tick", "n_intervals"),
         Input("alert-done", "children"),
         State("alert-id", "data"),
@@ -105,27 +105,10 @@ def register(app: dash.Dash) -> None:
     def refresh(_n: int, _done: Any, alert_id: int, ui: dict[str, Any]) -> Any:
         v, page = view(ui), load(alert_id)
         if page is None:
-            return no_update, no_update, no_update
-        return (
-            fresh("alert-head", head(v, page)),
-            fresh("alert-side", side(v, page)),
-            fresh("alert-why", why(v, page.alert)),
-        )
-
-    @app.callback(
-        target("alert-steps"),
-        Output("alert-form", "className"),
-        Input("tick", "n_intervals"),
-        Input("alert-done", "children"),
-        State("alert-id", "data"),
-        State("ui", "data"),
-        prevent_initial_call=True,
-    )
-    def refresh_form(_n: int, _done: Any, alert_id: int, ui: dict[str, Any]) -> Any:
-        v, page = view(ui), load(alert_id)
-        if page is None:
-            return no_update, no_update
-        return fresh("alert-steps", steps(v, page.steps, _now())), form_class(page)
+            return (no_update,) * (len(PARTS) + 1)
+        now = _now()
+        new = (head(v, page, now), side(v, page, now), why(v, page.alert), steps(v, page.steps, now))
+        return (*(fresh(part, x) for part, x in zip(PARTS, new, strict=True)), form_class(page, now))
 
 
 def load(alert_id: int) -> AlertPage | None:
@@ -139,10 +122,10 @@ def _now() -> int:
         return store.now_ms(c)
 
 
-def head(v: View, page: AlertPage) -> list[Any]:
+def head(v: View, page: AlertPage, now: int) -> list[Any]:
     """Title, the sentence, and who has it in hand."""
     a = page.alert
-    zone, now = context().zone, _now()
+    zone = context().zone
     marks = [severity_pill(v, a.severity), state_pill(v, a.state)]
     if a.level:
         marks.append(html.Span(or_code(v, "level", a.level), className=f"level level-{a.level}"))
@@ -220,9 +203,9 @@ def _what_to_do(v: View, page: AlertPage) -> Any:
     return section(v.t("alert.to_do"), html.P(what), html.Ol([html.Li(step) for step in steps], className="steps"))
 
 
-def side(v: View, page: AlertPage) -> list[Any]:
+def side(v: View, page: AlertPage, now: int) -> list[Any]:
     """Figures, history and notifications."""
-    a, zone, now = page.alert, context().zone, _now()
+    a, zone = page.alert, context().zone
     rows: list[tuple[str, Any]] = [
         (v.t("alert.number", id=a.id), or_code(v, "type", a.type)),
         (v.t("alert.started"), stamp(a.started_at, zone)),
@@ -233,7 +216,7 @@ def side(v: View, page: AlertPage) -> list[Any]:
     rows.append((v.t("alert.ended"), stamp(a.ended_at, zone) if a.ended_at else v.t("alert.running")))
     if a.seen_total:
         rows += [
-            (v.t("kind.label"), "、".join(kind_name(v, int(k)) for k in a.kinds) or "–"),
+            (v.t("kind.label"), joined(v, (kind_name(v, int(k)) for k in a.kinds)) or "–"),
             (v.t("alert.window"), duration(v.lang, a.window_seconds * 1000)),
             (v.t("alert.score"), f"{a.score:.2f}"),
         ]
@@ -265,9 +248,9 @@ def _evidence(v: View, page: AlertPage) -> Any:
     )
 
 
-def form_class(page: AlertPage) -> str:
+def form_class(page: AlertPage, now: int) -> str:
     """What the alert is like, for the style sheet, which shows the buttons that fit."""
-    a, now = page.alert, _now()
+    a = page.alert
     marks = [f"form-{a.state}"]
     marks += ["snoozed"] if snoozed(a, now) else []
     marks += ["silenced"] if silenced(a, now) is not None else []
@@ -276,9 +259,9 @@ def form_class(page: AlertPage) -> str:
     return " ".join(marks)
 
 
-def _form(v: View, page: AlertPage) -> Any:
+def _form(v: View, page: AlertPage, now: int) -> Any:
     """What a person can do, and what the level asks for; the buttons that fit are shown by the class."""
-    listed = live("alert-steps", steps(v, page.steps, _now()))
+    listed = live("alert-steps", steps(v, page.steps, now))
     if not current_user.may_act:
         return html.Div(
             [
@@ -328,10 +311,11 @@ def _form(v: View, page: AlertPage) -> Any:
         ),
     )  # fmt: skip
     todo = section(v.t("alert.steps"), html.Div([listed, opener(v, "alert", "step", "only-with-steps step-button")]))
-    given = {"assign": {"people": names}, "silence": {"sources": sources}, "resolve": {"others": others},
+    given = {"assign": {"people": names}, "level": {"level": page.alert.level},
+             "silence": {"sources": sources}, "resolve": {"others": others},
              "false-alarm": {"others": others}}  # fmt: skip
     return html.Div(
         [acts, todo, *(dialog(v, "alert", d, **given.get(d, {})) for d in DIALOGS)],  # type: ignore[arg-type]
         id="alert-form",
-        className=form_class(page),
+        className=form_class(page, now),
     )

@@ -229,6 +229,8 @@ def test_an_incident_is_taken_and_closed_together(as_role: Callable[[str], Flask
         ("silence", {"until": "1h", "comment": "x", "hours": "at night"}, 400, "看不懂时段"),
         ("silence", {"until": "1h", "comment": "x", "severity": "loud"}, 400, "loud"),
         ("level", {"level": "huge"}, 400, "huge"),
+        ("level", {}, 400, "请选择级别"),
+        ("step", {}, 400, "请选择是哪一步"),
         ("step", {"step": "dance"}, 400, "dance"),
         ("step", {"step": "assess", "waive": True}, 400, "写原因"),
         ("step", {"step": "assess", "waive": "yes"}, 400, "true 或 false"),
@@ -352,3 +354,17 @@ def test_the_next_deadline_is_the_earliest_open_one(as_role: Callable[[str], Fla
     do(as_role("analyst"), "step", step="assess")
     after = as_role("viewer").get("/api/v1/alerts?level=major").get_json()["alerts"][0]
     assert after["due_at"] > due
+
+
+def test_a_dialog_without_a_choice_takes_no_level_away(as_role: Callable[[str], FlaskClient], opened: Store) -> None:
+    fields = {
+        "alert-level-do.n_clicks": 1,
+        "alert-id.data": 1,
+        "ui.data": {"lang": "zh"},
+        "alert-level-level.value": "",
+    }
+    assert press(as_role("analyst"), "alert-level-do", fields)["alert-level-error"] == {"children": "请选择级别"}
+    with opened.read() as c:
+        assert c.execute(select(Alert.level).where(Alert.id == 1)).scalar_one() == "major"
+    taken = do(as_role("analyst"), "level", level=None).get_json()
+    assert (taken["level"], {s["state"] for s in taken["steps"]}) == (None, {"waived"})
