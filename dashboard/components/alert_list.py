@@ -125,7 +125,7 @@ def due(v: View, at: int | None, step: str | None, now: int) -> Any:
     deadline."""
     if at is None:
         return None
-    name = v.t(f"step.{step}") + " " if step else ""
+    name = v.t(f"step.{step}") + " · " if step else ""
     if at <= now:
         return html.Span(f"⚠ {name}{v.t('alerts.overdue', time=duration(v.lang, now - at))}", className="overdue")
     return html.Span(f"{name}{v.t('alerts.due_in', time=duration(v.lang, at - now))}")

@@ -37,14 +37,12 @@ PLAIN: Mapping[str, Mapping[str, Any]] = {
 def layout(ui: dict[str, Any] | None = None, **query: str) -> Any:
     v = view(ui)
     chosen = {f: query.get(f) or None for f in FIELDS}
-    with context().store.read() as c:
-        counts = worklist.open_counts(c)
     return html.Div(
         [
             dcc.Store(id="alerts-query", data=chosen),
             dcc.Store(id="alerts-picked", data=[]),
             dcc.Store(id="alerts-me", data=current_user.name),
-            html.Div([html.H1(v.t("alerts.title")), _filters(v, chosen, counts)], className="page-head"),
+            html.Div([html.H1(v.t("alerts.title")), _filters(v, chosen)], className="page-head"),
             html.Button(v.t("alerts.held"), id="alerts-held", className="button held", hidden=True),
             live("alerts-body", body(v, chosen)),
             _bulk(v) if current_user.may_act else None,
@@ -56,6 +54,7 @@ def register(app: dash.Dash) -> None:
     dash.register_page("alerts", path="/alerts", layout=layout, title=t("zh", "product"))
     ours = "barometer_alerts"
     register_live(app, "alerts-body", by=ClientsideFunction(ours, "list"), beside=[State("alerts-picked", "data")])
+    register_live(app, "alerts-chips")
     register_acts(app, "bulk", PLAIN, DIALOGS, State("alerts-picked", "data"))
     app.clientside_callback(
         ClientsideFunction(ours, "release"),
@@ -81,6 +80,7 @@ def register(app: dash.Dash) -> None:
 
     @app.callback(
         target("alerts-body"),
+        target("alerts-chips"),
         Input("tick", "n_intervals"),
         Input("alerts-picked", "data"),
         State("alerts-query", "data"),
@@ -89,8 +89,9 @@ def register(app: dash.Dash) -> None:
     )
     def refresh(_n: int, picked: list[int], query: dict[str, str], ui: dict[str, Any]) -> Any:
         if dash.ctx.triggered_id == "alerts-picked" and picked:
-            return no_update
-        return fresh("alerts-body", body(view(ui), query))
+            return no_update, no_update
+        v = view(ui)
+        return fresh("alerts-body", body(v, query)), fresh("alerts-chips", _chips(v, query))
 
     @app.callback(
         Output("_pages_location", "search", allow_duplicate=True),
@@ -167,12 +168,11 @@ def _unreached(c: Connection, alert_ids: list[int]) -> frozenset[int]:
     return frozenset(int(i) for i in c.execute(q).scalars())
 
 
-def _filters(v: View, query: dict[str, Any], counts: dict[str, int]) -> Any:
-    state = choose(query.get("state"), worklist.STATES, "open")
+def _chips(v: View, query: dict[str, Any]) -> list[Any]:
+    """States, with how many alerts are open, and whose."""
     with context().store.read() as c:
-        names = [s.name for s in list_series(c) if s.name != "all"]
-    if query.get("series") and query["series"] not in names:
-        names.append(str(query["series"])[:200])
+        counts = worklist.open_counts(c)
+    state = choose(query.get("state"), worklist.STATES, "open")
     n = {**counts, "open": sum(counts.values())}
     states = [
         (s if s != "open" else "", v.t(f"alerts.{s}") + (f" {n[s]}" if n.get(s) else "")) for s in worklist.STATES
@@ -182,14 +182,24 @@ def _filters(v: View, query: dict[str, Any], counts: dict[str, int]) -> Any:
     if owner and owner not in (MINE, worklist.NONE):
         whose.append((owner, v.t("alerts.owned_by", name=owner[:64])))
     kept = {k: x for k, x in query.items() if k != "page"}
+    return [
+        chips(v.t("alerts.state"), states, "" if state == "open" else state, "/alerts", kept, "state"),
+        chips(v.t("alerts.whose"), whose, owner, "/alerts", kept, "owner"),
+    ]
+
+
+def _filters(v: View, query: dict[str, Any]) -> Any:
+    with context().store.read() as c:
+        names = [s.name for s in list_series(c) if s.name != "all"]
+    if query.get("series") and query["series"] not in names:
+        names.append(str(query["series"])[:200])
 
     def options(prefix: str, names_: tuple[str, ...]) -> list[dict[str, str]]:
         return [{"value": x, "label": v.t(f"{prefix}.{x}")} for x in names_]
 
     return html.Div(
         [
-            chips(v.t("alerts.state"), states, "" if state == "open" else state, "/alerts", kept, "state"),
-            chips(v.t("alerts.whose"), whose, owner, "/alerts", kept, "owner"),
+            live("alerts-chips", _chips(v, query), "chip-groups"),
             _select(v, "severity", query, options("severity", worklist.SEVERITIES), 128),
             _select(v, "level", query, [*options("level", worklist.LEVELS),
                                         {"value": worklist.NONE, "label": v.t("alerts.no_level")}], 118),
