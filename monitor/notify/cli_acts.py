@@ -133,20 +133,25 @@ def resolve(
 
 
 @group.command("false-alarm")
-def false_alarm(alert_id: int = NUMBER, comment: str = COMMENT, incident: bool = WHOLE) -> None:
+def false_alarm(
+    alert_id: int = NUMBER,
+    reason: str = typer.Option("", help=f"Why it is one: {', '.join(alerts.FALSE_ALARM_REASONS)}."),
+    comment: str = COMMENT,
+    incident: bool = WHOLE,
+) -> None:
     """Close an alert as a false alarm; its open steps are waived."""
-    _close(alert_id, "false_alarm", comment, incident)
+    _close(alert_id, "false_alarm", comment, incident, reason or None)
 
 
-def _close(alert_id: int, resolution: str, comment: str, incident: bool) -> None:
+def _close(alert_id: int, resolution: str, comment: str, incident: bool, reason: str | None = None) -> None:
     closed = [alert_id]
     with transaction() as (c, now):
-        alerts.resolve(c, alert_id, me(), resolution, comment or None, now)
+        alerts.resolve(c, alert_id, me(), resolution, comment or None, now, reason)
         if incident:
             place = c.execute(Alert.__table__.select().where(Alert.id == alert_id)).one().incident_id
             for other in incident_alerts(c, place) if place is not None else []:
                 if other.state != "resolved":
-                    alerts.resolve(c, other.id, me(), resolution, comment or None, now)
+                    alerts.resolve(c, other.id, me(), resolution, comment or None, now, reason)
                     closed.append(other.id)
     for number in closed:
         print(f"alert {number} is resolved by {me()}")

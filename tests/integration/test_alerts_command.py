@@ -119,12 +119,13 @@ def test_each_act_has_its_command_and_leaves_an_event(store: Store) -> None:
         "calling the branch",
     ):
         assert part in shown
-    assert "alert 1 is resolved" in run("false-alarm", "1", "--comment", "an old story")
+    assert "alert 1 is resolved" in run("false-alarm", "1", "--reason", "old", "--comment", "as in May")
     events = json.loads(run("show", "1", "--json"))["events"]
     assert [e["action"] for e in events] == [
         "opened", "assigned", "commented", "level", "step_done", "step_waived", "snoozed", "woken", "resolved",
         "step_waived", "step_waived",
     ]  # fmt: skip
+    assert next(e["data"]["reason"] for e in events if e["action"] == "resolved") == "old"
     assert len({e["actor"] for e in events}) == 2  # the detector, and who runs this
 
 
