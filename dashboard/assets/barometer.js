@@ -4,6 +4,7 @@
   var SILENCE_MS = 15000;
   var lastAnswer = Date.now();
   var shownSince = Date.now();
+  var leaving = false;
 
   window.dash_clientside = window.dash_clientside || {};
   window.dash_clientside.barometer = {
@@ -82,7 +83,9 @@
     return fetchBefore.apply(this, arguments).then(function (response) {
       if (url.indexOf("/_dash-update-component") >= 0) {
         if (response.status === 401) {
-          location.assign("/login?expired=1&next=" + encodeURIComponent(location.pathname + location.search));
+          // Several callbacks learn of it at once; a second departure would break off the first.
+          if (!leaving) location.assign("/login?expired=1&next=" + encodeURIComponent(location.pathname + location.search));
+          leaving = true;
         } else if (response.ok) {
           lastAnswer = Date.now();
         }
