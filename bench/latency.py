@@ -110,6 +110,8 @@ def measure(url: str, args: argparse.Namespace, folder: str, broker: EmbeddedBro
         "BAROMETER_METRICS_PORT_MONITOR": "0",
         # Two workers share the machine's cores as two machines would not.
         "BAROMETER_SCORER_THREADS": "1" if args.rebalances else "0",
+        # The embedded broker holds every join for a session's length, where Kafka waits for the members alone.
+        "BAROMETER_SESSION_TIMEOUT_MS": str(args.session),
     }
     os.environ.update(environment)
     settings = load_settings()
@@ -177,6 +179,7 @@ def main() -> None:
     parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
     parser.add_argument("--postgres", default="", help="URL of a server; without: one of the bench's own")
     parser.add_argument("--rebalances", type=int, default=-1, help="times that a second worker joins and leaves")
+    parser.add_argument("--session", type=int, default=3000, help="session_timeout_ms")
     parser.add_argument("--quick", action="store_true", help="shorter, and one rebalance")
     args = parser.parse_args()
     if args.rebalances < 0:
