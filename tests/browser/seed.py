@@ -232,7 +232,8 @@ class _Seed:
         everything: dict[tuple[int, int], list[int]] = {}
         start = self.begin
         while start <= self.open_at:
-            filled = (self.now - start) / self.width if start == self.open_at else 1.0
+            # An open bucket has some rows, however lately it began.
+            filled = max(0.2, (self.now - start) / self.width) if start == self.open_at else 1.0
             for topic, (daily, share) in TOPICS.items():
                 for kind, part in ((1, 0.45), (2, 0.55)):
                     mean = daily * part * self.width / DAY * activity(start)
