@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "alerts": ("monitor.notify.cli", "Alerts: list, show, act on them, test routes, who is on call"),
     "silences": ("monitor.notify.cli_silences", "Silences and maintenance windows: add, list, expire"),
     "notify": ("monitor.notify.channels.cli", "What people are told: look at messages, send a test"),
+    "rules": ("monitor.rules_cli", "Red-line rules: test them on texts, show them"),
     "backtest": ("monitor.cli", "What would have been alerted on a dated file of texts"),
     "score": ("models.cli", "Label texts with sentiment and topics"),
     "pretrain": ("models.cli", "Teach an encoder the language of the field before training"),

@@ -118,6 +118,8 @@ class Settings(BaseSettings):
     silent_source_factor: float = Field(6.0, ge=1)
     unscored_alarm_share: float = Field(0.3, gt=0, le=1)
     notify_file: Path | None = None
+    rules_file: Path | None = None
+    rule_hold_hours: float = Field(12.0, gt=0, le=24 * 30)
     notify_attempts: int = Field(12, ge=1)
     repeat_interval_minutes: float = Field(240.0, gt=0)
     level_steps: dict[str, dict[str, float]] = Field(default_factory=lambda: dict(LEVEL_STEPS))

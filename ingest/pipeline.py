@@ -11,7 +11,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -19,6 +19,8 @@ from sqlalchemy.exc import DBAPIError
 
 from barometer.buckets import Buckets
 from barometer.errors import StaleWrite
+from barometer.records import Document, Kind
+from barometer.rules import Match, RuleSet
 from barometer.store.engine import Store, Way, is_away, way_of
 from barometer.store.models import ensure_model
 from barometer.store.waiting import say_away
@@ -30,6 +32,7 @@ from ingest.scoring import Scorer, Scores, score_documents
 log = structlog.get_logger(__name__)
 
 _TICK = 0.2
+_KIND = {Kind.NEWS: "news", Kind.COMMENT: "comment"}
 
 
 @dataclass(slots=True)
@@ -46,6 +49,7 @@ class _Scored:
     work: Work
     scorer: Scorer
     scores: Scores
+    hits: list[tuple[Document, Match]]
 
 
 class Pipeline:
@@ -53,13 +57,20 @@ class Pipeline:
 
     Args:
         provider: gives the scorer to use; asked before each batch, so that models change between two batches.
+        rules: red lines that every text is held against.
         on_state: told ``database away`` (or full, read-only) and ``running`` as they come.
     """
 
     def __init__(
-        self, store: Store, buckets: Buckets, provider: Callable[[], Scorer], on_state: Callable[[str], None]
+        self,
+        store: Store,
+        buckets: Buckets,
+        provider: Callable[[], Scorer],
+        on_state: Callable[[str], None],
+        rules: RuleSet | None = None,
     ) -> None:
         self._store, self._writer = store, Writer(store, buckets)
+        self._rules = rules or RuleSet()
         self._provider, self._on_state = provider, on_state
         self._to_score: queue.Queue[Work] = queue.Queue(maxsize=1)
         self._to_write: queue.Queue[_Scored] = queue.Queue(maxsize=1)
@@ -138,9 +149,10 @@ class Pipeline:
         scorer = self._provider()
         scores = score_documents(scorer, work.documents)
         metrics.STAGE.labels("score").observe(time.perf_counter() - started)
+        scored = _Scored(work, scorer, scores, self._hits(work.documents))
         while not self._closing.is_set():
             try:
-                self._to_write.put(_Scored(work, scorer, scores), timeout=_TICK)
+                self._to_write.put(scored, timeout=_TICK)
                 return
             except queue.Full:
                 continue
@@ -201,8 +213,21 @@ class Pipeline:
                 langs=scores.langs,
                 reasons=scores.reasons,
                 letters=work.letters,
+                hits=item.hits,
             )
         )
+
+    def _hits(self, documents: Sequence[Document]) -> list[tuple[Document, Match]]:
+        """What the rules match. A late text raises nothing: its hour is judged already."""
+        return [
+            (d, match)
+            for d in documents
+            if not d.late
+            for match in self._rules.match(
+                d.text, kind=_KIND.get(d.kind, ""), observed_at=d.observed_at, title=d.title, source=d.source,
+                symbols=d.symbols or (),
+            )
+        ]  # fmt: skip
 
     def _model_id(self, scorer: Scorer) -> int:
         if self._model is None or self._model[0] != scorer.name:

@@ -20,6 +20,7 @@ from sqlalchemy.exc import DBAPIError
 
 from barometer.buckets import Buckets
 from barometer.errors import BarometerError, LogReplaced
+from barometer.rules import load_rules
 from barometer.settings import Settings
 from barometer.store import logs
 from barometer.store.engine import Store, is_away
@@ -63,7 +64,7 @@ class Session:
         self._topic = settings.topic_documents
         self._buckets = Buckets(settings.bucket_seconds, settings.zone)
         self._assembler = Assembler(settings.worker_batch, settings.worker_linger_ms / 1000)
-        self._pipeline = Pipeline(store, self._buckets, provider, pulse.set)
+        self._pipeline = Pipeline(store, self._buckets, provider, pulse.set, load_rules(settings.rules_file))
         self._cluster = ""
         self._topic_id: str | None = None
         self._partition_count = 0

@@ -40,6 +40,7 @@ from monitor.notify.outbox import enqueue, send_due
 from monitor.notify.reload import Watched
 from monitor.notify.reminders import repeat_due
 from monitor.progress import ProgressTicker
+from monitor.redlines import raise_hits
 from monitor.sealing import Sealer
 
 log = structlog.get_logger(__name__)
@@ -49,6 +50,7 @@ HEALTHY_SECONDS = 120.0
 """More than a database that vanished without a word can hold up a heartbeat."""
 RETENTION_SECONDS = 3_600.0
 ALARM_SECONDS = 10.0
+RULE_SECONDS = 2.0
 SEND_SECONDS = 2.0
 REMIND_SECONDS = 15.0
 
@@ -94,6 +96,7 @@ class Monitor:
         self._jobs = [
             Job("seal", settings.tick_seconds, self._seal),
             Job("alarms", ALARM_SECONDS, self._alarms.check),
+            Job("rules", RULE_SECONDS, self._red_lines),
             Job("outbox", SEND_SECONDS, self._send),
             Job("reminders", REMIND_SECONDS, self._remind),
             Job("retention", RETENTION_SECONDS, lambda lease: drop_old(store, settings, lease)),
@@ -183,6 +186,11 @@ class Monitor:
 
     def _seal(self, lease: Lease) -> None:
         metrics.SEALED.inc(self._sealer.seal_ready(lease))
+
+    def _red_lines(self, lease: Lease) -> None:
+        s = self._settings
+        hold = int(s.rule_hold_hours * 3_600_000)
+        raise_hits(self._store, lease, self._enqueue, int(s.copy_window_hours * 3_600_000), hold, self._now_ms())
 
     def _tick(self, _lease: Lease) -> None:
         self._ticker.tick()

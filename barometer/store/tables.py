@@ -183,6 +183,32 @@ class Series(Base):
     """True: alerts are shown, never notified."""
 
 
+class RuleHit(Base):
+    """A text that a red-line rule matched: written by the worker with the text, raised by the leader."""
+
+    __tablename__ = "rule_hits"
+    row_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    rule: Mapped[str] = mapped_column(primary_key=True)
+    observed_at: Mapped[int] = mapped_column(index=True)
+    series: Mapped[str]
+    """What the alert is about: ``watch:COMPANY`` or ``rule:NAME``."""
+    kind: Mapped[int] = _small()
+    severity: Mapped[str]
+    level: Mapped[str | None]
+    quiet: Mapped[bool] = mapped_column(Boolean)
+    words: Mapped[list[Any]]
+    company: Mapped[str | None]
+    tier: Mapped[int] = _small()
+    fingerprint: Mapped[int]
+    text: Mapped[str]
+    title: Mapped[str | None]
+    url: Mapped[str | None]
+    source: Mapped[str | None]
+    summary: Mapped[dict[str, Any]]
+    """The rule's name for people, by language."""
+    handled_at: Mapped[int | None] = mapped_column(index=True)
+
+
 class SeriesDocument(Base):
     """Which scored documents belong to a series, with what sealing and evidence need of them."""
 

@@ -11,7 +11,7 @@ import time
 from base64 import b64encode
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import orjson
@@ -19,6 +19,7 @@ from sqlalchemy import Connection, text
 
 from barometer.buckets import Buckets
 from barometer.records import DeadLetter, Document, Prediction, Progress
+from barometer.rules import Match
 from barometer.store.bulk import add_up, insert_rows
 from barometer.store.engine import Store
 from barometer.store.identities import NO_MODEL, Claim, claim_identities, withdraw
@@ -28,11 +29,13 @@ from barometer.store.offsets import NOWHERE, Step, hold_offsets, move_offsets
 from barometer.store.tables import DeadLetter as DeadLetterRow
 from barometer.store.tables import Document as DocumentRow
 from barometer.store.tables import Prediction as PredictionRow
-from barometer.store.tables import Rollup, SeriesDocument, SourceRollup
+from barometer.store.tables import Rollup, RuleHit, SeriesDocument, SourceRollup
 
 ALL = "all"
 """The series of every document; counted, never judged."""
 HOUR_MS = 3_600_000
+HIT_TEXT = 600
+"""Characters of a text that a rule matched that its alert keeps."""
 
 
 @dataclass(slots=True)
@@ -65,6 +68,8 @@ class Batch:
     langs: list[str]
     reasons: list[str | None]
     letters: list[DeadLetter]
+    hits: list[tuple[Document, Match]] = field(default_factory=list)
+    """Red-line rules that documents of the batch match."""
 
 
 class Committed(NamedTuple):
@@ -128,6 +133,7 @@ class Writer:
             for item in kept:
                 rollups.add(item, batch.model_id, series)
             rollups.write(c, self._store)
+            self._hits(c, batch.hits, kept)
             self._sources(c, batch, sources)
             self._letters(c, batch.letters, now)
             committed = self._move(c, batch, kept, losers, now)
@@ -213,6 +219,21 @@ class Writer:
             for t in p.topics
         ]
         insert_rows(c, self._store, SeriesDocument, rows)
+
+    def _hits(self, c: Connection, hits: list[tuple[Document, Match]], kept: list[Scored]) -> None:
+        if not hits:
+            return
+        new = {item.document.row_id for item in kept}
+        rows = [
+            (
+                d.row_id, m.rule.name, d.observed_at, m.series, int(d.kind), m.rule.severity, m.rule.level,
+                m.rule.quiet, _json(list(m.words)) or "[]", m.company, m.tier, d.fingerprint, d.text[:HIT_TEXT],
+                d.title, d.url, d.source, _json(m.rule.title.model_dump()), None,
+            )
+            for d, m in hits
+            if d.row_id in new
+        ]  # fmt: skip
+        insert_rows(c, self._store, RuleHit, rows)
 
     def _sources(self, c: Connection, batch: Batch, sources: dict[str, int]) -> None:
         """Every valid record counts for its source, repeats too: this says who is talking, not what was said."""
