@@ -102,10 +102,10 @@ class RuleSet(_Strict):
         return self
 
     @cached_property
-    def _first(self) -> re.Pattern[str] | None:
-        """Any word of any rule: nearly all texts end here."""
-        words = {w for r in self.rules for w in r.any}
-        return _pattern(sorted(words)) if words else None
+    def _first(self) -> tuple[str, ...]:
+        """All words of all rules: nearly all texts hold none and end here (looking for each takes a tenth of the time
+        of one pattern of them all)."""
+        return tuple(sorted({_folded(w) for r in self.rules for w in r.any}))
 
     @cached_property
     def _compiled(self) -> list[tuple[Rule, re.Pattern[str], re.Pattern[str] | None, re.Pattern[str] | None]]:
@@ -132,10 +132,8 @@ class RuleSet(_Strict):
         symbols: Sequence[str] = (),
     ) -> list[Match]:  # fmt: skip
         """The rules that a text matches, in the order of the file; ``observed_at`` is in epoch milliseconds."""
-        if self._first is None:
-            return []
-        whole = unicodedata.normalize("NFKC", f"{title}。{text}" if title else text).lower()
-        if not self._first.search(whole):
+        whole = _folded(f"{title}。{text}" if title else text)
+        if not any(map(whole.__contains__, self._first)):
             return []
         tier = self.tier(source)
         year = datetime.fromtimestamp(observed_at / 1000, UTC).year
@@ -169,10 +167,15 @@ def _words(whole: str, any_: re.Pattern[str], unless: re.Pattern[str] | None, ye
     return tuple(words)
 
 
+def _folded(text: str) -> str:
+    """Case and width of letters make no difference."""
+    return unicodedata.normalize("NFKC", text).lower()
+
+
 def _pattern(words: Sequence[str]) -> re.Pattern[str]:
     """Any of the words, the longest first; words of Latin letters as whole words."""
     parts = []
-    for word in sorted({unicodedata.normalize("NFKC", w).lower() for w in words}, key=lambda w: (-len(w), w)):
+    for word in sorted({_folded(w) for w in words}, key=lambda w: (-len(w), w)):
         escaped = re.escape(word)
         parts.append(rf"(?<!\w){escaped}(?!\w)" if _WORDY.match(word) else escaped)
     return re.compile("|".join(parts))
