@@ -37,7 +37,7 @@ def rebuild(folder: ModelFolder, dropout: float = 0.1) -> Network:
     for name in [n for n in state if ".qkv." in n]:
         for part, third in zip(("query", "key", "value"), np.split(state.pop(name), 3), strict=True):
             state[name.replace(".qkv.", f".{part}.")] = third
-    config = BertConfig(**folder.encoder, hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout)
+    config = BertConfig(**folder.encoder, hidden_dropout_prob=dropout, attention_probs_dropout_prob=0.0)
     network = Network(config, len(folder.topics), dropout)
     try:
         # Not every array that numpy reads from the file may be written to, as torch wants it.

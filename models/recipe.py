@@ -32,6 +32,8 @@ class Recipe:
     topic_weight: float = 0.4
     clip: float = 1.0
     layer_decay: float = 1.0
+    tuning: str = "full"
+    lora_rank: int = 16
     accumulate: int = 1
     soft_labels: bool = True
     one_of_weight: float = 0.5

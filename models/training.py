@@ -27,9 +27,10 @@ from models.errors import TrainingDataError
 from models.folder import LABELS, read_folder
 from models.labels import load_topics
 from models.measure import by_set, summary
-from models.network import Network, network_from_base
+from models.network import Network, network_from_base, prepare_for_training
 from models.objectives import Tensors, divergence, losses, perturbed, to_tensors
 from models.recipe import Recipe
+from models.tuning import limit_tuning, merged
 
 log = structlog.get_logger(__name__)
 
@@ -117,10 +118,12 @@ def train_model(
         folder = read_folder(base)
         if list(folder.topics) != topics:
             raise TrainingDataError(f"base model: {base} has other topics than the recipe's list")
-        network = rebuild(folder, recipe.dropout).to(device)
+        network = rebuild(folder, recipe.dropout)
     else:
-        network = network_from_base(base, recipe.layers, len(topics), recipe.dropout).to(device)
+        network = network_from_base(base, recipe.layers, len(topics), recipe.dropout)
+    network = prepare_for_training(network, device)
     network.encoder.embeddings.word_embeddings.weight.requires_grad = not recipe.freeze_word_embeddings
+    network = limit_tuning(network, recipe.tuning, recipe.lora_rank)
     schedule = _schedule(train, train_set, recipe)
     groups = _parameter_groups(network, recipe)
     optimizer = torch.optim.AdamW(groups, fused=True)  # one pass over the weights: a tenth of a step on a CPU
@@ -194,7 +197,7 @@ def train_model(
             if better:
                 save_atomically(
                     out / "best.pt",
-                    {"network": network.state_dict(), "config": network.encoder.config.to_json_string()},
+                    {"network": merged(network).state_dict(), "config": network.encoder.config.to_json_string()},
                 )
             save_atomically(checkpoint, {
                 "network": network.state_dict(), "optimizer": optimizer.state_dict(), "rate": rate.state_dict(),
