@@ -39,6 +39,7 @@ class Recipe:
     one_of_weight: float = 0.5
     fgm: float = 0.0
     r_drop: float = 0.0
+    average: float = 0.0
     augment: float = 0.0
     transfer: dict[str, dict[str, Any]] = field(default_factory=dict)
     label_share: float = 0.5

@@ -2,6 +2,7 @@
 
 LP-FT (Kumar et al. 2022, arXiv 2202.10054): the heads first learn on the frozen encoder, then everything is tuned.
 A sentiment label that allows several classes is trained on their summed probability; masked topics weigh nothing.
+``average`` keeps a running mean of the weights (Polyak and Juditsky 1992), which is what is measured and saved.
 A run that was stopped goes on from its last checkpoint when started again with the same folder.
 """
 
@@ -12,12 +13,13 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import structlog
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.tensorboard import SummaryWriter
 
 from models.augmentation import augmented
@@ -35,6 +37,9 @@ from models.tuning import limit_tuning, merged
 log = structlog.get_logger(__name__)
 
 _OURS = {"own": "The project's own texts", "composed": "Texts from the project's own grammar"}
+
+_AVERAGE_EVERY = 4
+"""Steps between two weights that enter the running average: each costs a pass over all weights."""
 
 Report = Callable[[int, int, str], None]
 """(step, steps, a line): called after every optimiser step."""
@@ -134,6 +139,8 @@ def train_model(
         optimizer, lambda s: min((s + 1) / warmup, max(0.02, (steps - s) / max(1, steps - warmup)))
     )
 
+    averaged = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.average)) if recipe.average else None
+
     state: dict[str, Any] = {"step": 0, "best": -1.0, "since_best": 0, "history": []}
     checkpoint = out / "checkpoint.pt"
     same = recipe.as_dict() | {"steps": steps}
@@ -142,6 +149,8 @@ def train_model(
         if saved["recipe"] != json.dumps(same, sort_keys=True):
             raise TrainingDataError(f"{checkpoint} is of another recipe or other data: choose another --out")
         network.load_state_dict(saved["network"])
+        if averaged is not None:
+            averaged.load_state_dict(saved["averaged"])
         optimizer.load_state_dict(saved["optimizer"])
         rate.load_state_dict(saved["rate"])
         torch.set_rng_state(saved["rng"].cpu())
@@ -175,6 +184,8 @@ def train_model(
             optimizer.zero_grad(set_to_none=True)
         rate.step()
         state["step"] += 1
+        if averaged is not None and (state["step"] % _AVERAGE_EVERY == 0 or state["step"] == steps):
+            averaged.update_parameters(network)
         eta = (time.time() - began) / (state["step"] - first) * (steps - state["step"])
         if state["step"] % 20 == 0:
             board.add_scalar("loss/sentiment", sentiment_loss.item(), state["step"])
@@ -183,8 +194,9 @@ def train_model(
             line = f"loss {sentiment_loss.item():.3f} + {topic_loss.item():.3f}, {eta / 60:.1f} min to go"
             report(state["step"], steps, line)
         if state["step"] % every == 0 or state["step"] == steps:
+            learnt = network if averaged is None else cast(Network, averaged.module)
             if dev:
-                logits = predict(network, dev_set, device, recipe)
+                logits = predict(learnt, dev_set, device, recipe)
                 score = summary(by_set(dev, topics, *logits))
             else:
                 score = float(state["step"])
@@ -197,10 +209,11 @@ def train_model(
             if better:
                 save_atomically(
                     out / "best.pt",
-                    {"network": merged(network).state_dict(), "config": network.encoder.config.to_json_string()},
+                    {"network": merged(learnt).state_dict(), "config": network.encoder.config.to_json_string()},
                 )
             save_atomically(checkpoint, {
                 "network": network.state_dict(), "optimizer": optimizer.state_dict(), "rate": rate.state_dict(),
+                "averaged": None if averaged is None else averaged.state_dict(),
                 "rng": torch.get_rng_state(), "state": json.dumps(state), "recipe": json.dumps(same, sort_keys=True),
             })  # fmt: skip
             if state["since_best"] >= recipe.patience:
