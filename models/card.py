@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from models.folder import CARD, WEIGHTS
+from models.labels import LANGUAGES
 
 _HEAD = """# {version}
 
@@ -45,9 +46,14 @@ _LIMITS = """
 
 
 def write_card(
-    folder: Path, version: str, facts: dict[str, Any], labels: dict[str, Any], metrics: dict[str, Any]
-) -> None:
-    """Write ``card.md`` into a model folder from what training and measuring found."""
+    folder: Path, version: str, facts: dict[str, Any], labels: dict[str, Any], metrics: dict[str, Any],
+    other: dict[str, Any] | None = None,
+) -> None:  # fmt: skip
+    """Write ``card.md`` into a model folder from what training and measuring found.
+
+    Args:
+        other: ``metrics.json`` of the same network trained on other data, to stand beside.
+    """
     parts = [
         _HEAD.format(
             version=version, topics=len(labels["topics"]), base=facts["base"], layers=facts["recipe"]["layers"],
@@ -82,6 +88,39 @@ def write_card(
             "\nWhere a set tells negative from not negative only (finnsp), accuracy and F1 are of that. Integers "
             f"change {metrics['sentiment_labels_changed_by_integers']:.1%} of the sentiment labels of float32.\n"
         )
+    if metrics.get("behaviour"):
+        parts.append(_behaviour(metrics["behaviour"]))
+    if other:
+        parts.append(_beside(metrics, other))
     trial = "; ".join(f"{lang}: {', '.join(ts) or 'none'}" for lang, ts in labels["trial_topics"].items())
     parts.append(_LIMITS.format(trial=trial, max_tokens=labels["max_tokens"]))
     (folder / CARD).write_text("".join(parts), "utf-8")
+
+
+def _behaviour(found: dict[str, dict[str, Any]]) -> str:
+    """The two families of checks, and the categories that hold worst."""
+    lines = [f"- {name}: {found[name]['share']:.1%} of {found[name]['n']}" for name in ("invariance", "direction")]
+    single = [n for n in found if n.count(" ") == 1 and n.split()[1] not in LANGUAGES]
+    worst = sorted(single, key=lambda n: float(found[n]["share"]))[:4]
+    said = "; ".join(f"{n} {found[n]['share']:.0%}" for n in worst)
+    return (
+        "\n## Behaviour\n\nInvariance: a change that leaves the meaning alone leaves the sentiment. Direction: the "
+        "worse of two texts\nreads worse. Pairs of our own writing (`barometer evaluate --behaviour`).\n\n"
+        + "\n".join(lines)
+        + f"\n- weakest: {said}\n"
+    )
+
+
+def _beside(metrics: dict[str, Any], other: dict[str, Any]) -> str:
+    """Figures of this model and of another one on the same dev splits."""
+    lines = [
+        f"\n## Beside {other['version']}\n",
+        "The same network and training on other sets (see the recipes). Sets that it was not trained on are measured "
+        "too.\n\n| set | | this model | the other |\n|---|---|---|---|",
+    ]
+    for name, mine in metrics["dev"].items():
+        for part, measure in (("sentiment", "macro_f1"), ("topics", "micro_f1"), ("choice", "accuracy")):
+            if part in mine and part in other["dev"].get(name, {}):
+                a, b = mine[part][measure], other["dev"][name][part][measure]
+                lines.append(f"| {name} | {part}, {measure.replace('_', ' ')} | {a:.3f} | {b:.3f} |")
+    return "\n".join(lines) + "\n"

@@ -112,14 +112,17 @@ def export(
     run: Annotated[Path, typer.Argument(help="The folder that `barometer train` left.")],
     data: Annotated[Path, typer.Option("--data", help="Folder of the labelled sets: dev splits set the thresholds.")],
     out: Annotated[Path, typer.Option("--out", help="The model folder; must not exist yet.")],
-    name: Annotated[str, typer.Option("--name", help="First part of the version.")] = "e5s6",
+    name: Annotated[str, typer.Option("--name", help="First part of the version.")] = "e5s12",
     threads: Annotated[int, typer.Option("--threads", min=1)] = 1,
+    beside: Annotated[
+        Path | None, typer.Option("--beside", help="figures.json of another model's evaluation, for the card.")
+    ] = None,
 ) -> None:
     """Turn a training run into a model folder: integer weights, thresholds, figures, card."""
     _needs_torch()
     from models.export import export_model
 
-    print(export_model(run, data, out, name, threads))
+    print(export_model(run, data, out, name, threads, beside))
 
 
 @app.command()
@@ -131,6 +134,9 @@ def evaluate(
     out: Annotated[Path | None, typer.Option("--out", help="Save figures, report and pictures in this folder.")] = None,
     baseline: Annotated[
         bool, typer.Option("--baseline", help="Beside them TF-IDF and logistic regression, trained on the same rows.")
+    ] = False,
+    behaviour: Annotated[
+        bool, typer.Option("--behaviour", help="Also invariance and direction, on pairs of texts of our own.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="All figures as JSON.")] = False,
 ) -> None:
@@ -145,9 +151,13 @@ def evaluate(
         _needs_torch()
     scorer = load_scorer(model, threads or None)
     names = data or (list(load_sets()) if folder else [])
-    if not names:
+    if not names and not behaviour:
         raise ModelError("evaluate: name what to measure on, with --data NAME_OR_FILE or --dir FOLDER_OF_SETS")
     measured = measure(scorer, [e for name in names for e in dev_of(name, folder, scorer.topics)], intervals=True)
+    if behaviour:
+        from models.behaviour import run, table
+
+        measured.found["behaviour"] = table(run(scorer))
     if baseline:
         measured.found["baseline"] = {}
         for name in names:

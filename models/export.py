@@ -17,6 +17,8 @@ import torch
 from transformers import BertConfig
 
 from models.backends import Backend, OnnxBackend
+from models.behaviour import run as run_behaviour
+from models.behaviour import table
 from models.calibration import temperatures, thresholds, trial_topics
 from models.card import write_card
 from models.data import Example
@@ -29,6 +31,7 @@ from models.network import Network
 from models.objectives import Tensors, to_tensors
 from models.onnx_graph import build
 from models.recipe import Recipe
+from models.scorer import load_scorer
 from models.training import gather, predict
 
 log = structlog.get_logger(__name__)
@@ -40,7 +43,7 @@ _ENCODER = (
 )  # fmt: skip
 
 
-def export_model(run: Path, data: Path, out: Path, name: str, threads: int = 1) -> str:
+def export_model(run: Path, data: Path, out: Path, name: str, threads: int = 1, beside: Path | None = None) -> str:
     """Turn the folder that training left into a model folder, and return its version.
 
     Temperatures and thresholds are chosen with the integer network on the dev splits of the recipe's sets.
@@ -49,7 +52,8 @@ def export_model(run: Path, data: Path, out: Path, name: str, threads: int = 1) 
         run: what ``models.training.train_model`` wrote.
         data: the labelled sets.
         out: the model folder; must not exist. Nothing is left there if it fails.
-        name: first part of the version, such as ``e5s6``.
+        name: first part of the version, such as ``e5s12``.
+        beside: figures of another model for the card: ``figures.json`` of an evaluation of it on the same splits.
 
     Raises:
         ModelError: the run is not finished, or ``out`` exists.
@@ -59,6 +63,7 @@ def export_model(run: Path, data: Path, out: Path, name: str, threads: int = 1) 
     for needed in ("best.pt", "training.json", "tokenizer.json"):
         if not (run / needed).is_file():
             raise ModelError(f"export: {run / needed} is missing: is the training run finished?")
+    other = _figures(beside) if beside else None
     facts = json.loads((run / "training.json").read_text("utf-8"))
     recipe = Recipe(**facts["recipe"], path=Path(facts.get("recipe_path", "recipe.yaml")))
     torch.set_num_threads(threads)
@@ -91,9 +96,10 @@ def export_model(run: Path, data: Path, out: Path, name: str, threads: int = 1) 
             labels["thresholds"] = thresholds(dev, topic, facts["topics"], LANGUAGES)
             _write_json(made / LABELS, labels)
             metrics |= _measures(network, recipe, dev, dev_set, facts["topics"], labels, sentiment, topic)
+        metrics["behaviour"] = table(run_behaviour(load_scorer(made, threads)))
         metrics["version"] = version = f"{labels['name']}-{labels['made']}-{content_hash(made)}"
         _write_json(made / METRICS, metrics)
-        write_card(made, version, facts, labels, metrics)
+        write_card(made, version, facts, labels, metrics, other)
         read_folder(made)
         made.chmod(0o755)
         made.rename(out)
@@ -147,6 +153,14 @@ def _measures(
             float((sentiment.argmax(1) != float_sentiment.argmax(1)).mean()), 4
         ),
     }  # fmt: skip
+
+
+def _figures(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text("utf-8"))
+        return {"version": found["version"], "dev": found["sets"]}
+    except (OSError, ValueError, KeyError, TypeError) as e:
+        raise ModelError(f"export: {path} is not the figures.json of `barometer evaluate --out`: {e!r}") from e
 
 
 def _in_float32(recipe: Recipe) -> Recipe:

@@ -32,6 +32,10 @@ def figure(measures: dict[str, Any], name: str) -> str:
 def markdown(found: dict[str, Any]) -> str:
     """Tables of all figures, the baseline beside them where it was fitted."""
     lines = [f"# {found['version']}", "", f"{found['unscored']} texts unscored and left out.", ""]
+    if "behaviour" in found:
+        lines += ["## behaviour", "", "| checks | held | of |", "|---|---|---|"]
+        lines += [f"| {name} | {row['share']:.3f} | {row['n']} |" for name, row in found["behaviour"].items()]
+        lines.append("")
     baseline = found.get("baseline", {})
     for part, names in _PARTS.items():
         head = [n.replace("_", " ") for n in names]
