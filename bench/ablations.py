@@ -1,0 +1,149 @@
+"""What each means of training is worth: variants of one small recipe, one row of a table each.
+
+    python -m bench.ablations --data DIR --base DIR --out DIR [--part 1/2] [--pretrained DIR] [--teacher RUN]
+
+A variant that is finished in --out is not run again, so a stopped bench goes on, and two may run side by side with
+--part 1/2 and --part 2/2. The table is printed from all that is finished. One seed each: see the row of another seed
+for how much chance does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from torch import Tensor, nn
+
+import models.training as training
+from models.encoding import load_tokenizer
+from models.labels import KINDS, SENTIMENTS, load_topics
+from models.measure import by_set, summary
+from models.network import Network, network_from_base
+from models.objectives import to_tensors
+from models.recipe import Recipe
+
+HERE = Path(__file__).with_name("ablations.yaml")
+_COLUMNS = (
+    ("finfe", "sentiment", "accuracy"), ("finfe", "sentiment", "macro_f1"),
+    ("twitter_fin_sentiment", "sentiment", "macro_f1"), ("sentfin", "sentiment", "macro_f1"),
+    ("wind_stock_news", "sentiment", "macro_f1"), ("finnl", "topics", "micro_f1"),
+)  # fmt: skip
+
+
+class HeadsByKind(Network):
+    """A sentiment head for each kind, in place of the kind as input (which stays unknown)."""
+
+    def __init__(self, config: Any, topics: int, dropout: float = 0.1) -> None:
+        super().__init__(config, topics, dropout)
+        self.sentiment = nn.Linear(config.hidden_size, len(SENTIMENTS) * len(KINDS))
+
+    def forward(self, ids: Tensor, kinds: Tensor) -> tuple[Tensor, Tensor]:
+        """As the network's; the logits of sentiment are those of each text's kind."""
+        pooled = self.dropout(self.embed(ids, torch.zeros_like(kinds))).float()
+        with torch.autocast(pooled.device.type, enabled=False):
+            of_kinds = self.sentiment(pooled).view(-1, len(KINDS), len(SENTIMENTS))
+            return of_kinds[torch.arange(len(kinds)), kinds], self.topics(pooled)
+
+
+def _with_heads(base: Path, layers: int, topics: int, dropout: float = 0.1) -> Network:
+    plain = network_from_base(base, layers, topics, dropout)
+    made = HeadsByKind(plain.encoder.config, topics, dropout)
+    made.encoder.load_state_dict(plain.encoder.state_dict())
+    return made
+
+
+def run(name: str, fields: dict[str, Any], args: argparse.Namespace) -> dict[str, Any]:
+    """Train one variant and measure it on the dev splits of the base recipe's sets."""
+    base_fields = yaml.safe_load(HERE.read_text("utf-8"))["base"]
+    mine = base_fields | fields
+    by_kind, pretrained, taught = (mine.pop(k, False) for k in ("heads_by_kind", "pretraining", "teacher"))
+    for needed, given, option in ((pretrained, args.pretrained, "--pretrained"), (taught, args.teacher, "--teacher")):
+        if needed and not given:
+            raise SystemExit(f"{name}: give {option}")
+    if args.quick:
+        mine |= {
+            "epochs": 1,
+            "sets": {k: {"sample": 200} for k in mine["sets"]},
+            "probe_texts": min(200, mine["probe_texts"]),
+        }
+    recipe = Recipe(name=re.sub(r"\W+", "-", name), **mine)
+    out = args.out / recipe.name
+    began, shown = time.process_time(), [0.0]
+
+    def report(step: int, steps: int, line: str) -> None:
+        if time.monotonic() - shown[0] > 20:
+            shown[0] = time.monotonic()
+            print(f"{name}: {step}/{steps} {line}", file=sys.stderr, flush=True)
+
+    training.network_from_base = _with_heads if by_kind else network_from_base
+    training.train_model(
+        recipe, args.data, args.pretrained if pretrained else args.base, out, args.threads, report,
+        [args.teacher] if taught else [],
+    )  # fmt: skip
+    spent = time.process_time() - began
+    saved = torch.load(out / "best.pt", weights_only=True)
+    from transformers import BertConfig
+
+    topics = [t.id for t in load_topics()]
+    network = (HeadsByKind if by_kind else Network)(BertConfig(**json.loads(saved["config"])), len(topics))
+    network.load_state_dict(saved["network"])
+    measured = replace(recipe, sets={k: {} for k in base_fields["sets"]}, augment=0.0)
+    _, dev, _ = training.gather(measured, args.data)
+    data = to_tensors(dev, load_tokenizer(out / "tokenizer.json", recipe.max_tokens), topics, recipe.max_tokens)
+    found = by_set(dev, topics, *training.predict(network, data, torch.device("cpu"), recipe))
+    row = {"name": name, "cpu_seconds": round(spent), "summary": summary(found)}
+    for of, part, measure in _COLUMNS:
+        trained = of in mine["sets"]
+        row[f"{of} {measure}"] = found[of][part][measure] if trained and part in found[of] else None
+    (out / "best.pt").unlink()
+    (out / "row.json").write_text(json.dumps(row), "utf-8")
+    return row
+
+
+def table(out: Path, names: list[str]) -> str:
+    """Markdown of all finished variants, in the order of the file."""
+    rows = {r["name"]: r for r in (json.loads(p.read_text("utf-8")) for p in out.glob("*/row.json"))}
+    keys = [f"{of} {measure}" for of, _, measure in _COLUMNS]
+    lines = ["| variant | " + " | ".join(k.replace("_", " ") for k in keys) + " | mean | CPU s |"]
+    lines.append("|---" * (len(keys) + 3) + "|")
+    for name in names:
+        if name in rows:
+            values = [rows[name][k] for k in keys]
+            mean = f"{np.mean(values):.3f}" if all(v is not None for v in values) else ""
+            cells = ["" if v is None else f"{v:.3f}" for v in values]
+            lines.append(f"| {name} | " + " | ".join([*cells, mean, str(rows[name]["cpu_seconds"])]) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--base", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--only", nargs="*")
+    parser.add_argument("--part", default="1/1", help="which of how many shares of the variants")
+    parser.add_argument("--pretrained", type=Path)
+    parser.add_argument("--teacher", type=Path)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--quick", action="store_true", help="a look at the machinery; the figures mean nothing")
+    args = parser.parse_args()
+    variants = yaml.safe_load(HERE.read_text("utf-8"))["variants"]
+    chosen = [n for n in variants if not args.only or n in args.only]
+    part, parts = map(int, args.part.split("/"))
+    for name in chosen[part - 1 :: parts]:
+        if not (args.out / re.sub(r"\W+", "-", name) / "row.json").exists():
+            print(run(name, variants[name] or {}, args), file=sys.stderr, flush=True)
+    print(table(args.out, list(variants)))
+
+
+if __name__ == "__main__":
+    main()
