@@ -37,6 +37,8 @@ from models.training import gather, predict
 log = structlog.get_logger(__name__)
 
 PRECISION = "int8"
+WINDOWS = 4
+"""Stretches read of a long text: see ``bench/long_texts.py``."""
 _ENCODER = (
     "vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "hidden_act",
     "max_position_embeddings", "type_vocab_size", "layer_norm_eps", "pad_token_id",
@@ -82,7 +84,7 @@ def export_model(run: Path, data: Path, out: Path, name: str, threads: int = 1, 
             "format": FORMAT, "name": name, "made": time.strftime("%Y.%m", time.gmtime()), "precision": PRECISION,
             "languages": list(LANGUAGES), "sentiments": list(SENTIMENTS), "kinds": list(KINDS),
             "topics": [{"id": t.id, "zh": t.zh, "en": t.en} for t in load_topics(recipe.beside(recipe.topics_file))],
-            "max_tokens": recipe.max_tokens,
+            "max_tokens": recipe.max_tokens, "windows": WINDOWS,
             "encoder": {k: network.encoder.config.to_dict()[k] for k in _ENCODER},
             "temperatures": dict.fromkeys(LANGUAGES, 1.0),
             "thresholds": {lang: dict.fromkeys(facts["topics"], 0.5) for lang in LANGUAGES},

@@ -40,6 +40,8 @@ class ModelFolder:
     """By language, then topic."""
     trial_topics: dict[str, list[str]]
     """By language: topics with too few labels to page anybody."""
+    windows: int = 1
+    """How many stretches of ``max_tokens`` are read of a long text at most."""
 
     def temperature(self, lang: str, kind: str) -> float:
         """What the sentiment logits are divided by (Guo et al. 2017, arXiv 1706.04599)."""
@@ -83,7 +85,7 @@ def read_folder(path: str | Path | None = None) -> ModelFolder:
             folder, f"{raw['name']}-{raw['made']}-{content_hash(folder)}", raw["precision"], topics,
             {t["id"]: {"zh": t["zh"], "en": t["en"]} for t in raw["topics"]}, languages, int(raw["max_tokens"]),
             int(raw["encoder"]["pad_token_id"]), raw["encoder"], temperatures, raw["thresholds"],
-            raw.get("trial_topics", {}),
+            raw.get("trial_topics", {}), max(1, int(raw.get("windows", 1))),
         )  # fmt: skip
     except (KeyError, TypeError, ValueError, AttributeError) as e:
         raise ModelError(f"model: {file}: missing or malformed field: {e!r}") from e
