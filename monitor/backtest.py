@@ -10,7 +10,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, NamedTuple, Protocol
 from zoneinfo import ZoneInfo
 
@@ -153,17 +153,19 @@ def read_texts(
 
 
 def backtest(
-    texts: list[Text], *, bucket_seconds: int, zone: ZoneInfo, open_at: float, series: str | None = None
-) -> Iterator[BacktestAlert]:
+    texts: list[Text], *, bucket_seconds: int, zone: ZoneInfo, open_at: float, series: str | None = None,
+    is_day_off: Callable[[date], bool] | None = None,
+) -> Iterator[BacktestAlert]:  # fmt: skip
     """Alerts on texts in time order, each when it has ended (or the texts have).
 
     Args:
         series: only this one (``topic:market``); None: all that the texts are about.
+        is_day_off: see :class:`monitor.judge.Judge`.
     """
     buckets = Buckets(bucket_seconds, zone)
     ids: dict[str, int] = {}
     running = _Running(texts, ids)
-    judge = Judge(bucket_seconds, zone, open_at, lambda _id: True, running.different)
+    judge = Judge(bucket_seconds, zone, open_at, lambda _id: True, running.different, is_day_off=is_day_off)
     for start, end, counts in _cut(texts, buckets, ids, series):
         if counts is not None:
             yield from running.take(judge.bucket(start, end, counts).found, end)

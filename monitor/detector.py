@@ -56,6 +56,10 @@ class DetectorParams:
     volume_information: float = 30.0
     share_scatter: float = 0.01
     share_information: float = 300.0
+    winsor_sd: float = 3.0
+    """Volume learns nothing of what a bucket holds beyond so many standard deviations above expectation."""
+    weight_cap: float = 1.5
+    """A bucket weighs in the share at most so many times the texts expected: a neutral burst must not depress it."""
     window_fee: float = 0.5
     """A window pays so many times log10 of how often it fits into half a day: short ones are tested more often."""
     wide_credit: float = 0.5
@@ -284,6 +288,7 @@ class Detector:
         self, sums: list[Sums], total: float, negative: float, expected: float, share: float, season: Season,
         elapsed: float, weight: float,
     ) -> None:  # fmt: skip
+        p = self.params
         keep = 0.5 ** (elapsed / self._scatter_half_life)
         for i, (buckets, n, x, _, e) in enumerate(sums):
             w = weight / buckets  # overlapping windows say the same so many times
@@ -292,11 +297,10 @@ class Detector:
                 v = n * share * (1 - share)
                 self._share[i].learn(x - n * share, v, v * (n - 1), w, keep)
         # Winsorised, and in doubt as expected.
-        texts = min(total, expected + 3 * math.sqrt(expected + 0.3 * expected * expected) + 1)
+        texts = min(total, expected + p.winsor_sd * math.sqrt(expected + 0.3 * expected * expected) + 1)
         self._baseline.learn_volume(texts * weight + expected * (1 - weight), season, elapsed)
         if self._counts:
-            # A neutral burst must not depress the share: a bucket weighs at most 1.5 times what was expected.
-            cap = weight * min(1.0, max(1.5 * expected, 1.0) / total) if total > 0 else 0.0
+            cap = weight * min(1.0, max(p.weight_cap * expected, 1.0) / total) if total > 0 else 0.0
             self._baseline.learn_share(cap * negative, cap * (total - negative), elapsed)
 
     def _watch_silence(self, total: float, expected: float) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -81,6 +81,7 @@ class Judge:
         judged: says of a series id whether it is judged at all (the total is not).
         different: asked at each new peak of an alert.
         rebase: asked where the model of a series' bucket is another than before: a change of model is not news.
+        is_day_off: says of a local date whether the day profile of days off holds; None: on Saturdays and Sundays.
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class Judge:
         judged: Callable[[int], bool],
         different: Different,
         rebase: Rebase = lambda _series, _before, _now: None,
+        is_day_off: Callable[[date], bool] | None = None,
     ) -> None:
         self.bucket_seconds = bucket_seconds
         self._zone = zone
@@ -99,6 +101,7 @@ class Judge:
         self._judged = judged
         self._different = different
         self._rebase = rebase
+        self._options: dict[str, Any] = {"params": self._params, "is_day_off": is_day_off}
         self.watched: dict[Key, Watched] = {}
 
     @property
@@ -151,7 +154,7 @@ class Judge:
         return int(offset.total_seconds()) if offset else 0
 
     def _meet(self, key: Key) -> Watched:
-        self.watched[key] = Watched(Detector(self.bucket_seconds, params=self._params))
+        self.watched[key] = Watched(Detector(self.bucket_seconds, **self._options))
         return self.watched[key]
 
     def _one(self, out: Sealed, key: Key, w: Watched, n: Counts, start: int, end: int) -> None:
@@ -234,7 +237,7 @@ class Judge:
         """Forget everything and go on from stored states."""
         self.watched.clear()
         for key, state in states:
-            detector = Detector.restore(dict(state["detector"]), self.bucket_seconds, params=self._params)
+            detector = Detector.restore(dict(state["detector"]), self.bucket_seconds, **self._options)
             since, outage = state["zero"]
             alert, started_at, best, severity = state["alert"]
             self.watched[key] = Watched(detector, since, outage, alert, started_at, best, severity, state["model_id"])
