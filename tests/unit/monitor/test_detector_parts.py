@@ -7,7 +7,7 @@ import random
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.tails import count_surprise, share_surprise
@@ -37,6 +37,7 @@ def exact_share(negative: int, total: int, share: float) -> float:
     return (math.log(exact.denominator) - math.log(exact.numerator)) / math.log(10)
 
 
+@settings(deadline=None)
 @given(st.floats(0.02, 150), st.floats(0.005, 1.5), st.floats(1.3, 12))
 def test_the_tail_of_counts(mean: float, dispersion: float, times: float) -> None:
     seen = math.ceil(mean * times) + 2
@@ -44,6 +45,7 @@ def test_the_tail_of_counts(mean: float, dispersion: float, times: float) -> Non
     assert count_surprise(seen, mean, dispersion) == pytest.approx(exact, rel=0.02, abs=0.03)
 
 
+@settings(deadline=None)
 @given(st.integers(4, 150), st.sampled_from([0.02, 0.1, 0.25, 0.5, 0.7]), st.floats(0, 1))
 def test_the_tail_of_shares(total: int, share: float, where: float) -> None:
     least = math.ceil(total * share) + 1
@@ -71,6 +73,7 @@ def test_huge_counts_do_not_underflow() -> None:
 rows = st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50)), min_size=1, max_size=500)
 
 
+@settings(deadline=None)
 @given(rows, st.sampled_from([10, 100, 300, 600, 3_600]), st.sets(st.integers(0, 499), max_size=1))
 def test_windows_are_plain_sums(seen: list[tuple[int, int]], width: int, clears: set[int]) -> None:
     w = Windows(width, wide=width > 1_800)
