@@ -16,9 +16,12 @@ from barometer.buckets import Buckets
 from barometer.settings import Settings
 from barometer.store.engine import Store
 from barometer.store.queries import last_bucket
+from barometer.store.status import status
+from dashboard.brief import Brief
 from dashboard.i18n import Lang, Theme, as_lang, as_theme, t
 
 KEY = "barometer"
+BRIEF_SECONDS = 1.5
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
 RANGES = {
     "15m": 15 * MINUTE, "1h": HOUR, "6h": 6 * HOUR, "24h": DAY, "7d": 7 * DAY, "30d": 30 * DAY, "90d": 90 * DAY,
@@ -37,6 +40,15 @@ class Context:
     @cached_property
     def zone(self) -> ZoneInfo:
         return self.settings.zone
+
+    @cached_property
+    def brief(self) -> Brief:
+        """What all readers share for a moment."""
+        return Brief(BRIEF_SECONDS)
+
+    def status(self) -> dict[str, Any]:
+        """The report of :func:`barometer.store.status.status`, at most ``BRIEF_SECONDS`` old."""
+        return self.brief.get("status", lambda: status(self.store, self.settings))
 
 
 def context() -> Context:
@@ -78,7 +90,21 @@ def ranges(bucket_ms: int) -> tuple[tuple[str, ...], str]:
         return ("7d", "30d", "90d", "365d"), "90d"
     if bucket_ms <= MINUTE:
         return ("15m", "1h", "6h", "24h"), "1h"
-    return ("6h", "24h", "7d", "30d"), "24h"
+    return ("6h", "24h", "7d", "30d", "90d"), "24h"
+
+
+_STEPS = (MINUTE, 5 * MINUTE, 10 * MINUTE, 30 * MINUTE, HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR, DAY, 7 * DAY, 28 * DAY)
+MOST_STEPS = 92
+
+
+def step_of(range_ms: int, bucket_ms: int) -> int:
+    """How wide the cells of a small chart over a range are: whole buckets, at most ``MOST_STEPS`` of them.
+
+    >>> [step_of(RANGES[r], 10 * MINUTE) // MINUTE for r in ("6h", "24h", "7d", "30d", "90d")]
+    [10, 30, 180, 720, 1440]
+    """
+    fitting = (s for s in _STEPS if s % bucket_ms == 0 and range_ms / s <= MOST_STEPS)
+    return next(fitting, -(-range_ms // MOST_STEPS // bucket_ms) * bucket_ms)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from dashboard.i18n_alerts import ALERT_TEXTS
+from dashboard.i18n_pages import PAGE_TEXTS
 
 Lang = Literal["zh", "en"]
 Theme = Literal["light", "dark"]
@@ -116,7 +117,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "not_found": ("没有这个页面", "There is no such page"),
     "not_found.hint": ("链接可能已失效。", "The link may be out of date."),
-    "not_found.home": ("回到概览", "Back to the overview"),
+    "not_found.home": ("回到首页", "Back to the home page"),
     "zone": ("时区 {zone}", "Time zone {zone}"),
     "wrong": (
         "这个操作没有完成，因为服务器出了错。请重试；若一直如此，请查看 dashboard 的日志。",
@@ -207,6 +208,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "series.more": ("只列出最负面的 {n} 组", "Only the {n} most negative groups are shown"),
     # alerts
     **ALERT_TEXTS,
+    **PAGE_TEXTS,
     "alerts.title": ("告警", "Alerts"),
     "alerts.open": ("待处理", "Open"),
     "alerts.resolved": ("已解决", "Resolved"),

@@ -64,9 +64,11 @@ class Totals:
     negative: int = 0
     unscored: int = 0
     judged_negative: int = 0
+    judged_scored: int = 0
     expected_negative: float | None = None
-    points: dict[int, list[float]] = field(default_factory=lambda: defaultdict(lambda: [0.0, 0.0, 0.0]))
-    """Step -> [negative, total, expected negative]."""
+    expected_total: float = 0.0
+    points: dict[int, list[float]] = field(default_factory=lambda: defaultdict(lambda: [0.0, 0.0, 0.0, 0.0]))
+    """Step -> [negative, total, expected negative, scored]."""
 
     @property
     def scored(self) -> int:
@@ -100,11 +102,13 @@ def totals(c: Connection, from_ms: int, to_ms: int, steps: int, kinds: Sequence[
             func.sum(b.unscored),
             func.sum(case((expected.is_not(None), b.negative), else_=0)),
             func.sum(expected),
+            func.sum(case((expected.is_not(None), b.total - b.unscored), else_=0)),
+            func.sum(case((expected.is_not(None), b.expected_total), else_=0)),
         )
         .where(b.series_id.in_(ids), b.kind.in_(kinds), b.start >= from_ms, b.start < to_ms)
         .group_by(b.series_id, step)
     ):
-        _add(out[r[0]], min(int(r[1]), steps - 1), int(r[2] or 0), int(r[3] or 0), int(r[4] or 0), int(r[5]), r[6])
+        _add(out[r[0]], min(int(r[1]), steps - 1), int(r[2] or 0), int(r[3] or 0), int(r[4] or 0), r[5:])
     for row in _open(c, max(from_ms, sealed or from_ms), to_ms, kinds, None):
         _add(out[row.series_id], min((row.bucket - from_ms) // width, steps - 1), row.total, row.negative, row.unscored)
     return dict(out)
@@ -116,19 +120,22 @@ def _add(
     total: int,
     negative: int,
     unscored: int,
-    judged: int = 0,
-    expected: float | None = None,
+    judged: Sequence[Any] = (0, None, 0, 0.0),
 ) -> None:
+    """``judged``: of the buckets with an expectation, negatives, expected negatives, scored, expected texts."""
     item.total += total
     item.negative += negative
     item.unscored += unscored
     point = item.points[step]
     point[0] += negative
     point[1] += total
-    if expected is not None:
-        item.judged_negative += judged
-        item.expected_negative = (item.expected_negative or 0.0) + float(expected)
-        point[2] += float(expected)
+    point[3] += total - unscored
+    if judged[1] is not None:
+        item.judged_negative += int(judged[0])
+        item.judged_scored += int(judged[2])
+        item.expected_negative = (item.expected_negative or 0.0) + float(judged[1])
+        item.expected_total += float(judged[3] or 0)
+        point[2] += float(judged[1])
 
 
 class OpenBucket(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, case, func, select
+from sqlalchemy import Connection, Row, case, func, not_, or_, select
 
 from barometer.store.handling import steps_of
 from barometer.store.incidents import incident_alerts
@@ -85,3 +85,23 @@ def alert_page(c: Connection, alert_id: int) -> AlertPage | None:
     ).all()
     together = [] if row.incident_id is None else [a for a in incident_alerts(c, row.incident_id) if a.id != alert_id]
     return AlertPage(row, row.series, row.model, events, told, steps_of(c, [alert_id]), together)
+
+
+def changed_since(c: Connection, since_ms: int, limit: int = 20) -> tuple[Sequence[Row[Any]], Sequence[Row[Any]]]:
+    """Alerts that opened since a time and still go on, and those that were resolved or let go since then, each the
+    newest first."""
+    over = or_(Alert.resolved_at >= since_ms, Alert.ended_at >= since_ms)
+    is_over = or_(Alert.state == "resolved", Alert.ended_at.is_not(None))
+    opened = c.execute(
+        select(*_LIST)
+        .where(Alert.detected_at >= since_ms, not_(is_over))
+        .order_by(Alert.detected_at.desc(), Alert.id.desc())
+        .limit(limit)
+    ).all()
+    ended = c.execute(
+        select(*_LIST)
+        .where(over, is_over)
+        .order_by(func.coalesce(Alert.resolved_at, Alert.ended_at).desc(), Alert.id.desc())
+        .limit(limit)
+    ).all()
+    return opened, ended

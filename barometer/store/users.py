@@ -139,6 +139,21 @@ def set_preferences(store: Store, user_id: int, preferences: dict[str, Any]) -> 
         c.execute(update(_User).where(_User.id == user_id).values(preferences=preferences))
 
 
+def change_preferences(store: Store, user_id: int, changes: dict[str, Any]) -> dict[str, Any]:
+    """Set some preferences and keep the others, whatever another page sets at the same time; returns all of them.
+
+    Raises:
+        StoreError: no such user.
+    """
+    with store.write() as c:
+        found = c.execute(select(_User.preferences).where(_User.id == user_id).with_for_update()).one_or_none()
+        if found is None:
+            raise StoreError(f"there is no user with the id {user_id}")
+        merged = {**(found[0] or {}), **changes}
+        c.execute(update(_User).where(_User.id == user_id).values(preferences=merged))
+    return merged
+
+
 def secret_key(store: Store) -> str:
     """The key that signs sessions where none is set: made once and kept in the store, equal for all processes."""
     with store.read() as c:

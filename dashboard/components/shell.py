@@ -10,8 +10,7 @@ from dash import ClientsideFunction, Input, Output, State, ctx, dcc, html, no_up
 from flask import request
 from flask_login import current_user
 
-from barometer.store.status import status
-from barometer.store.users import set_preferences
+from barometer.store.users import change_preferences
 from dashboard.components.live import fresh, live, register_live, target
 from dashboard.components.parts import aria, data, icon
 from dashboard.components.truth import truth_line
@@ -19,7 +18,13 @@ from dashboard.context import View, context, view
 from dashboard.i18n import LANGS, THEMES
 
 TICK_MS = 4_000
-PAGES = (("/", "overview"), ("/alerts", "alerts"), ("/documents", "documents"), ("/system", "system"))
+PAGES = (
+    ("/", "home"),
+    ("/overview", "overview"),
+    ("/alerts", "alerts"),
+    ("/documents", "documents"),
+    ("/system", "system"),
+)
 _MANTINE = {
     "fontFamily": '-apple-system, "Segoe UI", "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", "Noto Sans SC",'
     " sans-serif",
@@ -104,7 +109,7 @@ def register(app: dash.Dash) -> None:
             new["lang"] = LANGS[1 - LANGS.index(v.lang)]
         else:
             new["theme"] = THEMES[1 - THEMES.index(v.theme)]
-        set_preferences(context().store, current_user.user.id, {**current_user.preferences, **new})
+        change_preferences(context().store, current_user.user.id, new)
         return new
 
     app.clientside_callback(
@@ -132,7 +137,6 @@ def register(app: dash.Dash) -> None:
         Input("top", "children"),
     )
     def truth(_n: int | None, ui: dict[str, Any], _top: Any) -> Any:
-        c = context()
-        report = status(c.store, c.settings)
+        report = context().status()
         waiting = report["alerts"].get("firing", 0)
         return fresh("truth", truth_line(view(ui), report)), str(waiting), not waiting

@@ -1,194 +1,260 @@
-"""What is going on: running alerts on top, then every topic against what is usual for it."""
+"""What is going on: running alerts on top, then every series against what is usual for it, as rows with trends or as a
+heat map. What is chosen stands in the address."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from math import sqrt
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dash
-from dash import Input, State, dcc, html
+import dash_mantine_components as dmc
+from dash import ClientsideFunction, Input, Output, State, dcc, html, no_update
+from flask_login import current_user
 
-from barometer.store.queries import SeriesRow, Totals, list_series, totals
-from barometer.store.queries_alerts import open_alerts
-from barometer.store.status import read_status
+from barometer.store.queries import Totals
+from barometer.store.queries_filtered import languages, source_names
+from dashboard.board import board_rows, board_words, version
 from dashboard.components.alert_parts import alert_strip
+from dashboard.components.grid import board_grid, heat_legend
 from dashboard.components.live import fresh, live, register_live, target
-from dashboard.components.parts import aria, chips, data, empty, kpi, series_href
-from dashboard.components.spark import sparkline
+from dashboard.components.parts import aria, chips, empty, href, kpi
+from dashboard.components.peers import group_name
 from dashboard.components.truth import freshness
-from dashboard.context import KINDS, Period, View, choose, context, period, ranges, view
+from dashboard.context import DAY, KINDS, RANGES, View, choose, context, ranges, view
+from dashboard.figures import Figures, figures, filtered_figures
 from dashboard.format import clock, number, percent
-from dashboard.i18n import series_name, t
+from dashboard.i18n import has, t
+from dashboard.measure import ODD, group_of, pressure
+from dashboard.visits import watch, watched
 
-STEPS = 48
+FIELDS = ("range", "kind", "group", "source", "lang", "view", "find")
+VIEWS = ("table", "heat")
 _SHOWN = 6
 
 
 def layout(ui: dict[str, Any] | None = None, **query: str) -> Any:
     v = view(ui)
+    if not current_user.is_authenticated:
+        return html.Div()
+    chosen = _chosen(query)
+    found = _figures(chosen)
+    stores = [
+        dcc.Store(id="overview-query", data=chosen),
+        dcc.Store(id="overview-version", data=None),
+    ]
+    head = _head(v, chosen, found)
+    if isinstance(found, int):
+        sorry = empty(v.t("overview.too_many", n=number(v.lang, found)), None, "lost")
+        return html.Div([*stores, head, html.Section([sorry, _clear(v, chosen)], className="card")])
+    if not found.series:
+        hint = html.Section(empty(v.t("overview.empty"), v.t("overview.empty_hint"), "empty"), className="card")
+        return html.Div([*stores, head, hint])
+    rows = _rows(v, chosen, found)
+    heat = chosen["view"] == "heat"
+    words = board_words(v, found)
+    stores[1] = dcc.Store(id="overview-version", data=version(rows, words))
     return html.Div(
         [
-            dcc.Store(id="overview-query", data={"range": query.get("range"), "kind": query.get("kind")}),
-            live("overview-body", body(v, query.get("range"), query.get("kind"))),
+            *stores,
+            head,
+            html.P(note, className="note") if (note := _notes(v, chosen, found)) else None,
+            live("overview-alerts", _alerts(v, found)),
+            live("overview-figures", _kpis(v, found), "kpis"),
+            html.Section(
+                [
+                    heat_legend(v, words) if heat else None,
+                    board_grid(v, rows, words, heat=heat)
+                    if rows
+                    else html.Div([empty(v.t("overview.no_match"), None, "lost"), _clear(v, chosen)]),
+                ],
+                className="card board-card",
+            ),
         ]
     )
 
 
 def register(app: dash.Dash) -> None:
-    dash.register_page("overview", path="/", layout=layout, title=t("zh", "product"))
-    register_live(app, "overview-body")
+    dash.register_page("overview", path="/overview", layout=layout, title=t("zh", "product"))
+    register_live(app, "overview-alerts", "overview-figures")
+
+    app.clientside_callback(ClientsideFunction("barometer_board", "fit"), Input("overview-version", "data"))
 
     @app.callback(
-        target("overview-body"),
+        target("overview-alerts"),
+        target("overview-figures"),
         Input("tick", "n_intervals"),
         State("overview-query", "data"),
         State("ui", "data"),
         prevent_initial_call=True,
     )
-    def refresh(_n: int, query: dict[str, str], ui: dict[str, Any]) -> Any:
-        return fresh("overview-body", body(view(ui), query.get("range"), query.get("kind")))
+    def refresh(_n: int, query: dict[str, Any], ui: dict[str, Any]) -> Any:
+        v, found = view(ui), _figures(query)
+        if isinstance(found, int):
+            return no_update, no_update
+        return fresh("overview-alerts", _alerts(v, found)), fresh("overview-figures", _kpis(v, found))
+
+    @app.callback(
+        Output("board", "rowData"),
+        Output("board", "dashGridOptions"),
+        Output("overview-version", "data"),
+        Input("tick", "n_intervals"),
+        State("overview-query", "data"),
+        State("overview-version", "data"),
+        State("ui", "data"),
+        prevent_initial_call=True,
+    )
+    def rows(_n: int, query: dict[str, Any], shown: str | None, ui: dict[str, Any]) -> Any:
+        v, found = view(ui), _figures(query)
+        if isinstance(found, int) or not found.series:
+            return no_update, no_update, no_update
+        new, words = _rows(v, query, found), board_words(v, found)
+        now = version(new, words)
+        if now == shown:
+            return no_update, no_update, no_update
+        options = dash.Patch()
+        options["context"] = words
+        return new, options, now
+
+    @app.callback(
+        Output("board", "cellRendererData"),
+        Input("board", "cellRendererData"),
+        prevent_initial_call=True,
+    )
+    def star(pressed: dict[str, Any] | None) -> Any:
+        value = (pressed or {}).get("value") or {}
+        if isinstance(value.get("name"), str):
+            known = {s.name for s in figures(context(), None, "all").series}
+            if value["name"] in known:
+                watch(value["name"], bool(value.get("on")))
+        return no_update
+
+    @app.callback(
+        Output("_pages_location", "search", allow_duplicate=True),
+        Input("overview-source", "value"),
+        Input("overview-lang", "value"),
+        Input("overview-find", "value"),
+        State("overview-query", "data"),
+        prevent_initial_call=True,
+    )
+    def narrow(source: str | None, lang: str | None, find: str | None, query: dict[str, Any]) -> Any:
+        new = {**query, "source": source or None, "lang": lang or None, "find": (find or "").strip() or None}
+        return no_update if new == query else href("", new) or "?"
 
 
-def body(v: View, range_: str | None, kind_: str | None) -> list[Any]:
-    """Everything below the frame."""
+def _chosen(query: Mapping[str, str | None]) -> dict[str, str | None]:
+    """What the address asks for; what is usual is left out, so that addresses stay short."""
+    offered, first = ranges(context().settings.bucket_ms)
+    span = choose(query.get("range"), {r: r for r in offered}, first)
+    kind = choose(query.get("kind"), KINDS, "all")
+    how = choose(query.get("view"), {x: x for x in VIEWS}, "table")
+    rest = {name: (query.get(name) or "")[:200] or None for name in ("group", "source", "lang", "find")}
+    return {
+        "range": None if span == first else span,
+        "kind": None if kind == "all" else kind,
+        "view": None if how == "table" else how,
+        **rest,
+    }
+
+
+def _figures(query: Mapping[str, str | None]) -> Figures | int:
+    ctx, kind = context(), query.get("kind") or "all"
+    if query.get("source") or query.get("lang"):
+        return filtered_figures(ctx, query.get("range"), kind, query.get("source"), query.get("lang"))
+    return figures(ctx, query.get("range"), kind)
+
+
+def _rows(v: View, query: Mapping[str, str | None], found: Figures) -> list[dict[str, Any]]:
+    link = href("", {"range": query.get("range"), "kind": query.get("kind")})
+    return board_rows(v, found, heat=query.get("view") == "heat", watched=watched(), group=query.get("group"),
+                      find=query.get("find") or "", link=link)  # fmt: skip
+
+
+def _head(v: View, query: Mapping[str, str | None], found: Figures | int) -> Any:
     ctx = context()
-    kind = choose(kind_, KINDS, "all")
-    with ctx.store.read() as c:
-        span = period(c, range_)
-        series = list_series(c)
-        counts = totals(c, span.from_ms, span.to_ms, STEPS, KINDS[kind])
-        alerts = open_alerts(c)
-        state = freshness(read_status(c, ctx.store, ctx.settings), ctx.settings.lag_alarm_seconds * 1000)
-    names = {s.id: s.name for s in series}
     offered, first = ranges(ctx.settings.bucket_ms)
-    query = {"range": None if span.name == first else span.name, "kind": None if kind == "all" else kind}
-    head = html.Div(
-        [
-            html.H1(v.t("overview.title")),
-            html.Div(
-                [
-                    chips(v.t("kind.label"), [(k, v.t(f"kind.{k}")) for k in KINDS], kind, "/", query, "kind"),
-                    chips(
-                        v.t("range.label"), [(r, v.t(f"range.{r}")) for r in offered], span.name, "/", query, "range"
-                    ),
-                ],
-                className="filters",
-            ),
-        ],
-        className="page-head",
-    )
-    if not series:
-        return [head, empty(v.t("overview.empty"), v.t("overview.empty_hint"), "empty")]
-    note = (
-        html.P(v.t("overview.until", time=clock(span.to_ms, ctx.zone, span.now)), className="note")
-        if span.anchored
-        else None
-    )
-    running = [a for a in alerts if a.state == "firing" or a.ended_at is None]
-    return [
-        head,
-        note,
-        _alerts(v, running, names, span.now, calm=state == "live"),
-        _figures(v, series, counts, alerts),
-        _table(v, series, counts, {a.series_id for a in running}, query),
-    ]
-
-
-def _alerts(v: View, alerts: Sequence[Any], names: dict[int, str], now: int, *, calm: bool) -> Any:
-    if not alerts:
-        return html.Div(
-            v.t("overview.calm" if calm else "overview.not_calm"), className="calm" if calm else "calm unsure"
-        )
-    strips = [alert_strip(v, a, names.get(a.series_id), now) for a in alerts[:_SHOWN]]
-    if len(alerts) > _SHOWN:
-        strips.append(dcc.Link(f"{v.t('nav.alerts')} ({len(alerts)}) →", href="/alerts", className="more"))
-    return html.Section(strips, className="strips", **aria(label=v.t("overview.running")))
-
-
-def _figures(v: View, series: list[SeriesRow], counts: dict[int, Totals], alerts: Sequence[Any]) -> Any:
-    whole = next((counts.get(s.id) for s in series if s.name == "all"), None) or Totals()
-    judged = [s for s in series if s.judged]
-    above = sum(pressure(counts.get(s.id)) >= 2 for s in judged)
-    waiting = sum(a.state == "firing" for a in alerts)
+    by_text = bool(query.get("source") or query.get("lang"))
+    if by_text:
+        offered = tuple(r for r in offered if RANGES[r] <= DAY) or offered[:1]
+    chosen = found.span.name if isinstance(found, Figures) else query.get("range") or first
+    path = "/overview"
+    groups = sorted({group_of(s.name) for s in found.series} - {"all"}) if isinstance(found, Figures) else []
+    with ctx.store.read() as c:
+        sources, langs = source_names(c), languages(c)
+    boxes = [
+        chips(v.t("kind.label"), [(k, v.t(f"kind.{k}")) for k in KINDS], query.get("kind") or "all", path, query,
+              "kind"),
+        chips(v.t("range.label"), [(r, v.t(f"range.{r}")) for r in offered], chosen, path, query, "range"),
+        chips(v.t("overview.view"), [(x, v.t(f"overview.view_{x}")) for x in VIEWS], query.get("view") or "table", path,
+              query, "view"),
+    ]  # fmt: skip
+    if len(groups) > 1:
+        options = [("", v.t("group.any")), *((g, group_name(v, g)) for g in groups)]
+        boxes.insert(0, chips(v.t("group.label"), options, query.get("group") or "", path, query, "group"))
+    more = [
+        dmc.TextInput(id="overview-find", value=query.get("find") or "", debounce=400, size="xs", className="find",
+                      placeholder=v.t("overview.find"), **aria(label=v.t("overview.find"))),
+        _select(v, "source", v.t("overview.any_source"), [(s, s) for s in sources], query.get("source")),
+        _select(v, "lang", v.t("overview.any_lang"), [(x, _language(v, x)) for x in langs], query.get("lang")),
+    ]  # fmt: skip
     return html.Div(
-        [
-            kpi(v.t("overview.kpi_texts"), number(v.lang, whole.total),
-                v.t("overview.negatives_of", n=number(v.lang, whole.negative))),
-            kpi(v.t("overview.kpi_share"), percent(whole.share), html.Div(html.I(style={"width": percent(whole.share)}),
-                className="meter") if whole.share is not None else None, "tone-negative"),
-            kpi(v.t("overview.kpi_above"), str(above), v.t("overview.of", n=len(judged))),
-            kpi(v.t("overview.kpi_open"), str(waiting), None, "tone-alert" if waiting else ""),
-        ],
-        className="kpis",
-    )  # fmt: skip
-
-
-def pressure(item: Totals | None) -> float:
-    """How far the negatives of a period are above expectation, in rough standard deviations; for sorting, not for
-    judging: that is the detector's, bucket by bucket."""
-    if item is None or item.expected_negative is None:
-        return 0.0
-    return (item.judged_negative - item.expected_negative) / sqrt(item.expected_negative + 1)
-
-
-def _table(v: View, series: list[SeriesRow], counts: dict[int, Totals], alerting: set[int | None],
-           query: dict[str, str | None]) -> Any:  # fmt: skip
-    def order(s: SeriesRow) -> tuple[bool, bool, float, int]:
-        item = counts.get(s.id)
-        return (s.id not in alerting, item is None or not item.total, -pressure(item), -(item.total if item else 0))
-
-    rows = [_row(v, s, counts.get(s.id) or Totals(), s.id in alerting, query) for s in sorted(
-        (s for s in series if s.name != "all"), key=order)]  # fmt: skip
-    heads = ("overview.series", "overview.volume", "overview.negative", "overview.share", "overview.change",
-             "overview.trend")  # fmt: skip
-    return html.Section(
-        [html.Div([html.Span(v.t(h)) for h in heads], className="series-row series-head"), *rows],
-        className="card series-list",
+        [html.H1(v.t("overview.title")), html.Div([*boxes, *more], className="filters")], className="page-head"
     )
 
 
-def _row(v: View, s: SeriesRow, item: Totals, alerting: bool, query: dict[str, str | None]) -> Any:
-    name = series_name(v.lang, s.name)
-    marks = []
-    if alerting:
-        marks.append(html.Span(v.t("overview.alerting"), className="pill severity-critical"))
-    if s.trial:
-        marks.append(html.Span(v.t("overview.trial"), className="pill quiet", title=v.t("overview.trial_hint")))
-    points = [item.points.get(i, (0.0, 0.0, 0.0)) for i in range(STEPS)]
-    known = item.expected_negative is not None
-    spark = sparkline([p[0] for p in points], [p[2] if known else None for p in points],
-                      f"{name}: {v.t('overview.trend')}")  # fmt: skip
-    share = item.share
-    return dcc.Link(
-        [
-            html.Span([html.Span(name, className="series-name"), *marks], className="cell-name"),
-            html.Span(number(v.lang, item.total), className="num cell", **data(label=v.t("overview.volume"))),
-            html.Span(number(v.lang, item.negative), className="num cell cell-negative",
-                      **data(label=v.t("overview.negative"))),
-            html.Span([html.Span(percent(share), className="num"),
-                       html.Span(html.I(style={"width": percent(share or 0)}), className="meter")],
-                      className="cell cell-share", **data(label=v.t("overview.share"))),
-            html.Span(_change(v, item), className="cell cell-change"),
-            spark if item.total else html.Span("–", className="muted cell-spark"),
-        ],
-        href=series_href(s.name, **query),
-        className="series-row alerting" if alerting else "series-row",
+def _language(v: View, code: str) -> str:
+    return v.t(f"overview.lang_{code}") if has(f"overview.lang_{code}") else code
+
+
+def _select(v: View, name: str, all_of_them: str, options: Sequence[tuple[str, str]], value: str | None) -> Any:
+    known = [{"value": code, "label": text} for code, text in options]
+    if value and value not in {code for code, _ in options}:
+        known.append({"value": value, "label": value})
+    return dmc.Select(
+        id=f"overview-{name}", data=known, value=value, placeholder=all_of_them, clearable=True, searchable=True,
+        size="xs", className="select", nothingFoundMessage="–", **aria(label=v.t(f"overview.{name}")),
     )  # fmt: skip
 
 
-def _change(v: View, item: Totals) -> Any:
-    if item.expected_negative is None:
-        return html.Span(v.t("overview.learning"), className="muted", title=v.t("overview.learning_hint"))
-    expected, far = item.expected_negative, pressure(item)
-    note = html.Small(
-        v.t("overview.expected", n=number(v.lang, round(expected, 1) if expected < 10 else round(expected)))
-    )
-    if abs(far) < 2:
-        return [html.Span(v.t("overview.as_usual"), className="muted"), note]
-    ratio = item.judged_negative / expected if expected >= 0.5 else None
-    text = f"×{ratio:.1f}" if ratio is not None else f"+{item.judged_negative - expected:.0f}"
-    return [html.Span(text, className="num above" if far > 0 else "num below"), note]
+def _clear(v: View, query: Mapping[str, str | None]) -> Any:
+    kept = {name: query.get(name) for name in ("range", "kind", "view")}
+    return html.Div(dcc.Link(v.t("overview.clear"), href=href("/overview", kept), className="button"), className="lone")
 
 
-__all__ = ["Period", "body", "layout", "pressure", "register"]
+def _notes(v: View, query: Mapping[str, str | None], found: Figures) -> str:
+    said = []
+    if found.span.anchored:
+        said.append(v.t("overview.until", time=clock(found.span.to_ms, context().zone, found.span.now)))
+    if query.get("source") or query.get("lang"):
+        said.append(v.t("overview.from_texts"))
+    return " · ".join(said)
+
+
+def _alerts(v: View, found: Figures) -> Any:
+    running = found.running
+    if not running:
+        report = context().status()
+        calm = freshness(report, context().settings.lag_alarm_seconds * 1000) == "live"
+        return [html.Div(v.t("overview.calm" if calm else "overview.not_calm"),
+                         className="calm" if calm else "calm unsure")]  # fmt: skip
+    names = {s.id: s.name for s in found.series}
+    strips: list[Any] = [alert_strip(v, a, names.get(a.series_id or 0), found.span.now) for a in running[:_SHOWN]]
+    if len(running) > _SHOWN:
+        strips.append(dcc.Link(f"{v.t('nav.alerts')} ({len(running)}) →", href="/alerts", className="more"))
+    return [html.Section(strips, className="strips", **aria(label=v.t("overview.running")))]
+
+
+def _kpis(v: View, found: Figures) -> list[Any]:
+    whole = next((found.of(s) for s in found.series if s.name == "all" and s.id in found.counts), None)
+    judged = [s for s in found.series if s.judged]
+    above = sum(pressure(found.of(s)) >= ODD for s in judged)
+    waiting = sum(a.state == "firing" for a in found.alerts)
+    item = whole or Totals()
+    known = whole is not None
+    return [
+        kpi(v.t("overview.kpi_texts"), number(v.lang, item.total if known else None),
+            v.t("overview.negatives_of", n=number(v.lang, item.negative)) if known else None),
+        kpi(v.t("overview.kpi_share"), percent(item.share), html.Div(html.I(style={"width": percent(item.share)}),
+            className="meter") if item.share is not None else None, "tone-negative"),
+        kpi(v.t("overview.kpi_above"), str(above), v.t("overview.of", n=len(judged))),
+        kpi(v.t("overview.kpi_open"), str(waiting), None, "tone-alert" if waiting else ""),
+    ]  # fmt: skip

@@ -142,7 +142,10 @@ def _head(v: View, row: SeriesRow, span: dict[str, Any]) -> Any:
     return html.Div(
         [
             html.Div(
-                [dcc.Link(v.t("nav.overview"), href="/", className="crumb"), html.H1(series_name(v.lang, row.name))]
+                [
+                    dcc.Link(v.t("nav.overview"), href="/overview", className="crumb"),
+                    html.H1(series_name(v.lang, row.name)),
+                ]
             ),
             html.Div(
                 [

@@ -83,7 +83,8 @@ def main(folder: Path) -> None:
             page.fill("input[name=password]", password)
             page.click("button[type=submit]")
             page.wait_for_load_state("networkidle")
-            shoot(page, base, "/", folder / "overview.png")
+            shoot(page, base, "/", folder / "home.png")
+            shoot(page, base, "/overview", folder / "overview.png")
             shoot(page, base, "/series/topic:real_estate", folder / "series.png")
             shoot(page, base, "/alerts", folder / "alerts.png")
             page.goto(base + "/")
@@ -95,7 +96,7 @@ def main(folder: Path) -> None:
             page.wait_for_timeout(1_500)
             page.click("#switch-theme")
             page.wait_for_timeout(1_500)
-            shoot(page, base, "/", folder / "overview-en-dark.png")
+            shoot(page, base, "/overview", folder / "overview-en-dark.png")
             shoot(page, base, "/system", folder / "system-en-dark.png")
             browser.close()
     finally:

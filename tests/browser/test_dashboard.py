@@ -138,10 +138,10 @@ def enter(browser: Browser) -> Iterator[Enter]:
 
 
 def test_the_overview_shows_every_topic_and_what_is_wrong(site: Site, enter: Enter) -> None:
-    page = enter(site)
+    page = enter(site, path="/overview")
     expect(page.get_by_role("heading", name="概览")).to_be_visible()
-    expect(page.locator("a.series-row")).to_have_count(16)
-    expect(page.locator("a.series-row").first).to_contain_text("房地产")
+    expect(page.locator(".board .ag-row")).to_have_count(16)
+    expect(page.locator(".board .ag-row[row-index='0']")).to_contain_text("房地产")
     expect(page.locator(".strip").first).to_contain_text("71 条负面，预期 9.4 条")
     expect(page.locator("#truth")).to_contain_text("1 个来源沉默")
     page.get_by_role("link", name="7 天").click()
@@ -152,20 +152,22 @@ def test_the_overview_shows_every_topic_and_what_is_wrong(site: Site, enter: Ent
 
 
 def test_the_overview_refreshes_by_itself(site: Site, enter: Enter) -> None:
-    page = enter(site)
+    page = enter(site, path="/overview")
     page.wait_for_selector(".strip")
-    first = page.locator("a.series-row").first.element_handle()
+    row = page.locator(".board .ag-row[row-index='0']")
+    expect(row).to_contain_text("房地产")
+    first = row.element_handle()
     with site.store.write() as c:
         c.execute(update(Alert).where(Alert.id == 1).values(seen_negative=72))
-    expect(page.locator(".strip").first).to_contain_text("72 条负面")
+    expect(page.locator(".strip").first).to_contain_text("72 条负面", timeout=9_000)
     assert first.evaluate("row => row.isConnected"), "the rows are kept, not made anew: nothing flickers"
     with site.store.write() as c:
         c.execute(update(Alert).where(Alert.id == 1).values(seen_negative=71))
 
 
 def test_a_point_of_a_series_leads_to_its_texts(site: Site, enter: Enter) -> None:
-    page = enter(site)
-    page.locator("a.series-row").first.click()
+    page = enter(site, path="/overview")
+    page.locator(".board").get_by_role("link", name="房地产").click()
     expect(page.get_by_role("heading", name="房地产")).to_be_visible()
     chart = page.locator("#series-chart .nsewdrag").first
     expect(page.locator("#series-texts .text-card").first).to_be_visible()
@@ -253,7 +255,19 @@ def test_stale_data_is_called_stale(site: Site, enter: Enter) -> None:
 
 
 @pytest.mark.parametrize("width", [390, 1280])
-@pytest.mark.parametrize("path", ["/", "/series/topic:real_estate", "/alerts", "/alerts/1", "/documents", "/system"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/overview",
+        "/overview?view=heat",
+        "/series/topic:real_estate",
+        "/alerts",
+        "/alerts/1",
+        "/documents",
+        "/system",
+    ],
+)
 def test_nothing_hangs_over_the_edge(site: Site, enter: Enter, width: int, path: str) -> None:
     page = enter(site, width=width, path=path)
     page.wait_for_selector("#main h1")
@@ -268,7 +282,7 @@ def test_an_empty_store_says_so(browser: Browser, enter: Enter, tmp_path: Path) 
         expect(page.locator("#truth")).to_contain_text("还没有收到任何数据")
         expect(page.locator("#main")).to_contain_text("barometer produce")
         expect(page.locator(".calm")).to_have_count(0)
-        for path in ("/alerts", "/alerts/1", "/documents", "/system", "/nowhere"):
+        for path in ("/overview", "/alerts", "/alerts/1", "/documents", "/system", "/nowhere"):
             page.goto(empty.url + path)
             page.wait_for_selector(".empty")
     finally:

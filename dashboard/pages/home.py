@@ -1,0 +1,264 @@
+"""Where a person comes in: what waits for somebody, what changed since they last looked, and what they watch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dash
+from dash import Input, Output, State, dcc, html, no_update
+from flask_login import current_user
+
+from barometer.store.queries import SeriesRow, Totals
+from barometer.store.queries_alerts import changed_since
+from dashboard.components import star as stars
+from dashboard.components.alert_parts import alert_href, alert_strip, subject
+from dashboard.components.live import fresh, live, register_live, target
+from dashboard.components.parts import data, empty, section, series_href, severity_pill
+from dashboard.components.peers import peer_line
+from dashboard.components.series_cells import change_cell, trend_cell
+from dashboard.components.truth import freshness
+from dashboard.context import View, context, ranges, view
+from dashboard.figures import Figures, figures, totals_since
+from dashboard.format import ago, clock, duration, number, percent
+from dashboard.i18n import series_name, t
+from dashboard.measure import ODD, Shift, group_of, peers, shift
+from dashboard.visits import LONGEST_MS, Visit, all_seen, arrive, by_default, watched
+
+_STRIPS = 5
+_CHANGES = 6
+_BY_DEFAULT = 6
+
+
+def layout(ui: dict[str, Any] | None = None, **_query: str) -> Any:
+    v = view(ui)
+    if not current_user.is_authenticated:
+        return html.Div()
+    ctx = context()
+    with ctx.store.read() as c:
+        now = ctx.store.now_ms(c)
+    visit = arrive(now)
+    kept = {"since": visit.since, "at": visit.at}
+    return html.Div(
+        [
+            dcc.Store(id="home-visit", data=kept),
+            html.Div([html.H1(v.t("home.title")), html.Div(_seen(v, visit, now), id="home-seen")],
+                     className="page-head"),
+            live("home-waiting", _waiting(v)),
+            html.Div(
+                [live("home-watching", _watching(v)), live("home-changed", _changed(v, visit))],
+                className="columns home-columns",
+            ),
+        ]
+    )  # fmt: skip
+
+
+def register(app: dash.Dash) -> None:
+    dash.register_page("home", path="/", layout=layout, title=t("zh", "product"))
+    register_live(app, "home-waiting", "home-watching", "home-changed")
+    stars.register(app)
+
+    @app.callback(
+        target("home-waiting"),
+        target("home-watching"),
+        target("home-changed"),
+        Input("tick", "n_intervals"),
+        Input("home-visit", "data"),
+        State("ui", "data"),
+        prevent_initial_call=True,
+    )
+    def refresh(_n: int, kept: dict[str, int], ui: dict[str, Any]) -> Any:
+        v = view(ui)
+        return (
+            fresh("home-waiting", _waiting(v)),
+            fresh("home-watching", _watching(v)),
+            fresh("home-changed", _changed(v, Visit(kept["since"], kept["at"]))),
+        )
+
+    @app.callback(
+        Output("home-visit", "data"),
+        Output("home-seen", "children"),
+        Input("home-mark", "n_clicks"),
+        State("ui", "data"),
+        prevent_initial_call=True,
+    )
+    def mark(clicks: int | None, ui: dict[str, Any]) -> Any:
+        if not clicks:
+            return no_update, no_update
+        ctx, v = context(), view(ui)
+        with ctx.store.read() as c:
+            now = ctx.store.now_ms(c)
+        visit = all_seen(now)
+        return {"since": visit.since, "at": visit.at}, html.Span(v.t("home.seen_done"), className="note", role="status")
+
+
+def _seen(v: View, visit: Visit, now: int) -> list[Any]:
+    """When they last looked, and the way to say that they have seen it all."""
+    zone = context().zone
+    words = (
+        v.t("home.first")
+        if visit.since is None
+        else v.t("home.since", time=clock(visit.since, zone, now), ago=ago(v.lang, visit.since, now))
+    )
+    return [
+        html.Span(words, className="note num"),
+        html.Button(v.t("home.seen"), id="home-mark", className="button small-button", type="button"),
+    ]
+
+
+def _day() -> Figures:
+    """The last day, or the usual range where buckets are wider or narrower than minutes."""
+    ctx = context()
+    offered, first = ranges(ctx.settings.bucket_ms)
+    return figures(ctx, "24h" if "24h" in offered else first, "all")
+
+
+def _waiting(v: View) -> list[Any]:
+    """Unacknowledged alerts, or one line that says how calm it is and why that may be believed."""
+    found = _day()
+    names = {s.id: s.name for s in found.series}
+    firing = [a for a in found.alerts if a.state == "firing"]
+    others = len(found.alerts) - len(firing)
+    if not firing:
+        return [_calm(v, others)]
+    strips: list[Any] = [alert_strip(v, a, names.get(a.series_id or 0), found.span.now) for a in firing[:_STRIPS]]
+    more = []
+    if len(firing) > _STRIPS:
+        more.append(dcc.Link(v.t("home.waiting_more", n=len(firing) - _STRIPS), href="/alerts?state=firing"))
+    if others:
+        more.append(dcc.Link(v.t("home.handled", n=others), href="/alerts?state=acknowledged", className="muted"))
+    title = html.H2([v.t("home.waiting"), html.Span(str(len(firing)), className="count")])
+    return [html.Section([html.Div([title, html.Div(more, className="aside more-links")], className="section-head"),
+                          html.Div(strips, className="strips")])]  # fmt: skip
+
+
+def _calm(v: View, others: int) -> Any:
+    report = context().status()
+    zone = context().zone
+    state = freshness(report, context().settings.lag_alarm_seconds * 1000)
+    if state == "empty":  # the line of truth says so, and below stands what to do
+        return None
+    sure = state == "live"
+    silent = sum(s["silent"] for s in report["sources"])
+    share = report["unscored"]["share"]
+    progress = report["progress"]
+    proof = v.t("home.no_data")
+    if progress is not None:
+        proof = v.t(
+            "home.calm_proof",
+            time=clock(progress, zone, report["now"]),
+            lag=duration(v.lang, report["now"] - progress),
+            silent=v.t("home.silent", n=silent) if silent else v.t("home.no_silent"),
+            unscored=v.t("home.unscored_unknown") if share is None else v.t("home.unscored", share=percent(share)),
+        )
+    parts: list[Any] = [html.Strong(v.t("home.calm" if sure else "home.unsure")), html.Span(proof, className="num")]
+    if others:
+        parts.append(dcc.Link(v.t("home.handled", n=others), href="/alerts?state=acknowledged"))
+    return html.Div(parts, className="calm" if sure and not silent else "calm unsure", role="status")
+
+
+def _watching(v: View) -> list[Any]:
+    found = _day()
+    if not found.series:
+        return [html.Section(empty(v.t("overview.empty"), v.t("overview.empty_hint"), "empty"), className="card")]
+    by_name = {s.name: s for s in found.series}
+    chosen = [by_name[name] for name in watched() if name in by_name]
+    note = None
+    if not chosen:
+        busiest = sorted((s for s in found.series if s.name != "all"), key=lambda s: -found.of(s).total)
+        alerting = [s.name for s in found.series if s.id in found.alerting]
+        chosen = [by_name[n] for n in by_default(alerting, [s.name for s in busiest], _BY_DEFAULT)]
+        note = html.P(v.t("home.watching_default"), className="note list-note")
+    mine = set(watched())
+    rows = [_row(v, found, s, s.name in mine) for s in chosen]
+    heads = ("", "overview.rows", "overview.volume", "overview.share", "overview.change", "overview.trend",
+             "home.peers")  # fmt: skip
+    head = html.Div([html.Span(v.t(h) if h else None) for h in heads], className="watch-row watch-head")
+    title = [v.t("home.watching"), html.Small(v.t("home.watching_span"), className="muted head-note")]
+    links = dcc.Link(v.t("home.all"), href="/overview")
+    return [section(title, html.Div([note, html.Div([head, *rows], className="watch-list")]), links, "flush")]
+
+
+def _row(v: View, found: Figures, s: SeriesRow, mine: bool) -> Any:
+    item = found.of(s)
+    name = series_name(v.lang, s.name)
+    alert = found.alerting.get(s.id)
+    label: list[Any] = [dcc.Link(name, href=series_href(s.name), className="series-name cover")]
+    if alert is not None:
+        label.append(severity_pill(v, alert.severity))
+    return html.Div(
+        [
+            stars.star(v, s.name, mine, "home"),
+            html.Span(label, className="cell-name"),
+            html.Span(number(v.lang, item.total), className="num cell", **data(label=v.t("overview.volume"))),
+            html.Span(
+                [html.Span(percent(item.share), className="num"),
+                 html.Span(html.I(style={"width": percent(item.share or 0)}), className="meter")],
+                className="cell cell-share", **data(label=v.t("overview.share")),
+            ),
+            html.Span(change_cell(v, item), className="cell cell-change"),
+            trend_cell(v, item, name, found.steps),
+            peer_line(v, item.share, peers(item.share, found.peers_of(s)), group_of(s.name)),
+        ],
+        className="watch-row alerting" if alert is not None else "watch-row",
+        key=s.name,
+        **data(series=s.name),
+    )  # fmt: skip
+
+
+def _changed(v: View, visit: Visit) -> list[Any]:
+    """New alerts, what is over, and shares that left their expectation since the last look."""
+    ctx = context()
+    found = _day()
+    now = found.span.now
+    begin = visit.begin(now)
+    with ctx.store.read() as c:
+        alerts, over = changed_since(c, begin, _CHANGES + 1)
+    counts = totals_since(ctx, begin, found.span.to_ms)
+    names = {s.id: s.name for s in found.series}
+    moved = sorted(
+        ((s, move) for s in found.series if s.judged and (move := shift(counts.get(s.id) or Totals())) is not None
+         and abs(move.far) >= ODD),
+        key=lambda pair: -abs(pair[1].far),
+    )  # fmt: skip
+    parts: list[Any] = []
+    for key, rows in (("home.changed_alerts", alerts), ("home.changed_over", over)):
+        if rows:
+            items = [_alert(v, a, names.get(a.series_id or 0), now) for a in rows[:_CHANGES]]
+            parts += _part(v, key, items, len(rows) > _CHANGES, "/alerts?state=all")
+    if moved:
+        items = [_moved(v, s, move) for s, move in moved[:_CHANGES]]
+        parts += _part(v, "home.changed_shares", items, len(moved) > _CHANGES, "/overview")
+    if not parts:
+        parts = [empty(v.t("home.changed_none"))]
+    long = visit.since is not None and now - visit.since > LONGEST_MS
+    return [section(v.t("home.changed") + (v.t("home.changed_week") if long else ""), html.Div(parts))]
+
+
+def _moved(v: View, s: SeriesRow, move: Shift) -> Any:
+    up = move.far > 0
+    sign = html.Span("▲" if up else "▼", title=v.t("home.rose" if up else "home.fell"),
+                     className="above" if up else "below")  # fmt: skip
+    words = v.t("home.share_from_to", seen=percent(move.seen), expected=percent(move.expected))
+    return dcc.Link(
+        [html.Span([sign, " ", series_name(v.lang, s.name)]), html.Small(words, className="num muted")],
+        href=series_href(s.name),
+        className="change-item",
+    )
+
+
+def _alert(v: View, alert: Any, series: str | None, now: int) -> Any:
+    running = alert.state != "resolved" and alert.ended_at is None
+    at = alert.detected_at if running else alert.resolved_at or alert.ended_at
+    return dcc.Link(
+        [
+            html.Span([severity_pill(v, alert.severity), " ", subject(v, alert, series)], className="marks"),
+            html.Small(clock(at, context().zone, now), className="num muted"),
+        ],
+        href=alert_href(alert),
+        className="change-item",
+    )
+
+
+def _part(v: View, key: str, items: list[Any], more: bool, href: str) -> list[Any]:
+    tail = [dcc.Link("… →", href=href, className="change-more", title=v.t("home.all"))] if more else []
+    return [html.H3(v.t(key), className="change-title"), html.Div([*items, *tail], className="change-items")]

@@ -1,0 +1,66 @@
+"""What people do on Home and Overview: see what waits and what changed, watch a series, narrow a view, share it."""
+
+from __future__ import annotations
+
+import re
+
+from playwright.sync_api import expect
+
+from tests.browser.test_dashboard import Enter, Site, browser, enter, site  # fixtures
+
+__all__ = ["browser", "enter", "site"]
+
+
+def test_home_says_what_waits_what_changed_and_what_i_watch(site: Site, enter: Enter) -> None:
+    page = enter(site)
+    expect(page.get_by_role("heading", name="首页")).to_be_visible()
+    expect(page.locator("#home-waiting .strip")).to_have_count(1)
+    expect(page.locator("#home-waiting .strip")).to_contain_text("房地产")
+    expect(page.locator("#home-seen")).to_contain_text("第一次来")
+    expect(page.locator("#home-changed")).to_contain_text("新告警")
+    expect(page.locator("#home-changed")).to_contain_text(re.compile("房地产.*预期"))
+    expect(page.locator("#home-watching")).to_contain_text("你还没有关注任何系列")
+    first = page.locator(".watch-row[data-series='topic:real_estate']")
+    expect(first).to_contain_text(re.compile(r"第 \d+/16 高"))
+    # Watching one from the overview makes it the only one here.
+    page.goto(site.url + "/overview")
+    star = page.locator(".board").get_by_role("button", name="关注宏观经济", exact=True)
+    star.click()
+    expect(page.locator(".board").get_by_role("button", name="不再关注宏观经济")).to_have_attribute(
+        "aria-pressed", "true"
+    )
+    page.get_by_role("link", name="首页").click()
+    expect(page.locator(".watch-row[data-series]")).to_have_count(1)
+    expect(page.locator(".watch-row[data-series]")).to_contain_text("宏观经济")
+    page.get_by_role("button", name="全部标为已看").click()
+    expect(page.locator("#home-seen")).to_contain_text("从现在起算")
+    expect(page.locator("#home-changed")).to_contain_text("没有变化")
+    page.get_by_role("button", name="不再关注宏观经济").click()
+    expect(page.get_by_role("button", name="关注宏观经济", exact=True)).to_be_visible()
+    page.reload()
+    expect(page.locator("#home-watching")).to_contain_text("你还没有关注任何系列")
+
+
+def test_an_english_view_is_narrowed_and_shared(site: Site, enter: Enter) -> None:
+    page = enter(site, "viewer", path="/overview?view=heat&kind=news")
+    page.get_by_role("button", name="English").click()
+    expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+    expect(page.locator(".legend")).to_contain_text("30 min a cell")
+    expect(page.locator(".heat").first).to_have_attribute("aria-label", re.compile("Real estate: highest"))
+    page.get_by_label("Find a series").fill("macro")
+    expect(page).to_have_url(re.compile("find=macro"))
+    expect(page.locator(".board .ag-row")).to_have_count(1)
+    page.get_by_role("combobox", name="Source").or_(page.get_by_label("Source")).first.click()
+    page.get_by_role("option", name="MarketWire").click()
+    expect(page).to_have_url(re.compile("source=MarketWire"))
+    expect(page.locator(".page-head + .note")).to_contain_text("counted from the texts themselves")
+    address = page.url
+    page.goto(address)
+    expect(page.locator(".board .ag-row")).to_have_count(1)
+    expect(page.locator(".chip.on", has_text="News")).to_be_visible()
+    page.goto(site.url + "/overview?view=heat&find=nothing+has+this+name")
+    expect(page.locator(".board-card")).to_contain_text("No series match")
+    page.get_by_role("link", name="Clear filters").click()
+    page.locator(".heat a").last.click()
+    expect(page).to_have_url(re.compile(r"/series/topic:.*at=\d+"))
+    page.get_by_role("button", name="中文").click()

@@ -1,0 +1,95 @@
+"""Figures of the pages: visits, peers, shifts, the cells of a range, and what is kept for a moment."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from barometer.store.queries import Totals
+from dashboard.brief import Brief
+from dashboard.context import DAY, HOUR, MINUTE, MOST_STEPS, RANGES, ranges, step_of
+from dashboard.measure import group_of, peers, shift
+from dashboard.visits import LONGEST_MS, PAUSE_MS, Visit, by_default, look
+
+
+def test_who_comes_back_after_a_pause_sees_what_changed_since() -> None:
+    first = look(None, 1_000_000)
+    assert first.since is None
+    soon = look({"since": first.since, "at": first.at}, 1_000_000 + PAUSE_MS)
+    assert soon.since is None, "still the same sitting"
+    later = look({"since": soon.since, "at": soon.at}, soon.at + PAUSE_MS + 1)
+    assert later.since == soon.at
+    again = look({"since": later.since, "at": later.at}, later.at + MINUTE)
+    assert again.since == later.since, "what was new stays new while they are looking"
+
+
+def test_a_visit_looks_back_a_day_at_first_and_a_week_at_most() -> None:
+    now = 100 * DAY
+    assert Visit(None, now).begin(now) == now - DAY
+    assert Visit(5, now).begin(now) == now - LONGEST_MS
+    assert Visit(now - HOUR, now).begin(now) == now - HOUR
+
+
+def test_a_clock_that_went_back_begins_anew() -> None:
+    assert look({"since": 5, "at": 900}, 800) == Visit(None, 800)
+    assert look({"at": "rubbish"}, 800) == Visit(None, 800)
+
+
+def test_peers_rank_from_the_most_negative() -> None:
+    found = peers(0.2, [0.5, 0.2, 0.1, None])
+    assert found is not None
+    assert (found.rank, found.of, found.shares) == (2, 4, (0.1, 0.2, 0.2, 0.5))
+    assert peers(None, [0.5]) is None
+    assert peers(0.5, [None]) is None
+    assert [group_of(x) for x in ("topic:a", "symbol:600519", "all")] == ["topic", "symbol", "all"]
+
+
+def test_a_share_moves_only_against_an_expectation_and_with_enough_texts() -> None:
+    steady = Totals(judged_negative=30, judged_scored=100, expected_negative=30.0, expected_total=100.0)
+    risen = Totals(judged_negative=60, judged_scored=100, expected_negative=30.0, expected_total=100.0)
+    few = Totals(judged_negative=9, judged_scored=10, expected_negative=3.0, expected_total=10.0)
+    assert shift(steady) is not None
+    assert shift(steady).far == 0  # type: ignore[union-attr]
+    assert shift(risen).far > 3  # type: ignore[union-attr]
+    assert shift(few) is None
+    assert shift(Totals()) is None
+
+
+def test_what_alerts_comes_before_what_is_busy() -> None:
+    assert by_default(["c"], ["a", "b", "c", "d"], 3) == ["c", "a", "b"]
+
+
+@pytest.mark.parametrize("bucket", [10_000, MINUTE, 10 * MINUTE, 15 * MINUTE, HOUR, 8 * HOUR, DAY])
+def test_cells_are_whole_buckets_and_few(bucket: int) -> None:
+    for name in ranges(bucket)[0]:
+        step = step_of(RANGES[name], bucket)
+        assert step % bucket == 0
+        assert RANGES[name] / step <= MOST_STEPS or step == bucket
+
+
+def test_fifty_readers_ask_the_store_once() -> None:
+    kept, made, got = Brief(60), [], []
+
+    def make() -> int:
+        made.append(1)
+        time.sleep(0.05)
+        return len(made)
+
+    threads = [threading.Thread(target=lambda: got.append(kept.get("k", make))) for _ in range(50)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len(made), set(got)) == (1, {1})
+
+
+def test_a_failure_is_not_kept_and_old_values_are_not_shown() -> None:
+    kept = Brief(0.02, size=2)
+    with pytest.raises(ZeroDivisionError):
+        kept.get("k", lambda: 1 // 0)
+    assert kept.get("k", lambda: 1) == 1
+    time.sleep(0.03)
+    assert kept.get("k", lambda: 2) == 2
+    assert kept.get("a", lambda: 3) + kept.get("b", lambda: 4) == 7
