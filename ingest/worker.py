@@ -129,8 +129,11 @@ class Worker:
                 return
 
 
-def worker_main(settings: Settings) -> None:
+def worker_main(settings: Settings, on_model: Callable[[Store, Any], object] | None = None) -> None:
     """``barometer worker``: open the store, load the model, serve metrics, work until SIGTERM or Ctrl-C.
+
+    Args:
+        on_model: called with the scorer before it scores anything for the store; what it raises stops nothing.
 
     Raises:
         BarometerError: a message for the operator (wrong settings, no model, a second worker on SQLite).
@@ -149,6 +152,11 @@ def worker_main(settings: Settings) -> None:
             scorer = load_scorer(settings.model_path, settings.scorer_threads or None)
             # The first doubtful text loads the language detector, which takes seconds: not while somebody waits for it.
             scorer.score(["Fresenius Kabi Introduces Generic"], ["news"])
+            if on_model is not None:
+                try:
+                    on_model(store, scorer)
+                except Exception:
+                    log.exception("model not measured: a change of its share may raise alerts", model=scorer.name)
             worker = Worker(settings, store, partial(_same, scorer), stop)
             server = serve(settings.metrics_host, settings.metrics_port_worker, worker.health, fall_back=True)
             log.info("worker starts", group=settings.consumer_group, topic=settings.topic_documents)

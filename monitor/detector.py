@@ -345,6 +345,12 @@ class Detector:
             raise ValueError(f"ratio is {ratio}; it must be positive")
         self._windows.rescale(self._baseline.rebase(ratio))
 
+    def share_ratio(self, ratio: float) -> float:
+        """By how much the expected share grew when its odds grew by ``ratio`` to what it is."""
+        share = self._baseline.share
+        before = share / (1 - share) / ratio
+        return share * (1 + before) / before
+
     def state(self) -> dict[str, Any]:
         """All that a restart needs, JSON-serialisable; a few kB."""
         return {

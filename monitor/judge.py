@@ -29,8 +29,8 @@ ZERO = Counts()
 
 Different = Callable[[Key, int, int], int]
 """Number of different negative texts of a series and kind in [start, end)."""
-Rebase = Callable[[int, int, int], float | None]
-"""(series, model before, model now) -> odds ratio of negatives between them; None if it was not measured."""
+Rebase = Callable[[Key, int, int], float | None]
+"""(series and kind, model before, model now) -> odds ratio of negatives between them; None if it was not measured."""
 
 
 @dataclass(slots=True)
@@ -91,7 +91,7 @@ class Judge:
         open_at: float,
         judged: Callable[[int], bool],
         different: Different,
-        rebase: Rebase = lambda _series, _before, _now: None,
+        rebase: Rebase = lambda _key, _before, _now: None,
         is_day_off: Callable[[date], bool] | None = None,
     ) -> None:
         self.bucket_seconds = bucket_seconds
@@ -168,7 +168,7 @@ class Judge:
         if n.model_id is not None:
             self._follow_model(key, w, n.model_id)
         was = w.alert
-        j = w.detector.update(end / 1000, n.total - n.unscored, n.negative)
+        j = w.detector.update(end / 1000, n.total - n.unscored, self._negative(key, w, n))
         if j.alert:
             out.found.append(self._firing(key, w, j, end))
         elif was:
@@ -191,9 +191,18 @@ class Judge:
             }
         )
 
+    def _negative(self, key: Key, w: Watched, n: Counts) -> float:
+        """Negatives as the bucket's own model would have counted them, where several models scored it."""
+        negative = float(n.negative)
+        for model_id, scored, theirs in n.others:
+            ratio = self._rebase(key, model_id, n.model_id) if n.model_id is not None else None
+            if ratio is not None:
+                negative += min(float(scored), theirs * w.detector.share_ratio(ratio)) - theirs
+        return negative
+
     def _follow_model(self, key: Key, w: Watched, model_id: int) -> None:
         if w.model_id is not None and w.model_id != model_id:
-            ratio = self._rebase(key[0], w.model_id, model_id)
+            ratio = self._rebase(key, w.model_id, model_id)
             if ratio is not None:
                 w.detector.rebase(ratio)
         w.model_id = model_id

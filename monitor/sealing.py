@@ -27,7 +27,7 @@ from barometer.store.sealing import Counts, Key
 from barometer.store.watermark import watermark
 from monitor.detector import Detector
 from monitor.judge import STATE_VERSION, Found, Judge, Sealed, stopped_after_ms
-from monitor.rebase import ratio_between
+from monitor.rebase import KINDS, ratio_between
 from monitor.voices import count_voices
 
 log = structlog.get_logger(__name__)
@@ -75,8 +75,8 @@ class Sealer:
             settings.detector_open,
             judged=lambda series_id: bool(self._series[series_id].judged),
             different=self._different,
-            rebase=lambda series_id, before, now: ratio_between(
-                self._ratios, self._series[series_id].name, before, now
+            rebase=lambda key, before, now: ratio_between(
+                self._ratios, self._series[key[0]].name, KINDS.get(key[1]), before, now
             ),
         )
         self._stands_at: tuple[int, int] | None = None

@@ -42,11 +42,12 @@ def _prepare() -> None:
 def worker() -> None:
     """Read the topic, label the texts, write the store. Start as many as there are partitions to share."""
     from ingest.worker import worker_main
+    from monitor.rebase import measure
     from monitor.watchdog import watching
 
     _prepare()
     with watching(settings()):
-        worker_main(settings())
+        worker_main(settings(), on_model=measure)
 
 
 @app.command()

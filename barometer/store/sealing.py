@@ -41,6 +41,9 @@ class Counts:
     independent: int = 0
     independent_negative: int = 0
     model_id: int | None = None
+    """Of the model that scored most."""
+    others: tuple[tuple[int, int, int], ...] = ()
+    """The other models that scored something: (id, scored, negative)."""
 
 
 class Voice(NamedTuple):
@@ -98,7 +101,7 @@ def bucket_counts(c: Connection, buckets: Sequence[int]) -> dict[int, dict[Key, 
         .group_by(r.bucket, r.series_id, r.kind, r.model_id)
         .order_by(r.bucket, r.series_id, r.kind, r.model_id)
     )  # fmt: skip
-    most: dict[tuple[int, int, int], int] = defaultdict(int)
+    by_model: dict[tuple[int, int, int], list[tuple[int, int, int]]] = defaultdict(list)
     for bucket, series_id, kind, model_id, *values in rows:
         total, negative, neutral, positive, unscored = map(int, values)
         if not total or bucket not in out:
@@ -110,9 +113,13 @@ def bucket_counts(c: Connection, buckets: Sequence[int]) -> dict[int, dict[Key, 
         k.positive += positive
         k.unscored += unscored
         scored = total - unscored
-        if scored > most[bucket, series_id, kind]:
-            most[bucket, series_id, kind] = scored
-            k.model_id = model_id
+        if scored:
+            by_model[bucket, series_id, kind].append((scored, -model_id, negative))
+    for (bucket, series_id, kind), models in by_model.items():
+        models.sort(reverse=True)
+        k = out[bucket][series_id, kind]
+        k.model_id = -models[0][1]
+        k.others = tuple((-m, scored, negative) for scored, m, negative in models[1:])
     return out
 
 

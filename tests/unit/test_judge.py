@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from barometer.store.sealing import Counts
 from monitor.judge import Judge, Sealed
-from monitor.rebase import ratio_between
 
 DAY = 86_400_000
 T0 = 1_699_977_600_000
@@ -88,6 +87,28 @@ def test_the_day_follows_the_zone_at_that_time_not_at_this() -> None:
         assert j.watched[KEY].detector.utc_offset_seconds == hours * 3600
 
 
-@pytest.mark.parametrize("measured", [None, "2", True, 0, -1.5, float("inf"), {"topic:macro": 2.0}])
-def test_what_was_not_measured_rebases_nothing(measured: object) -> None:
-    assert ratio_between({2: measured}, "topic:market", 1, 2) is None
+def test_a_bucket_that_two_models_scored_is_no_news() -> None:
+    """Workers change model in the middle of a day: the new one calls twice as many negative."""
+    for new in (10, 45, 55, 90):
+        asked: list[tuple[int, int]] = []
+
+        def rebase(_key: object, before: int, now: int, asked: list[tuple[int, int]] = asked) -> float:
+            asked.append((before, now))
+            return 2.25 ** (now - before)  # odds of 0.1 and of 0.2
+
+        j = Judge(86_400, SHANGHAI, 3.6, lambda _s: True, lambda *_: 50, rebase)
+        for n in range(30):
+            j.bucket(T0 + n * DAY, T0 + (n + 1) * DAY, {KEY: Counts(1_000, 100, model_id=1)})
+        old = 100 - new
+        most, least = (1, 2) if old > new else (2, 1)
+        both = Counts(1_000, new * 2 + old, model_id=most)
+        both.others = ((least, 10 * min(old, new), 2 * new if least == 2 else old),)
+        (row,) = j.bucket(T0 + 30 * DAY, T0 + 31 * DAY, {KEY: both}).rows
+        assert row["score"] < 0.7
+        assert row["negative"] == both.negative
+        for n in range(31, 35):
+            (row,) = j.bucket(T0 + n * DAY, T0 + (n + 1) * DAY, {KEY: Counts(1_000, 200, model_id=2)}).rows
+            assert row["score"] < 0.7
+        (found,) = j.bucket(T0 + 35 * DAY, T0 + 36 * DAY, {KEY: Counts(1_600, 800, model_id=2)}).found
+        assert found.severity == "critical"
+        assert (1, 2) in asked
