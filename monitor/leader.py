@@ -30,6 +30,7 @@ from barometer.store.frozen import end_frozen_sessions
 from barometer.store.leases import Lease
 from barometer.store.processes import heartbeat
 from barometer.store.retention import drop_old
+from barometer.store.search_index import index_waiting
 from barometer.store.waiting import say_away
 from monitor import metrics
 from monitor.alarms import Alarms
@@ -49,6 +50,7 @@ BEAT_SECONDS = 3.0
 HEALTHY_SECONDS = 120.0
 """More than a database that vanished without a word can hold up a heartbeat."""
 RETENTION_SECONDS = 3_600.0
+SEARCH_SECONDS = 2.0
 ALARM_SECONDS = 10.0
 RULE_SECONDS = 2.0
 SEND_SECONDS = 2.0
@@ -99,6 +101,7 @@ class Monitor:
             Job("rules", RULE_SECONDS, self._red_lines),
             Job("outbox", SEND_SECONDS, self._send),
             Job("reminders", REMIND_SECONDS, self._remind),
+            Job("search", SEARCH_SECONDS, lambda lease: index_waiting(store, lease, stopped=stop.is_set)),
             Job("retention", RETENTION_SECONDS, lambda lease: drop_old(store, settings, lease)),
             *(Job(*extra) for extra in extra_jobs),
         ]

@@ -17,7 +17,7 @@ from typing import IO, Any
 
 import psycopg
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import DBAPIError
 
 from barometer.errors import StoreError
@@ -34,6 +34,7 @@ from barometer.store.backup import (
 from barometer.store.engine import APPLICATION, Store
 from barometer.store.migrate import settle, upgrade_in
 from barometer.store.postgres_tools import environment, find_tool
+from barometer.store.search_index import SEARCH
 from barometer.store.tables import MONTHLY_TABLES, Base
 
 _LOCK_WAIT_MS = 60_000
@@ -62,6 +63,7 @@ def backup(store: Store, file: Path, on_progress: OnProgress) -> Manifest:
             {"tables": list(MONTHLY_TABLES)},
         ).scalars()
         names = [*manifest.counts, "alembic_version", *(n for n in months if n not in manifest.counts)]
+        names += inspect(c).has_table(SEARCH) * [SEARCH]
         command = [
             str(tool), "--format=custom", f"--snapshot={snapshot}", "--no-owner", "--no-privileges", "--no-comments",
             f"--lock-wait-timeout={_LOCK_WAIT_MS}", f"--file={file}",
@@ -101,7 +103,7 @@ def restore(
             require_free(c, store, replace=replace)
             _require_no_connections(c)
             terms = terms_of(c)
-            tables = ", ".join(f'"{t.name}"' for t in Base.metadata.sorted_tables)
+            tables = ", ".join(f'"{t.name}"' for t in Base.metadata.sorted_tables) + f", {SEARCH}"
             c.exec_driver_sql(f"DROP TABLE IF EXISTS {tables}, alembic_version CASCADE")
             for section in ("pre-data", "data", "post-data"):
                 with _read_dump(tool, file, section) as out:

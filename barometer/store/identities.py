@@ -16,6 +16,7 @@ from sqlalchemy import Connection, delete, select, text, update
 from barometer.records import Document
 from barometer.store.bulk import put_rows, rows_with
 from barometer.store.engine import Store
+from barometer.store.search_index import forget
 from barometer.store.tables import Document as DocumentRow
 from barometer.store.tables import Identity, Prediction, Series, SeriesDocument
 
@@ -127,6 +128,7 @@ def withdraw(c: Connection, claim: Claim, subtract: Callable[[Claim, Iterable[in
         subtract(claim, series, NO_MODEL, None)
     else:
         subtract(claim, series, prediction.model_id, prediction.sentiment)
+    forget(c, [(claim.observed_at, claim.row_id)])
     c.execute(delete(SeriesDocument).where(*member))
     for table in (Prediction, DocumentRow):
         c.execute(delete(table).where(table.observed_at == claim.observed_at, table.row_id == claim.row_id))

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection, text
@@ -52,9 +52,9 @@ class Months:
         self._known.clear()
 
 
-def create_month(connection: Connection, month: tuple[int, int]) -> None:
+def create_month(connection: Connection, month: tuple[int, int], tables: Sequence[str] = MONTHLY_TABLES) -> None:
     start, end = month_bounds(month)
-    for table in MONTHLY_TABLES:
+    for table in tables:
         name = f"{table}_{month[0]:04d}_{month[1]:02d}"
         connection.execute(
             text(f"CREATE TABLE IF NOT EXISTS {name} PARTITION OF {table} FOR VALUES FROM ({start}) TO ({end})")

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, and_, func, select, tuple_
-from sqlalchemy.orm import aliased
 
-from barometer.store.tables import Document, Prediction, SeriesDocument, Source
+from barometer.store.search_index import newest_prediction
+from barometer.store.tables import Document, ModelVersion, Prediction, SeriesDocument, Source
 
 _TEXT = 600
 """Characters of a text that a list shows."""
@@ -34,6 +34,27 @@ class Text:
     lang: str
     unscored_reason: str | None
     cut: bool
+    """The text is longer than what is here of it."""
+    p_neutral: float | None
+    p_positive: float | None
+    model: str | None
+    """The model version that said so."""
+    flags: int
+    """Bits of :class:`barometer.records.Flag`."""
+    published_at: int | None
+    fingerprint: int
+    symbols: list[str]
+    engagement: dict[str, int]
+    first_at: int | None = None
+    """When the first of its copies in the store was observed (itself included), where that was asked for."""
+    first_source: str | None = None
+    """Who sent that one: 首发."""
+
+    @property
+    def confidence(self) -> float | None:
+        """The probability of the label that it was given."""
+        ps = (self.p_negative, self.p_neutral, self.p_positive)
+        return None if self.sentiment is None else ps[self.sentiment]
 
     @property
     def key(self) -> str:
@@ -112,30 +133,32 @@ def latest_texts(
     return [as_text(r, 1) for r in c.execute(q.order_by(time.desc(), row.desc()).limit(limit))]
 
 
-def texts_query(source: Any = Document) -> Any:
-    """The columns that :func:`as_text` reads, from documents or from a join that holds them."""
+def texts_query(source: Any = Document, whole: bool = False) -> Any:
+    """The columns that :func:`as_text` reads, from documents or from a join that holds them.
+
+    Args:
+        whole: all of each text, not only its beginning.
+    """
     d, p = Document, Prediction
-    other = aliased(Prediction)
-    newest = (
-        select(func.max(other.model_id))
-        .where(other.observed_at == d.observed_at, other.row_id == d.row_id)
-        .correlate(d)
-        .scalar_subquery()
-    )
     return (
         select(
-            d.observed_at, d.row_id, d.kind, p.sentiment, p.p_negative, Source.name.label("source"), d.title,
-            func.substr(d.text, 1, _TEXT).label("text"), d.url, d.late, p.topics, d.lang, d.unscored_reason,
-            func.length(d.text).label("length"),
+            d.observed_at, d.row_id, d.kind, p.sentiment, p.p_negative, p.p_neutral, p.p_positive,
+            Source.name.label("source"), d.title, (d.text if whole else func.substr(d.text, 1, _TEXT)).label("text"),
+            d.url, d.late, p.topics, d.lang, d.unscored_reason, func.length(d.text).label("length"),
+            ModelVersion.name.label("model"), d.flags, d.published_at, d.fingerprint.label("print"), d.symbols,
+            d.engagement,
         )
         .select_from(source)
-        .outerjoin(p, and_(p.observed_at == d.observed_at, p.row_id == d.row_id, p.model_id == newest))
+        .outerjoin(p, and_(p.observed_at == d.observed_at, p.row_id == d.row_id, p.model_id == newest_prediction()))
         .outerjoin(Source, Source.id == d.source_id)
+        .outerjoin(ModelVersion, ModelVersion.id == p.model_id)
     )  # fmt: skip
 
 
 def as_text(r: Any, copies: int) -> Text:
     return Text(
         int(r.observed_at), int(r.row_id), int(r.kind), r.sentiment, r.p_negative, r.source, r.title, r.text, r.url,
-        bool(r.late), copies, dict(r.topics or {}), r.lang, r.unscored_reason, int(r.length) > _TEXT,
+        bool(r.late), copies, dict(r.topics or {}), r.lang, r.unscored_reason, int(r.length) > len(r.text),
+        r.p_neutral, r.p_positive, r.model, int(r.flags), r.published_at, int(r.print), list(r.symbols or []),
+        dict(r.engagement or {}),
     )  # fmt: skip

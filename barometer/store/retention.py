@@ -10,11 +10,14 @@ from barometer.store.engine import Store
 from barometer.store.leases import Lease, check
 from barometer.store.months import month_bounds
 from barometer.store.sealing import furthest_sealed
+from barometer.store.search_index import forget, forget_before
 from barometer.store.tables import MONTHLY_TABLES
 
 log = structlog.get_logger(__name__)
 
 BATCH = 5_000
+SEARCHED_BATCH = 1_000
+"""Of documents: their texts have to be cut into terms once more."""
 DAY_MS = 86_400_000
 STILL_NEEDED_MS = 8 * DAY_MS
 """Sealing looks back so far, for the texts of a window."""
@@ -59,15 +62,16 @@ def _drop_months(store: Store, lease: Lease, before: int) -> int:
             check(store, c, lease)
             c.execute(text(f"ALTER TABLE {parent} DETACH PARTITION {name}"))
             c.execute(text(f"DROP TABLE {name}"))
+            if parent == "search":
+                forget_before(c, month_bounds((int(name[-7:-3]), int(name[-2:])))[1])
         log.info("month dropped", table=name)
         dropped += 1
     return dropped
 
 
 def _delete(store: Store, lease: Lease, before: int) -> int:
-    gone = 0
+    gone = _delete_documents(store, lease, before)
     for table, key in (
-        ("documents", "observed_at, row_id"),
         ("predictions", "observed_at, row_id, model_id"),
         ("series_documents", "series_id, observed_at, row_id"),
     ):
@@ -85,3 +89,22 @@ def _delete(store: Store, lease: Lease, before: int) -> int:
             if n < BATCH:
                 break
     return gone
+
+
+def _delete_documents(store: Store, lease: Lease, before: int) -> int:
+    """With what the search index has of them, which it forgets while their predictions are still there."""
+    gone = 0
+    while True:
+        with store.write() as c:
+            check(store, c, lease)
+            rows = c.execute(
+                text("SELECT observed_at, row_id FROM documents WHERE observed_at < :before LIMIT :n"),
+                {"before": before, "n": SEARCHED_BATCH},
+            ).all()
+            keys = [(int(r[0]), int(r[1])) for r in rows]
+            forget(c, keys)
+            if keys:
+                c.exec_driver_sql("DELETE FROM documents WHERE observed_at = ? AND row_id = ?", keys)
+        gone += len(keys)
+        if len(keys) < SEARCHED_BATCH:
+            return gone

@@ -7,13 +7,16 @@ lower case. A phrase is its pairs or words one after the other.
 
     恒大 违约          both           "bond default"     the phrase
     -澄清              not            default*           words that begin so
+
+Beside its words a text has marks, terms that no text can hold (``@k1``: its kind): what lists are filtered by is then
+looked up together with the words, however common one of the two is.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from barometer.errors import BarometerError
@@ -52,18 +55,22 @@ class Question:
 
     def matches(self, text: str) -> bool:
         """What the index would say of this text: for those that are not indexed yet."""
+        plain = _plain(text)
+        if not all(term in plain for p in self.wanted for term in p.terms):
+            return False
         have = terms(text)
         return all(_stands(p, have) for p in self.wanted) and not any(_stands(p, have) for p in self.unwanted)
 
-    def for_sqlite(self) -> str:
+    def for_sqlite(self, marks: Sequence[str] = ()) -> str:
         """As an FTS5 expression; every term is quoted, so nothing that was typed is syntax."""
-        asked = " AND ".join(_fts5(p) for p in self.wanted)
+        asked = " AND ".join([*(f'"{m}"' for m in marks), *(_fts5(p) for p in self.wanted)])
         refused = " OR ".join(_fts5(p) for p in self.unwanted)
         return f"({asked}) NOT ({refused})" if refused else asked
 
-    def for_postgres(self) -> str:
+    def for_postgres(self, marks: Sequence[str] = ()) -> str:
         """As a tsquery literal; terms are letters and digits only, so nothing that was typed is syntax."""
-        parts = [f"({_tsquery(p)})" for p in self.wanted] + [f"!({_tsquery(p)})" for p in self.unwanted]
+        parts = [f"'{m}'" for m in marks]
+        parts += [f"({_tsquery(p)})" for p in self.wanted] + [f"!({_tsquery(p)})" for p in self.unwanted]
         return " & ".join(parts)
 
 
@@ -80,14 +87,14 @@ def terms(text: str) -> list[str]:
     return found
 
 
-def tsvector(text: str) -> str:
+def tsvector(text: str, marks: Sequence[str] = ()) -> str:
     """The terms with their positions as a tsvector literal: independent of the server's locale and parser."""
     places: dict[str, list[str]] = {}
     for i, term in enumerate(terms(text), 1):
         kept = places.setdefault(term, [])
         if len(kept) < 255:
             kept.append(str(i))
-    return " ".join(f"'{t}':{','.join(p)}" for t, p in places.items())
+    return " ".join([*(f"'{m}'" for m in marks), *(f"'{t}':{','.join(p)}" for t, p in places.items())])
 
 
 def question(typed: str) -> Question:
@@ -121,8 +128,12 @@ def _phrase(typed: str, quoted: bool) -> Phrase | None:
 
 
 def _runs(text: str) -> Iterator[str]:
-    for match in _RUN.finditer(unicodedata.normalize("NFKC", text).lower()):
+    for match in _RUN.finditer(_plain(text)):
         yield match.group()
+
+
+def _plain(text: str) -> str:
+    return unicodedata.normalize("NFKC", text).lower()
 
 
 def _stands(phrase: Phrase, have: list[str]) -> bool:

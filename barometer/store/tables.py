@@ -55,7 +55,7 @@ AutoId = BigInteger().with_variant(Integer(), "sqlite")
 LONG_BY_MONTH = {"postgresql_partition_by": "RANGE (observed_at)"}
 BY_MONTH = {**LONG_BY_MONTH, "sqlite_with_rowid": False}
 CLUSTERED = {"sqlite_with_rowid": False}
-MONTHLY_TABLES = ("documents", "predictions", "series_documents")
+MONTHLY_TABLES = ("documents", "predictions", "search", "series_documents")
 
 
 class Base(DeclarativeBase):
@@ -155,6 +155,16 @@ class Document(Base):
     extra: Mapped[dict[str, Any] | None]
     unscored_reason: Mapped[str | None]
     stored_at: Mapped[int]
+
+
+class SearchQueue(Base):
+    """Documents that the search index does not have yet; see :mod:`barometer.store.search_index`, whose own tables the
+    two databases have each in their way."""
+
+    __tablename__ = "search_queue"
+    __table_args__ = (CLUSTERED,)
+    observed_at: Mapped[int] = mapped_column(primary_key=True)
+    row_id: Mapped[int] = mapped_column(primary_key=True)
 
 
 class Prediction(Base):

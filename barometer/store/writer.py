@@ -26,6 +26,7 @@ from barometer.store.identities import NO_MODEL, Claim, claim_identities, withdr
 from barometer.store.months import Months
 from barometer.store.names import Names
 from barometer.store.offsets import NOWHERE, Step, hold_offsets, move_offsets
+from barometer.store.search_index import enqueue
 from barometer.store.tables import DeadLetter as DeadLetterRow
 from barometer.store.tables import Document as DocumentRow
 from barometer.store.tables import Prediction as PredictionRow
@@ -130,6 +131,7 @@ class Writer:
             self._documents(c, kept, sources, now)
             self._predictions(c, kept, batch.model_id)
             self._series(c, kept, series)
+            enqueue(c, self._store, [(item.document.observed_at, item.document.row_id) for item in kept])
             for item in kept:
                 rollups.add(item, batch.model_id, series)
             rollups.write(c, self._store)

@@ -12,8 +12,9 @@ from sqlalchemy import MetaData, func, insert, inspect, select
 
 from barometer.store.engine import Store
 from barometer.store.migrate import current, head, upgrade, upgrade_in
-from barometer.store.months import Months
-from barometer.store.tables import MONTHLY_TABLES, Base, Document
+from barometer.store.months import create_month, month_of
+from barometer.store.search_index import SEARCH
+from barometer.store.tables import MONTHLY_TABLES, Base, Document, SearchQueue
 from bench.kills.actors import Company, Killing
 from bench.kills.rows import Rows, differences, plain
 from bench.kills.runs import LOOK_SECONDS, PATIENCE_SECONDS, Outcome, Stage, repair
@@ -84,12 +85,14 @@ def _age(full: str, url: str) -> None:
     try:
         with target.write() as c:
             upgrade_in(c, OLDEST)
-        with source.read() as c:
-            Months(target).ensure(c.execute(select(Document.observed_at)).scalars())
         old, new = MetaData(), MetaData()
         old.reflect(target.engine, only=lambda name, _: name in Base.metadata.tables)
         new.reflect(source.engine, only=lambda name, _: name in Base.metadata.tables)
         with source.read() as read, target.write() as write:
+            if not target.is_sqlite:
+                monthly = [name for name in MONTHLY_TABLES if name in old.tables]
+                for month in {month_of(at) for at in read.execute(select(Document.observed_at)).scalars()}:
+                    create_month(write, month, monthly)
             for table in old.sorted_tables:
                 if table.name not in new.tables:
                     continue
@@ -122,6 +125,8 @@ def _everything(store: Store) -> Rows:
     found = MetaData()
     parts = tuple(f"{name}_" for name in MONTHLY_TABLES)
     names = [n for n in inspect(store.engine).get_table_names() if not n.startswith(parts)]
+    # The index is as it was filled, and nothing fills it here: its queue is what is compared.
+    names = [n for n in names if n == SearchQueue.__tablename__ or not n.startswith(SEARCH)]
     found.reflect(store.engine, only=names)
     out: Rows = {}
     with store.read() as c:

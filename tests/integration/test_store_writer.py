@@ -121,6 +121,7 @@ def wipe(store: Store) -> None:
             t.Document,
             t.Prediction,
             t.SeriesDocument,
+            t.SearchQueue,
             t.Rollup,
             t.SourceRollup,
             t.Offset,
