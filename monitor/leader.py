@@ -25,6 +25,7 @@ from barometer.metrics import serve
 from barometer.settings import Settings
 from barometer.store import leases
 from barometer.store.alerts import AlertChange
+from barometer.store.coarse import fold
 from barometer.store.engine import Store, is_away
 from barometer.store.frozen import end_frozen_sessions
 from barometer.store.leases import Lease
@@ -51,6 +52,7 @@ HEALTHY_SECONDS = 120.0
 """More than a database that vanished without a word can hold up a heartbeat."""
 RETENTION_SECONDS = 3_600.0
 SEARCH_SECONDS = 2.0
+FOLD_SECONDS = 60.0
 ALARM_SECONDS = 10.0
 RULE_SECONDS = 2.0
 SEND_SECONDS = 2.0
@@ -102,6 +104,7 @@ class Monitor:
             Job("outbox", SEND_SECONDS, self._send),
             Job("reminders", REMIND_SECONDS, self._remind),
             Job("search", SEARCH_SECONDS, lambda lease: index_waiting(store, lease, stopped=stop.is_set)),
+            Job("fold", FOLD_SECONDS, lambda lease: fold(store, settings, lease)),
             Job("retention", RETENTION_SECONDS, lambda lease: drop_old(store, settings, lease)),
             *(Job(*extra) for extra in extra_jobs),
         ]

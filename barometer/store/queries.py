@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from math import sqrt
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, case, func, select
+from sqlalchemy import ColumnElement, Connection, Select, case, func, select
 
+from barometer.store.coarse import Piece, pieces
 from barometer.store.sealing import furthest_sealed
-from barometer.store.tables import Rollup, SealedBucket, Series
+from barometer.store.tables import FoldedBucket, Rollup, SealedBucket, Series
 
 
 class SeriesRow(NamedTuple):
@@ -90,28 +91,31 @@ def totals(c: Connection, from_ms: int, to_ms: int, steps: int, kinds: Sequence[
     width = max(1, (to_ms - from_ms) // steps)
     sealed = sealed_until(c)
     ids = [s.id for s in list_series(c)]
-    b = SealedBucket
-    step = ((b.start - from_ms) // width).label("step")
-    expected = b.expected_negative
-    for r in c.execute(
-        select(
-            b.series_id,
-            step,
-            func.sum(b.total),
-            func.sum(b.negative),
-            func.sum(b.unscored),
-            func.sum(case((expected.is_not(None), b.negative), else_=0)),
-            func.sum(expected),
-            func.sum(case((expected.is_not(None), b.total - b.unscored), else_=0)),
-            func.sum(case((expected.is_not(None), b.expected_total), else_=0)),
-        )
-        .where(b.series_id.in_(ids), b.kind.in_(kinds), b.start >= from_ms, b.start < to_ms)
-        .group_by(b.series_id, step)
-    ):
-        _add(out[r[0]], min(int(r[1]), steps - 1), int(r[2] or 0), int(r[3] or 0), int(r[4] or 0), r[5:])
+    for piece in pieces(c, from_ms, to_ms, to_ms - from_ms if steps == 1 else width):
+        for r in c.execute(_added_up(piece, ids, kinds, from_ms, width)):
+            _add(out[r[0]], min(int(r[1]), steps - 1), int(r[2] or 0), int(r[3] or 0), int(r[4] or 0), r[5:])
     for row in _open(c, max(from_ms, sealed or from_ms), to_ms, kinds, None):
         _add(out[row.series_id], min((row.bucket - from_ms) // width, steps - 1), row.total, row.negative, row.unscored)
     return dict(out)
+
+
+def _added_up(piece: Piece, ids: Sequence[int], kinds: Sequence[int], from_ms: int, width: int) -> Select[Any]:
+    """Sums by series and step, from folded cells or from buckets."""
+    b: Any = SealedBucket if piece.width is None else FoldedBucket
+    judged: list[ColumnElement[Any]]
+    if piece.width is None:
+        known = b.expected_negative.is_not(None)
+        judged = [case((known, x), else_=0) for x in (b.negative, b.total - b.unscored, b.expected_total)]
+    else:
+        judged = [b.judged_negative, b.judged_scored, b.expected_total]
+    step = ((b.start - from_ms) // width).label("step")
+    query = select(
+        b.series_id, step, func.sum(b.total), func.sum(b.negative), func.sum(b.unscored), func.sum(judged[0]),
+        func.sum(b.expected_negative), func.sum(judged[1]), func.sum(judged[2]),
+    ).where(b.series_id.in_(ids), b.kind.in_(kinds), b.start >= piece.begin, b.start < piece.end)  # fmt: skip
+    if piece.width is not None:
+        query = query.where(b.width == piece.width)
+    return query.group_by(b.series_id, step)
 
 
 def _add(

@@ -285,6 +285,39 @@ class SealedBucket(Base):
     term: Mapped[int]
 
 
+class FoldedBucket(Base):
+    """Sealed buckets added up to an hour or to six: what pictures of weeks and months are drawn from. It follows from
+    ``sealed_buckets`` and can be made anew from them."""
+
+    __tablename__ = "folded_buckets"
+    __table_args__ = (CLUSTERED,)
+    width: Mapped[int] = mapped_column(Integer, primary_key=True)
+    """Milliseconds."""
+    series_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    kind: Mapped[int] = _small(primary_key=True)
+    start: Mapped[int] = mapped_column(primary_key=True)
+    total: Mapped[int]
+    negative: Mapped[int]
+    neutral: Mapped[int]
+    positive: Mapped[int]
+    unscored: Mapped[int]
+    independent: Mapped[int]
+    independent_negative: Mapped[int]
+    judged_negative: Mapped[int]
+    """Of the buckets that had an expectation; so are the scored texts and what was expected."""
+    judged_scored: Mapped[int]
+    expected_total: Mapped[float | None]
+    expected_negative: Mapped[float | None]
+    spread_below: Mapped[float]
+    """Sum of the squares of the bucket's bands below their expectation, and above it."""
+    spread_above: Mapped[float]
+    score: Mapped[float | None]
+    """The highest; the same of the three that follow."""
+    alert: Mapped[bool] = mapped_column(Boolean)
+    outage: Mapped[bool] = mapped_column(Boolean)
+    model_id: Mapped[int | None] = _small()
+
+
 class SealingState(Base):
     """How far the topic is sealed. One row a log."""
 
