@@ -12,7 +12,8 @@ from typing import Any
 from flask import Blueprint, jsonify, request
 
 from barometer.errors import BarometerError
-from barometer.store.queries import find_series, list_series, points, totals
+from barometer.store.queries import find_series, list_series, totals
+from barometer.store.queries_points import points
 from barometer.store.status import status
 from dashboard.context import KINDS, context, period
 

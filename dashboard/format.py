@@ -59,6 +59,18 @@ def wall(ms: int, zone: ZoneInfo) -> str:
     return local(ms, zone).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3]
 
 
+def from_wall(text: str, zone: ZoneInfo) -> int | None:
+    """The time that a chart means by a wall-clock time (``2026-11-24 08:00:00.123``); None if it is none.
+
+    >>> from_wall("2026-11-24 08:00", ZoneInfo("Asia/Shanghai"))
+    1795478400000
+    """
+    try:
+        return int(datetime.fromisoformat(text[:26]).replace(tzinfo=zone).timestamp() * 1000)
+    except (ValueError, OverflowError):
+        return None
+
+
 def clock(ms: int | None, zone: ZoneInfo, now_ms: int, *, seconds: bool = False) -> str:
     """Time of day today; with the date on other days, with the year in other years."""
     if ms is None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from math import sqrt
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Select, case, func, select
@@ -94,7 +93,7 @@ def totals(c: Connection, from_ms: int, to_ms: int, steps: int, kinds: Sequence[
     for piece in pieces(c, from_ms, to_ms, to_ms - from_ms if steps == 1 else width):
         for r in c.execute(_added_up(piece, ids, kinds, from_ms, width)):
             _add(out[r[0]], min(int(r[1]), steps - 1), int(r[2] or 0), int(r[3] or 0), int(r[4] or 0), r[5:])
-    for row in _open(c, max(from_ms, sealed or from_ms), to_ms, kinds, None):
+    for row in open_buckets(c, max(from_ms, sealed or from_ms), to_ms, kinds, None):
         _add(out[row.series_id], min((row.bucket - from_ms) // width, steps - 1), row.total, row.negative, row.unscored)
     return dict(out)
 
@@ -148,9 +147,14 @@ class OpenBucket(NamedTuple):
     total: int
     negative: int
     unscored: int
+    neutral: int
+    positive: int
 
 
-def _open(c: Connection, from_ms: int, to_ms: int, kinds: Sequence[int], series_id: int | None) -> Iterable[OpenBucket]:
+def open_buckets(
+    c: Connection, from_ms: int, to_ms: int, kinds: Sequence[int], series_id: int | None
+) -> Iterable[OpenBucket]:
+    """Counts of buckets that are not sealed yet, of one series or of all."""
     q = (
         select(
             Rollup.bucket,
@@ -158,136 +162,12 @@ def _open(c: Connection, from_ms: int, to_ms: int, kinds: Sequence[int], series_
             func.sum(Rollup.total),
             func.sum(Rollup.negative),
             func.sum(Rollup.unscored),
+            func.sum(Rollup.neutral),
+            func.sum(Rollup.positive),
         )
         .where(Rollup.bucket >= from_ms, Rollup.bucket < to_ms, Rollup.kind.in_(kinds))
         .group_by(Rollup.bucket, Rollup.series_id)
     )
     if series_id is not None:
         q = q.where(Rollup.series_id == series_id)
-    return [OpenBucket(int(r[0]), int(r[1]), int(r[2]), int(r[3]), int(r[4])) for r in c.execute(q)]
-
-
-@dataclass(slots=True)
-class Point:
-    """One or more neighbouring buckets of a series, kinds added up."""
-
-    start: int
-    end: int
-    total: int = 0
-    negative: int = 0
-    unscored: int = 0
-    independent: int | None = 0
-    expected_negative: float | None = None
-    band_low: float | None = None
-    band_high: float | None = None
-    score: float | None = None
-    alert: bool = False
-    outage: bool = False
-    sealed: bool = True
-    models: set[int] = field(default_factory=set)
-    judged: int = 0
-    parts: int = 0
-
-    @property
-    def share(self) -> float | None:
-        scored = self.total - self.unscored
-        return self.negative / scored if scored > 0 else None
-
-
-def points(
-    c: Connection,
-    series_id: int,
-    from_ms: int,
-    to_ms: int,
-    kinds: Sequence[int],
-    bucket_ms: int,
-    max_points: int = 400,
-) -> tuple[list[Point], int]:
-    """A series between two times: sealed points, zeros where stretches without records were sealed, then open ones.
-
-    Points are single buckets where at most ``max_points`` come of it, else equal groups of them. The band of a group
-    adds the buckets' deviations in quadrature, as for independent buckets.
-
-    Returns:
-        The points in order of time, and the width of one in milliseconds.
-    """
-    sealed = sealed_until(c)
-    group = 1
-    while (to_ms - from_ms) / (bucket_ms * group) > max_points:
-        group = next(g for g in _LADDER if g > group)
-    width = bucket_ms * group
-    cells: dict[int, Point] = {}
-    spread: dict[int, list[float]] = defaultdict(lambda: [0.0, 0.0])
-
-    def cell(at: int) -> Point:
-        # Half a bucket of slack: days of 23 or 25 hours do not start on an even grid.
-        start = from_ms + (at - from_ms + bucket_ms // 2) // width * width
-        return cells.setdefault(start, Point(start, min(start + width, to_ms)))
-
-    for row in _sealed(c, series_id, from_ms, to_ms, kinds):
-        if row.end - row.start > bucket_ms:
-            _stretch(cell, max(row.start, from_ms), min(row.end, to_ms), width, row.outage)
-        if row.start < from_ms:
-            continue
-        p = cell(row.start)
-        p.parts += 1
-        p.total += row.total
-        p.negative += row.negative
-        p.unscored += row.unscored
-        p.independent = (p.independent or 0) + row.independent
-        p.alert |= row.alert
-        p.outage |= row.outage
-        if row.model_id is not None:
-            p.models.add(row.model_id)
-        if row.score is not None:
-            p.score = max(p.score or 0.0, row.score)
-        if row.expected_negative is not None:
-            p.judged += 1
-            p.expected_negative = (p.expected_negative or 0.0) + row.expected_negative
-            if row.band_low is not None and row.band_high is not None:
-                spread[p.start][0] += (row.expected_negative - row.band_low) ** 2
-                spread[p.start][1] += (row.band_high - row.expected_negative) ** 2
-    for start, (below, above) in spread.items():
-        p = cells[start]
-        assert p.expected_negative is not None
-        p.band_low = max(0.0, p.expected_negative - sqrt(below))
-        p.band_high = p.expected_negative + sqrt(above)
-    for r in _open(c, max(from_ms, sealed or from_ms), to_ms, kinds, series_id):
-        p = cell(r.bucket)
-        p.total += r.total
-        p.negative += r.negative
-        p.unscored += r.unscored
-        p.sealed = False
-        p.independent = None
-    return [cells[k] for k in sorted(cells)], width
-
-
-_LADDER = (2, 3, 6, 12, 18, 36, 72, 144, 288, 432, 1008, 2016, 4320, 8640, 25920, 52560, 525600, 5256000, 52560000)
-
-
-def _stretch(cell: Any, start: int, end: int, width: int, outage: bool) -> None:
-    """Zeros for a stretch that was sealed as one row."""
-    at = start
-    while at < end:
-        p = cell(at)
-        p.outage |= outage
-        at = p.start + width
-
-
-def _sealed(c: Connection, series_id: int, from_ms: int, to_ms: int, kinds: Sequence[int]) -> Iterable[Any]:
-    b = SealedBucket
-    columns = (
-        b.start, b.end, b.total, b.negative, b.unscored, b.independent, b.model_id, b.score, b.alert, b.outage,
-        b.expected_negative, b.band_low, b.band_high,
-    )  # fmt: skip
-    for kind in kinds:
-        # The row before the period may be a stretch that reaches into it.
-        yield from c.execute(
-            select(*columns)
-            .where(b.series_id == series_id, b.kind == kind, b.start < from_ms)
-            .order_by(b.start.desc())
-            .limit(1)
-        ).all()
-        yield from c.execute(
-            select(*columns).where(b.series_id == series_id, b.kind == kind, b.start >= from_ms, b.start < to_ms)
-        ).all()
+    return [OpenBucket(*map(int, r)) for r in c.execute(q)]

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from dash import dcc
 
-from barometer.store.queries import Point
+from barometer.store.queries_points import Point
 from dashboard.context import View, context
 from dashboard.format import duration, wall
 
@@ -17,11 +18,13 @@ PALETTE: dict[str, dict[str, str]] = {
         "ink": "#20242e", "muted": "#6b7280", "grid": "#ebe8e1", "negative": "#7b3fb5", "faint": "rgba(123,63,181,.38)",
         "band": "rgba(90,110,140,.17)", "expected": "#7d8aa0", "volume": "#b9c2cf", "volume_open": "#dde2e9",
         "alert": "rgba(201,82,26,.11)", "outage": "rgba(120,120,120,.16)", "hover": "#ffffff", "line": "#d9d5cc",
+        "second": "#2b5f8c", "critical": "#b8400f",
     },
     "dark": {
         "ink": "#e9e6df", "muted": "#98a1b0", "grid": "#262b36", "negative": "#c397f5", "faint": "rgba(195,151,245,.4)",
         "band": "rgba(150,170,200,.16)", "expected": "#8d9ab0", "volume": "#4a5567", "volume_open": "#323a48",
         "alert": "rgba(255,138,84,.13)", "outage": "rgba(160,160,160,.14)", "hover": "#232936", "line": "#394152",
+        "second": "#86b8e4", "critical": "#ff9666",
     },
 }  # fmt: skip
 HOUR_MS = 3_600_000
@@ -65,8 +68,8 @@ def trend_figure(v: View, points: Sequence[Point], alerts: Sequence[tuple[int, i
                      "name": v.t("series.volume"), "showlegend": False, "hovertemplate": "%{y:,}",
                      "marker": {"color": [color["volume"] if p.sealed else color["volume_open"] for p in points]},
                      "customdata": [p.start for p in points]})  # fmt: skip
-    shapes = [_shade(when(a), when(b), color["alert"]) for a, b in alerts]
-    shapes += [_shade(when(p.start), when(p.end), color["outage"]) for p in points if p.outage]
+    shapes = [shade(when(a), when(b), color["alert"]) for a, b in alerts]
+    shapes += [shade(when(p.start), when(p.end), color["outage"]) for p in points if p.outage]
     for before, after in pairwise(points):
         if before.models and after.models and max(after.models) != max(before.models):
             at = when(after.start)
@@ -78,9 +81,9 @@ def trend_figure(v: View, points: Sequence[Point], alerts: Sequence[tuple[int, i
         layout["xaxis"]["range"] = [when(window[0]), when(window[1])]
     if not compact:
         layout["annotations"] = [
-            _row_title(v.t("series.negatives"), 1.0, color),
-            _row_title(v.t("series.rolling", time=duration(v.lang, rolling)), 0.46, color),
-            _row_title(v.t("series.volume"), 0.18, color),
+            row_title(v.t("series.negatives"), 1.0, color),
+            row_title(v.t("series.rolling", time=duration(v.lang, rolling)), 0.46, color),
+            row_title(v.t("series.volume"), 0.18, color),
         ]
     return {"data": data, "layout": layout}
 
@@ -121,12 +124,12 @@ def _sealed_and_open(v: View, points: Sequence[Point], x: list[str], y: Sequence
     return traces
 
 
-def _shade(a: str, b: str, fill: str) -> dict[str, Any]:
+def shade(a: str, b: str, fill: str) -> dict[str, Any]:
     return {"type": "rect", "xref": "x", "yref": "paper", "x0": a, "x1": b, "y0": 0, "y1": 1, "fillcolor": fill,
             "line": {"width": 0}, "layer": "below"}  # fmt: skip
 
 
-def _row_title(text: str, y: float, color: dict[str, str]) -> dict[str, Any]:
+def row_title(text: str, y: float, color: dict[str, str]) -> dict[str, Any]:
     return {"text": text, "xref": "paper", "yref": "paper", "x": 0, "y": y, "xanchor": "left", "yanchor": "bottom",
             "showarrow": False, "font": {"size": 12, "color": color["muted"]}, "yshift": 4}  # fmt: skip
 
@@ -164,6 +167,35 @@ def _layout(color: dict[str, str], compact: bool) -> dict[str, Any]:
         layout["yaxis3"] = {**axis, "domain": [0, 0.17], "nticks": 3, "anchor": "x"}
         layout["hoversubplots"] = "axis"
     return layout
+
+
+def base_layout(color: dict[str, str]) -> dict[str, Any]:
+    """The layout of three rows, the lowest for bars, with a legend below and an overlay for marks on the highest."""
+    layout = _layout(color, False)
+    layout["yaxis"]["domain"] = [0.55, 1]
+    layout["yaxis2"]["domain"] = [0.29, 0.47]
+    layout["yaxis3"]["domain"] = [0, 0.23]
+    layout["yaxis4"] = {"domain": [0.55, 1], "overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True,
+                        "anchor": "x"}  # fmt: skip
+    layout["margin"] = {"l": 40, "r": 8, "t": 26, "b": 64}
+    layout["legend"] = {**layout["legend"], "x": 0, "xanchor": "left", "y": -0.1, "yanchor": "top",
+                        "traceorder": "normal"}  # fmt: skip
+    layout["hoverdistance"] = 30
+    return layout
+
+
+def alert_mark(
+    v: View, alerts: Sequence[tuple[int, int, int, str]], zone: ZoneInfo, color: dict[str, str]
+) -> dict[str, Any]:
+    """Triangles where alerts began; a click leads to the alert (``customdata`` is ``alert:ID``)."""
+    return {
+        "type": "scatter", "mode": "markers", "x": [wall(a, zone) for _, a, _, _ in alerts],
+        "y": [0.96] * len(alerts), "yaxis": "y4", "name": v.t("nav.alerts"),
+        "customdata": [f"alert:{i}" for i, _, _, _ in alerts], "text": [text for *_, text in alerts],
+        "hovertemplate": "%{text}<extra></extra>",
+        "marker": {"symbol": "triangle-down", "size": 13, "color": color["critical"],
+                   "line": {"width": 1, "color": color["hover"]}},
+    }  # fmt: skip
 
 
 def graph(id_: str, figure: dict[str, Any], height: int) -> dcc.Graph:

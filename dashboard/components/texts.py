@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from dash import html
@@ -13,8 +13,8 @@ from dashboard.context import View, context
 from dashboard.format import clock, number
 
 
-def text_card(v: View, text: Text, now: int, *, topics: bool = True) -> Any:
-    """One document of the store."""
+def text_card(v: View, text: Text, now: int, *, topics: bool = True, extra: Sequence[Any] = ()) -> Any:
+    """One document of the store; ``extra`` stands under it."""
     marks: list[Any] = [sentiment_pill(v, text.sentiment, text.p_negative)]
     if text.copies > 1:
         marks.append(_copies(v, text.copies))
@@ -25,7 +25,7 @@ def text_card(v: View, text: Text, now: int, *, topics: bool = True) -> Any:
     found = sorted(text.topics, key=lambda name: -text.topics[name]) if topics else []
     return _card(
         v, text.key, text.title, text.text + ("…" if text.cut else ""), marks, text.kind, text.source,
-        text.observed_at, now, text.url, topic_links(v, found),
+        text.observed_at, now, text.url, topic_links(v, found), extra,
     )  # fmt: skip
 
 
@@ -49,7 +49,8 @@ def _copies(v: View, n: int) -> Any:
 
 
 def _card(v: View, key: str, title: str | None, text: str, marks: list[Any], kind: int, source: str | None,
-          at: int | None, now: int, url: str | None, tags: Iterable[Any]) -> Any:  # fmt: skip
+          at: int | None, now: int, url: str | None, tags: Iterable[Any],
+          extra: Sequence[Any] = ()) -> Any:  # fmt: skip
     link = safe_link(v, url)
     meta: list[Any] = [html.Span(clock(at, context().zone, now), className="num"), html.Span(kind_name(v, kind))]
     if source:
@@ -63,6 +64,7 @@ def _card(v: View, key: str, title: str | None, text: str, marks: list[Any], kin
             ),
             html.Div(title, className="text-title") if title else None,
             html.P(text),
+            html.Div(list(extra), className="meta text-foot") if extra else None,
         ],
         className="text-card",
         **data(row=key),

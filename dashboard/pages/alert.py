@@ -12,8 +12,8 @@ from flask_login import current_user
 
 from barometer.faults import fault_wording
 from barometer.store.handling import snoozed
-from barometer.store.queries import Point, points
 from barometer.store.queries_alerts import AlertPage, alert_page
+from barometer.store.queries_points import Point, points
 from barometer.store.silences import Silenced, Silencer
 from dashboard.acts import people
 from dashboard.components.alert_forms import dialog, opener, register_acts

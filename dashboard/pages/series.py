@@ -1,58 +1,82 @@
-"""One topic: its negatives against the expected range, their share, the volume, and the texts behind a point."""
+"""One series: its negatives against the expected range, their share, what the texts were like, what changed, and the
+texts behind a point. What is chosen, zooming included, stands in the address."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
 
 import dash
-from dash import Input, Output, State, dcc, html, no_update
+from dash import ClientsideFunction, Input, Output, Patch, State, dcc, html, no_update
+from flask_login import current_user
 
-from barometer.store.queries import SeriesRow, find_series, points
-from barometer.store.queries_alerts import alerts_between
-from barometer.store.queries_documents import texts_behind
-from dashboard.components.alert_parts import alert_href, sentence
-from dashboard.components.charts import graph, trend_figure
+from dashboard.board import version
+from dashboard.components import star as stars
+from dashboard.components.charts import graph
 from dashboard.components.live import fresh, live, register_live, target
-from dashboard.components.parts import chips, empty, kpi, section, series_href, severity_pill, state_pill
-from dashboard.components.texts import text_card, text_list
-from dashboard.context import KINDS, View, choose, context, period, ranges, view
-from dashboard.format import clock, duration, number, percent
+from dashboard.components.parts import chips, empty, kpi, section, series_href, state_pill
+from dashboard.components.series_parts import alerts_part, changes_part, texts_part
+from dashboard.context import View, context, ranges, view
+from dashboard.format import clock, duration, from_wall, number, percent
 from dashboard.i18n import series_name, t
+from dashboard.series_view import FIELDS, VOICES, WAYS, Shown, figure, look, number_of, rank, sums
+from dashboard.visits import watched
 
-TEXTS = 40
-_FOUND = tuple[SeriesRow, dict[str, Any], list[Any], list[Any], dict[str, Any]]
+HEIGHT = 520
 
 
 def layout(name: str = "", ui: dict[str, Any] | None = None, **query: str) -> Any:
     v = view(ui)
+    if not current_user.is_authenticated:
+        return html.Div()
     name = unquote(name)
-    chosen = {"name": name, "range": query.get("range"), "kind": query.get("kind"), "at": query.get("at")}
-    found = look(v, chosen)
-    if found is None:
+    chosen: dict[str, Any] = {"name": name, **{f: query.get(f) or None for f in FIELDS}}
+    shown = look(v, chosen)
+    if shown is None:
         return html.Div(
             [empty(v.t("series.unknown"), name, "lost"), dcc.Link(v.t("not_found.home"), href="/")], className="lost"
         )
-    row, figure, head, alerts, span = found
+    drawn = figure(v, shown)
+    point = number_of(chosen, "at")
+    zoom = {"from": chosen["from"], "to": chosen["to"]} if shown.zoomed else None
     return html.Div(
         [
             dcc.Store(id="series-query", data=chosen),
-            dcc.Store(id="series-point", data=span["point"]),
-            _head(v, row, span),
-            live("series-figures", head, "kpis"),
+            dcc.Store(id="series-point", data=point),
+            dcc.Store(id="series-zoom", data=zoom),
+            dcc.Store(id="series-version", data=version(drawn["data"])),
+            _head(v, shown),
+            live("series-figures", _kpis(v, shown), "kpis"),
             html.Section(
-                [graph("series-chart", figure, 460), html.P(_hint(v, span), className="note", id="series-note")],
+                [
+                    graph("series-chart", drawn, HEIGHT),
+                    html.Div(
+                        [
+                            html.P(_hint(v, shown), className="note", id="series-note"),
+                            html.Button(v.t("series.unzoom"), id="series-unzoom", type="button",
+                                        hidden=not shown.zoomed, className="button small-button"),
+                        ],
+                        className="chart-foot",
+                    ),
+                ],
                 className="card chart-card",
             ),
             html.Div(
                 [
-                    html.Div(_texts(v, row, chosen, span["point"], span), id="series-texts", className="wide"),
-                    live("series-alerts", alerts),
+                    html.Div(texts_part(v, shown, point), id="series-texts", className="wide"),
+                    html.Div(
+                        [
+                            html.Div(section(v.t("changes.title"), html.Div(v.t("changes.wait"), className="empty")),
+                                     id="series-changes"),
+                            live("series-alerts", [alerts_part(v, shown)]),
+                        ]
+                    ),
                 ],
                 className="columns",
             ),
         ]
-    )
+    )  # fmt: skip
 
 
 def register(app: dash.Dash) -> None:
@@ -61,151 +85,170 @@ def register(app: dash.Dash) -> None:
 
     @app.callback(
         Output("series-chart", "figure"),
+        Output("series-version", "data"),
+        Output("series-note", "children"),
+        Output("series-unzoom", "hidden"),
         target("series-figures"),
         target("series-alerts"),
         Input("tick", "n_intervals"),
+        Input("series-zoom", "data"),
         State("series-query", "data"),
+        State("series-version", "data"),
         State("ui", "data"),
-        State("series-chart", "figure"),
         prevent_initial_call=True,
     )
-    def refresh(_n: int, query: dict[str, str], ui: dict[str, Any], shown: dict[str, Any]) -> Any:
-        found = look(view(ui), query)
-        if found is None:
-            return no_update, no_update, no_update
-        _, figure, head, alerts, _ = found
-        same = shown and [d.get("y") for d in shown["data"]] == [d.get("y") for d in figure["data"]]
-        return no_update if same else figure, fresh("series-figures", head), fresh("series-alerts", alerts)
+    def refresh(_n: int, zoom: Any, query: dict[str, str], before: str, ui: dict[str, Any]) -> Any:
+        v = view(ui)
+        shown = look(v, _with(query, zoom))
+        if shown is None:
+            return (no_update,) * 6
+        drawn = figure(v, shown)
+        now = version(drawn["data"])
+        new: Any = drawn
+        if dash.ctx.triggered_id != "series-zoom":
+            # The frame stays as it is: only lines and marks are put in.
+            new = Patch()
+            new["data"] = drawn["data"]
+            new["layout"]["shapes"] = drawn["layout"]["shapes"]
+            new["layout"]["annotations"] = drawn["layout"]["annotations"]
+        return (
+            no_update if now == before else new,
+            now,
+            _hint(v, shown),
+            not shown.zoomed,
+            fresh("series-figures", _kpis(v, shown)),
+            fresh("series-alerts", [alerts_part(v, shown)]),
+        )
 
     @app.callback(
+        Output("series-zoom", "data"),
+        Input("series-chart", "relayoutData"),
+        Input("series-unzoom", "n_clicks"),
+        State("series-zoom", "data"),
+        prevent_initial_call=True,
+    )
+    def zoom(moved: dict[str, Any] | None, _clicks: int | None, now: Any) -> Any:
+        if dash.ctx.triggered_id == "series-unzoom" or (moved or {}).get("xaxis.autorange"):
+            return no_update if now is None else None
+        return zoomed(moved) or no_update
+
+    app.clientside_callback(
+        ClientsideFunction("barometer_series", "address"),
+        Input("series-zoom", "data"),
+        Input("series-point", "data"),
+        prevent_initial_call=True,
+    )
+    app.clientside_callback(
+        ClientsideFunction("barometer_series", "click"),
         Output("series-point", "data"),
         Input("series-chart", "clickData"),
         prevent_initial_call=True,
     )
-    def click(data: dict[str, Any] | None) -> Any:
-        at = next((p["customdata"] for p in (data or {}).get("points", []) if p.get("customdata") is not None), None)
-        return at if at is not None else no_update
 
     @app.callback(
         Output("series-texts", "children"),
         Input("series-point", "data"),
+        Input("series-zoom", "data"),
         State("series-query", "data"),
         State("ui", "data"),
         prevent_initial_call=True,
     )
-    def texts(point: int | None, query: dict[str, str], ui: dict[str, Any]) -> Any:
+    def texts(point: int | None, zoom: Any, query: dict[str, str], ui: dict[str, Any]) -> Any:
         v = view(ui)
-        found = look(v, query)
-        return no_update if found is None else _texts(v, found[0], query, point, found[4])
+        shown = look(v, _with(query, zoom))
+        return no_update if shown is None else texts_part(v, shown, point)
+
+    @app.callback(
+        Output("series-changes", "children"),
+        Input("series-point", "data"),
+        Input("series-zoom", "data"),
+        State("series-query", "data"),
+        State("ui", "data"),
+    )
+    def what_changed(point: int | None, zoom: Any, query: dict[str, str], ui: dict[str, Any]) -> Any:
+        v = view(ui)
+        shown = look(v, _with(query, zoom))
+        return no_update if shown is None else changes_part(v, shown, point)
 
 
-def look(v: View, query: dict[str, Any]) -> _FOUND | None:
-    """Everything that changes with time: (series, figure, key figures, alerts, what period it is)."""
-    ctx = context()
-    kind = choose(query.get("kind"), KINDS, "all")
-    with ctx.store.read() as c:
-        row = find_series(c, str(query["name"]))
-        if row is None:
-            return None
-        span = period(c, query.get("range"))
-        found, width = points(c, row.id, span.from_ms, span.to_ms, KINDS[kind], ctx.settings.bucket_ms)
-        alerts = alerts_between(c, row.id, span.from_ms, span.to_ms)
-    shaded = [(max(a.started_at, span.from_ms), min(a.ended_at or span.to_ms, span.to_ms)) for a in alerts]
-    figure = trend_figure(v, found, shaded, window=(span.from_ms, span.to_ms))
-    total, negative = sum(p.total for p in found), sum(p.negative for p in found)
-    scored = total - sum(p.unscored for p in found)
-    judged = [p for p in found if p.sealed and p.expected_negative is not None]
-    expected = sum(p.expected_negative or 0 for p in judged) if judged else None
-    independent = sum(p.independent or 0 for p in found)
-
-    head = [
-        kpi(v.t("overview.kpi_texts"), number(v.lang, total), v.t("series.distinct", n=number(v.lang, independent))),
-        kpi(v.t("series.negatives"), number(v.lang, negative),
-            v.t("overview.expected", n=number(v.lang, round(expected))) if expected is not None
-            else v.t("overview.learning"), "tone-negative"),
-        kpi(v.t("series.share"), percent(negative / scored if scored else None)),
-        kpi(v.t("nav.alerts"), str(len(alerts)), None,
-            "tone-alert" if any(a.state == "firing" for a in alerts) else ""),
-    ]  # fmt: skip
-    at = query.get("at")
-    point = int(at) if at and str(at).isdigit() and len(str(at)) < 16 else None
-    about = {"from": span.from_ms, "to": span.to_ms, "now": span.now, "width": width, "anchored": span.anchored,
-             "range": span.name, "kind": kind, "point": point, "open": any(not p.sealed for p in found)}  # fmt: skip
-    return row, figure, head, _alerts(v, alerts, span.now), about
+def zoomed(moved: dict[str, Any] | None) -> dict[str, str] | None:
+    """What somebody zoomed into, from plotly's ``relayoutData``: its times are wall-clock times of the zone."""
+    try:
+        pair = [(moved or {})[f"xaxis.range[{i}]"] for i in (0, 1)]
+    except KeyError:
+        return None
+    times = [from_wall(str(x), context().zone) for x in pair]
+    if None in times:
+        return None
+    return {"from": str(times[0]), "to": str(times[1])}
 
 
-def _head(v: View, row: SeriesRow, span: dict[str, Any]) -> Any:
+def _with(query: Mapping[str, Any], zoom: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {**query, "from": (zoom or {}).get("from"), "to": (zoom or {}).get("to")}
+
+
+def _head(v: View, shown: Shown) -> Any:
     offered, first = ranges(context().settings.bucket_ms)
-    kept = {"range": None if span["range"] == first else span["range"],
-            "kind": None if span["kind"] == "all" else span["kind"]}  # fmt: skip
-    path = series_href(row.name)
+    row, path = shown.row, series_href(shown.row.name)
+    kept = {
+        "range": None if shown.span.name == first else shown.span.name,
+        "kind": None if shown.way == "all" else shown.way,
+        "voices": "independent" if shown.independent else None,
+    }
+    name = series_name(v.lang, row.name)
+    title: list[Any] = [stars.star(v, row.name, row.name in watched(), "series"), html.H1(name)]
+    firing = next((a for a in shown.alerts if a.state == "firing"), None)
+    if firing is not None:
+        title.append(state_pill(v, "firing"))
+    boxes = [
+        chips(v.t("kind.label"), [(k, v.t(f"kind.{k}")) for k in WAYS], shown.way, path, kept, "kind"),
+        chips(v.t("series.voices"), [(x, v.t(f"voices.{x}")) for x in VOICES],
+              "independent" if shown.independent else "all", path, kept, "voices"),
+        chips(v.t("range.label"), [(r, v.t(f"range.{r}")) for r in offered], shown.span.name, path, kept, "range"),
+    ]  # fmt: skip
+    crumb = dcc.Link(v.t("nav.overview"), href="/overview", className="crumb")
     return html.Div(
-        [
-            html.Div(
-                [
-                    dcc.Link(v.t("nav.overview"), href="/overview", className="crumb"),
-                    html.H1(series_name(v.lang, row.name)),
-                ]
-            ),
-            html.Div(
-                [
-                    chips(v.t("kind.label"), [(k, v.t(f"kind.{k}")) for k in KINDS], span["kind"], path, kept, "kind"),
-                    chips(
-                        v.t("range.label"),
-                        [(r, v.t(f"range.{r}")) for r in offered],
-                        span["range"],
-                        path,
-                        kept,
-                        "range",
-                    ),
-                ],
-                className="filters",
-            ),
-        ],
+        [html.Div([crumb, html.Div(title, className="title-row")]), html.Div(boxes, className="filters")],
         className="page-head",
     )
 
 
-def _hint(v: View, span: dict[str, Any]) -> str:
-    parts = [v.t("series.per", time=duration(v.lang, span["width"])), v.t("series.texts_hint")]
-    if span["open"]:
+def _kpis(v: View, shown: Shown) -> list[Any]:
+    found = sums(shown)
+    place = rank(shown, found.share)
+    against = v.t("overview.learning")
+    if shown.independent:
+        against = v.t("series.no_expected")
+    elif found.expected is not None:
+        against = v.t("overview.expected", n=number(v.lang, round(found.expected)))
+    standing = None
+    if place is not None:
+        standing = v.t("home.peers_rank", of=place.of, rank=place.rank)
+        standing += " · " + v.t("home.peers_median", share=percent(place.median))
+    return [
+        kpi(v.t("overview.kpi_texts"), number(v.lang, found.total),
+            v.t("series.distinct", n=number(v.lang, found.independent))),
+        kpi(v.t("series.negatives_independent" if shown.independent else "series.negatives"),
+            number(v.lang, found.negative), against, "tone-negative"),
+        kpi(v.t("series.share"), percent(found.share), standing),
+        kpi(v.t("nav.alerts"), str(len(shown.alerts)), None,
+            "tone-alert" if any(a.state == "firing" for a in shown.alerts) else ""),
+    ]  # fmt: skip
+
+
+def _hint(v: View, shown: Shown) -> str:
+    zone, now = context().zone, shown.span.now
+    parts = [v.t("series.per", time=duration(v.lang, shown.width))]
+    if shown.zoomed:
+        parts.append(v.t("series.zoomed", from_=clock(shown.begin, zone, now), to=clock(shown.end, zone, now)))
+    else:
+        parts.append(v.t("series.how_to"))
+    if shown.independent:
+        parts.append(v.t("series.independent_hint"))
+    elif shown.open:
         parts.append(v.t("series.open_hint"))
-    if span["anchored"]:
-        parts.append(v.t("overview.until", time=clock(span["to"], context().zone, span["now"])))
+    if shown.way == "apart":
+        parts.append(v.t("series.apart_hint"))
+    if shown.span.anchored and not shown.zoomed:
+        parts.append(v.t("overview.until", time=clock(shown.span.to_ms, zone, now)))
     return " · ".join(parts)
-
-
-def _texts(v: View, row: SeriesRow, query: dict[str, Any], point: int | None, span: dict[str, Any]) -> Any:
-    ctx = context()
-    begin, end = (point, point + span["width"]) if point is not None else (span["from"], span["to"])
-    title = v.t("series.texts_of", from_=clock(begin, ctx.zone, span["now"]), to=clock(end, ctx.zone, span["now"]))
-    if point is None:
-        title = v.t("series.texts_all", range=v.t(f"range.{span['range']}"))
-    if row.name == "all":
-        return section(title, empty(v.t("series.no_texts_all"), None, "texts"))
-    kind = choose(query.get("kind"), KINDS, "all")
-    with ctx.store.read() as c:
-        found = texts_behind(c, row.id, begin, end, KINDS[kind], TEXTS)
-    if not found:
-        return section(title, empty(v.t("series.no_texts"), None, "texts"))
-    more = v.t("series.more", n=TEXTS) if len(found) == TEXTS else None
-    return section(title, text_list([text_card(v, x, span["now"], topics=False) for x in found]), more)
-
-
-def _alerts(v: View, alerts: list[Any] | Any, now: int) -> list[Any]:
-    zone = context().zone
-    if not alerts:
-        return [section(v.t("series.alerts"), empty(v.t("series.no_alerts")))]
-    items = [
-        dcc.Link(
-            [
-                html.Div([severity_pill(v, a.severity), state_pill(v, a.state)], className="marks"),
-                html.Div(sentence(v, a)),
-                html.Small(clock(a.started_at, zone, now), className="muted num"),
-            ],
-            href=alert_href(a),
-            className="alert-item",
-        )
-        for a in alerts
-    ]
-    return [section(v.t("series.alerts"), html.Div(items, className="alert-items"))]

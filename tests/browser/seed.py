@@ -282,6 +282,9 @@ class _Seed:
     def texts(self) -> None:
         for i in range(60):
             self.text(BAD[i % len(BAD)], "real_estate", self.now - 60_000 - i * 90_000, 0, 0.99 - i / 200, 1 + i % 2)
+        for i in range(30):  # what people complained of before
+            at = self.now - 26 * HOUR - i * 17 * MINUTE
+            self.text(f"物业费又涨了，小区停车位也不够用（{i}）", "real_estate", at, 0, 0.7, 2)
         for i in range(120):
             topic = list(TOPICS)[i % len(TOPICS)]
             self.text(
@@ -305,7 +308,10 @@ class _Seed:
                              "source_id": 1 + self.offset % len(SOURCES), "lang": lang, "scored": scored,
                              "late": self.offset % 50 == 0, "flags": 0, "text": text, "title": title,
                              "url": "https://news.example/1" if kind == 1 else "javascript:window.injected=true",
-                             "unscored_reason": None if scored else "language", "stored_at": at}])  # fmt: skip
+                             "unscored_reason": None if scored else "language", "stored_at": at,
+                             "symbols": ["600519"] if "恒远" in text else None,
+                             "engagement": {"reads": 1200 * self.offset, "likes": self.offset} if kind == 2 else None,
+                             }])  # fmt: skip
         if scored:
             rest = 1 - (p or 0)
             self.add(Prediction, [{"observed_at": at, "row_id": row, "model_id": 1, "sentiment": sentiment,

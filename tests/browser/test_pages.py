@@ -64,3 +64,32 @@ def test_an_english_view_is_narrowed_and_shared(site: Site, enter: Enter) -> Non
     page.locator(".heat a").last.click()
     expect(page).to_have_url(re.compile(r"/series/topic:.*at=\d+"))
     page.get_by_role("button", name="中文").click()
+
+
+def test_a_series_is_zoomed_read_apart_and_explained(site: Site, enter: Enter) -> None:
+    page = enter(site, path="/series/topic:real_estate")
+    expect(page.get_by_role("heading", name="房地产")).to_be_visible()
+    expect(page.locator("#series-changes")).to_contain_text("600519")
+    expect(page.locator("#series-texts")).to_contain_text("首发：")
+    expect(page.locator("#series-texts")).to_contain_text("阅读")
+    chart = page.locator("#series-chart .nsewdrag").first
+    chart.wait_for()
+    box = chart.bounding_box()
+    assert box
+    page.mouse.move(box["x"] + box["width"] * 0.8, box["y"] + 60)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] - 20, box["y"] + 60, steps=4)
+    page.mouse.up()
+    expect(page.locator("#series-note")).to_contain_text("放大")
+    expect(page).to_have_url(re.compile(r"from=\d+&to=\d+"))
+    page.reload()
+    expect(page.locator("#series-note")).to_contain_text("放大")
+    page.get_by_role("button", name="还原").click()
+    expect(page.locator("#series-note")).not_to_contain_text("放大")
+    page.get_by_role("link", name="独立").click()
+    expect(page.locator("#series-note")).to_contain_text("转载只算一次")
+    page.get_by_role("link", name="分开").click()
+    page.get_by_role("button", name="English").click()
+    expect(page.locator("#series-chart")).to_contain_text("Texts by kind")
+    expect(page.get_by_role("heading", name="What changed")).to_be_visible()
+    page.get_by_role("button", name="中文").click()

@@ -6,14 +6,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, select, update
 
 from barometer.settings import Settings
 from barometer.store import leases
-from barometer.store.coarse import HOUR_MS, WIDTHS, align, fold, folded_until, pieces
+from barometer.store.coarse import HOUR_MS, WIDTHS, align, fold, folded_until, grid_offset, pieces
 from barometer.store.engine import Store
 from barometer.store.leases import Lease
 from barometer.store.queries import totals
+from barometer.store.queries_points import Point, points
 from barometer.store.tables import FoldedBucket, SealedBucket, SealingState
 from barometer.store.tables import Lease as LeaseRow
 from tests.browser.seed import DAY, HOUR, seed
@@ -119,3 +120,50 @@ def test_wide_buckets_and_an_empty_store_have_nothing_to_fold(
     assert fold(store, seeded_settings, lease) == 0
     with store.read() as c:
         assert [tuple(p) for p in pieces(c, 0, 10, 10)] == [(None, 0, 10)]
+
+
+def test_points_of_folded_cells_are_those_of_their_buckets(store: Store, settings: Settings) -> None:
+    seeded(store, settings, 2.2)
+    lease = leases.acquire(store, leases.LEADER, "tests", 600)
+    assert lease is not None
+    grid = grid_offset(settings)
+
+    def read(most: int, grid: int | None) -> list[Point]:
+        with store.read() as c:
+            now = store.now_ms(c)
+            begin = align(now - 2 * DAY, DAY, settings)
+            found, width = points(c, 12, begin, align(now, 600_000, settings), ALL, 600_000, most, grid)
+            assert width == (6 * HOUR if most == 12 else HOUR)
+            return found
+
+    before = {most: read(most, grid) for most in (12, 72)}
+    fold(store, settings, lease)
+    for most, expected in before.items():
+        found = read(most, grid)
+        assert [p.start for p in found] == [p.start for p in expected]
+        assert (found[0].start + grid) % HOUR == 0
+        for p, q in zip(found, expected, strict=True):
+            assert (p.total, p.negative, p.neutral, p.positive, p.independent_negative, p.alert, p.sealed) == (
+                q.total, q.negative, q.neutral, q.positive, q.independent_negative, q.alert, q.sealed
+            )  # fmt: skip
+            assert p.band_high == pytest.approx(q.band_high)
+            assert p.expected_negative == pytest.approx(q.expected_negative)
+
+
+def test_a_stretch_of_nothing_is_drawn_as_zeros(store: Store, settings: Settings) -> None:
+    seeded(store, settings, 2.2)
+    lease = leases.acquire(store, leases.LEADER, "tests", 600)
+    assert lease is not None
+    with store.write() as c:
+        now = store.now_ms(c)
+        a, b = align(now - 30 * HOUR, HOUR, settings), align(now - 20 * HOUR, HOUR, settings)
+        c.execute(delete(SealedBucket).where(SealedBucket.start > a, SealedBucket.start < b))
+        c.execute(update(SealedBucket).where(SealedBucket.start == a)
+                  .values(end=b, total=0, negative=0, neutral=0, positive=0, outage=True))  # fmt: skip
+    fold(store, settings, lease)
+    with store.read() as c:
+        found, _ = points(c, 12, a - 10 * HOUR, b + 10 * HOUR, ALL, 600_000, 40, grid_offset(settings))
+    quiet = [p for p in found if a <= p.start < b]
+    assert len(quiet) == 10
+    assert all(p.outage and p.total == 0 for p in quiet)
+    assert not any(p.outage for p in found if not a <= p.start < b)

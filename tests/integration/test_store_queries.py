@@ -9,9 +9,10 @@ from sqlalchemy import delete, insert, update
 
 from barometer.settings import Settings
 from barometer.store.engine import Store
-from barometer.store.queries import find_series, list_series, points, sealed_until, totals
+from barometer.store.queries import find_series, list_series, sealed_until, totals
 from barometer.store.queries_alerts import alert_page, alerts_between, open_alerts, past_alerts
 from barometer.store.queries_documents import latest_texts, texts_behind
+from barometer.store.queries_points import points
 from barometer.store.status import status
 from barometer.store.tables import Log, Offset, Process, Rollup, SealedBucket, SealingState, Series
 from tests.browser.seed import DAY, seed

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import dashboard.format as module
-from barometer.store.queries import Point
+from barometer.store.queries_points import Point
 from dashboard.components.charts import rolling_share
 from dashboard.components.spark import sparkline
 from dashboard.format import ago, clock, duration, number, percent

@@ -1,0 +1,34 @@
+// The series page: what was zoomed into and clicked stands in the address, without loading anything anew.
+(function () {
+  "use strict";
+  window.dash_clientside = window.dash_clientside || {};
+  window.dash_clientside.barometer_series = {
+    address: function (zoom, point) {
+      if (!/^\/series\//.test(location.pathname)) return;
+      var query = new URLSearchParams(location.search);
+      set(query, "from", zoom && zoom.from);
+      set(query, "to", zoom && zoom.to);
+      set(query, "at", point);
+      var text = query.toString();
+      window.history.replaceState(window.history.state, "", location.pathname + (text ? "?" + text : ""));
+    },
+    // A point leads to its texts, a mark of an alert to the alert.
+    click: function (clicked) {
+      var points = (clicked && clicked.points) || [], at = null, alert = null;
+      points.forEach(function (p) {
+        if (typeof p.customdata === "string" && p.customdata.indexOf("alert:") === 0) alert = p.customdata.slice(6);
+        else if (typeof p.customdata === "number" && at === null) at = p.customdata;
+      });
+      if (alert !== null && at === null) {
+        window.history.pushState({}, "", "/alerts/" + encodeURIComponent(alert));
+        window.dispatchEvent(new CustomEvent("_dashprivate_pushstate"));
+        return dash_clientside.no_update;
+      }
+      return at === null ? dash_clientside.no_update : at;
+    },
+  };
+  function set(query, name, value) {
+    if (value === null || value === undefined) query.delete(name);
+    else query.set(name, value);
+  }
+})();

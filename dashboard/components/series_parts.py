@@ -1,0 +1,138 @@
+"""Parts of the series page below the chart: the texts behind a point, what changed, the alerts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dash import dcc, html
+
+from barometer.store.queries_behind import Beside, beside
+from barometer.store.queries_documents import texts_behind
+from dashboard.changes import Risen, changes
+from dashboard.components.alert_parts import alert_href, sentence
+from dashboard.components.parts import empty, section, series_href, severity_pill, state_pill
+from dashboard.components.texts import text_card, text_list
+from dashboard.context import View, context
+from dashboard.format import clock, duration, number
+from dashboard.series_view import Shown
+
+TEXTS = 40
+REACH = ("reads", "likes", "reposts", "replies")
+
+
+def texts_part(v: View, shown: Shown, point: int | None) -> Any:
+    """The most negative texts of a point, or of all that is on the screen."""
+    ctx, now = context(), shown.span.now
+    begin, end = (point, point + shown.width) if point is not None else (shown.begin, shown.end)
+    if point is None and not shown.zoomed:
+        title = v.t("series.texts_all", range=v.t(f"range.{shown.span.name}"))
+    else:
+        title = v.t("series.texts_of", from_=clock(begin, ctx.zone, now), to=clock(end, ctx.zone, now))
+    if shown.row.name == "all":
+        return section(title, empty(v.t("series.no_texts_all"), None, "texts"))
+    with ctx.store.read() as c:
+        found = texts_behind(c, shown.row.id, begin, end, shown.kinds, TEXTS)
+        known = beside(c, shown.row.id, found, begin)
+    if not found:
+        return section(title, empty(v.t("series.no_texts"), None, "texts"))
+    more = v.t("series.more", n=TEXTS) if len(found) == TEXTS else None
+    cards = [text_card(v, x, now, topics=False, extra=_facts(v, known.get(x.key), x.copies, now)) for x in found]
+    total = _reach(v, _summed([k.engagement for k in known.values()]))
+    aside = html.Span([total, " · " if total and more else None, more]) if total or more else None
+    return section(title, text_list(cards), aside)
+
+
+def _facts(v: View, known: Beside | None, copies: int, now: int) -> list[Any]:
+    """Who was first, where there are copies; and how far it went."""
+    if known is None:
+        return []
+    said: list[Any] = []
+    if copies + known.earlier > 1:
+        first = clock(known.first_at, context().zone, now)
+        said.append(html.Span(v.t("series.first", source=known.first_source or v.t("series.nobody"), time=first)))
+        if known.earlier:
+            said.append(html.Span(v.t("series.earlier", n=number(v.lang, known.earlier))))
+    reach = _reach(v, known.engagement)
+    if reach:
+        said.append(html.Span(reach, className="num"))
+    return said
+
+
+def _reach(v: View, counts: Mapping[str, Any]) -> str:
+    parts = [v.t(f"reach.{name}", n=number(v.lang, counts[name])) for name in REACH
+             if isinstance(counts.get(name), int) and counts[name] > 0]  # fmt: skip
+    return " · ".join(parts)
+
+
+def _summed(all_of_them: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    out: dict[str, int] = {}
+    for one in all_of_them:
+        for name, n in one.items():
+            if isinstance(n, int):
+                out[name] = out.get(name, 0) + n
+    return out
+
+
+def changes_part(v: View, shown: Shown, point: int | None) -> Any:
+    """Terms, sources and companies that negatives of the period have more of than those before it."""
+    ctx, now = context(), shown.span.now
+    begin, end = (point, point + shown.width) if point is not None else (shown.begin, shown.end)
+    title = v.t("changes.title")
+    if shown.row.name == "all":
+        return section(title, empty(v.t("changes.none_all")))
+    found = changes(ctx, shown.row.id, begin, end, shown.kinds)
+    words = v.t("changes.against", from_=clock(begin, ctx.zone, now), to=clock(end, ctx.zone, now),
+                base=duration(v.lang, found.baseline_ms))  # fmt: skip
+    if not found.texts:
+        return section(title, empty(v.t("changes.no_texts"), words))
+    if not found.before:
+        return section(title, empty(v.t("changes.no_baseline"), words))
+    parts: list[Any] = [html.P(words, className="note")]
+    for key, risen in (("terms", found.terms), ("sources", found.sources), ("companies", found.companies)):
+        if risen:
+            parts += [html.H3(v.t(f"changes.{key}"), className="change-title"), _bars(v, risen, key, found)]
+    if len(parts) == 1:
+        parts.append(empty(v.t("changes.none")))
+    return section(title, html.Div(parts))
+
+
+def _bars(v: View, risen: Sequence[Risen], key: str, found: Any) -> Any:
+    top = max(r.now for r in risen)
+    rows = []
+    for r in risen:
+        usual = r.before / max(1, found.before) * found.texts
+        name: Any = r.name
+        if key == "companies":
+            name = dcc.Link(r.name, href=series_href(f"symbol:{r.name}"))
+        rows.append(
+            html.Div(
+                [
+                    html.Span(name, className="rise-name"),
+                    html.Span([html.I(style={"width": f"{r.now / top * 100:.0f}%"}),
+                               html.B(style={"left": f"{min(1.0, usual / top) * 100:.0f}%"})], className="rise-bar"),
+                    html.Span(v.t("changes.from_to", now=number(v.lang, r.now), usual=number(v.lang, round(usual, 1))),
+                              className="num muted"),
+                ],
+                className="rise",
+            )
+        )  # fmt: skip
+    return html.Div(rows, className="rises")
+
+
+def alerts_part(v: View, shown: Shown) -> Any:
+    if not shown.alerts:
+        return section(v.t("series.alerts"), empty(v.t("series.no_alerts")))
+    items = [
+        dcc.Link(
+            [
+                html.Div([severity_pill(v, a.severity), state_pill(v, a.state)], className="marks"),
+                html.Div(sentence(v, a)),
+                html.Small(clock(a.started_at, context().zone, shown.span.now), className="muted num"),
+            ],
+            href=alert_href(a),
+            className="alert-item",
+        )
+        for a in shown.alerts[:20]
+    ]
+    return section(v.t("series.alerts"), html.Div(items, className="alert-items"))
