@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Integer, Select, case, func, insert, literal, select
+from sqlalchemy import Connection, Integer, Select, case, func, insert, literal, select
 
 from barometer.settings import Settings
 from barometer.store.bulk import replace_rows
@@ -89,13 +89,13 @@ def _added_up(
     cell = ((b.start + offset) // width * width - offset).label("start")
     judged = b.expected_negative.is_not(None)
 
-    def of_judged(value: ColumnElement[float] | ColumnElement[int]) -> ColumnElement[float]:
+    def of_judged(value: Any) -> Any:
         return func.sum(case((judged, value), else_=0))
 
-    def square(low: ColumnElement[float], high: ColumnElement[float]) -> ColumnElement[float]:
+    def square(low: Any, high: Any) -> Any:
         return func.coalesce(func.sum((high - low) * (high - low)), 0.0)
 
-    values = {
+    values: dict[str, Any] = {
         "width": literal(width, Integer),
         "series_id": b.series_id,
         "kind": b.kind,
@@ -112,7 +112,7 @@ def _added_up(
         "outage": func.max(case((b.outage, 1), else_=0)) == 1,
         "model_id": func.max(b.model_id),
     }
-    rows = (
+    rows: Select[Any] = (
         select(*(value.label(name) for name, value in values.items()))
         .where(b.series_id.in_(ids), b.kind.in_(KINDS), b.start >= begin, b.start < end)
         .group_by(b.series_id, b.kind, cell)

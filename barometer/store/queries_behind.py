@@ -1,9 +1,9 @@
-"""What stands beside the texts of a point: who said it first, how far it reached, and what kind of texts they are."""
+"""What stands beside the texts of a point: who said it first, and what was said before."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, and_, func, select, tuple_
@@ -18,54 +18,37 @@ _TEXT = 400
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """``first_*``: of the earliest copy in the series, also before the period; ``copies``: also those before it."""
+    """``first_*``: of the earliest copy in the series within the copy window, also before the period."""
 
     first_at: int
     first_source: str | None
     earlier: int
     """Copies before the period."""
-    engagement: dict[str, int] = field(default_factory=dict)
-    """Counts by name (reads, likes, reposts, replies, followers), as the message had them."""
 
 
 def beside(c: Connection, series_id: int, texts: Sequence[Text], from_ms: int) -> dict[str, Beside]:
     """By :attr:`Text.key`, of texts that :func:`texts_behind` gave for a period that began at ``from_ms``."""
     if not texts:
         return {}
-    m, d = SeriesDocument, Document
-    keys = [(x.observed_at, x.row_id) for x in texts]
-    prints = {
-        (int(r[0]), int(r[1])): int(r[2])
-        for r in c.execute(
-            select(m.observed_at, m.row_id, m.fingerprint).where(
-                m.series_id == series_id, tuple_(m.observed_at, m.row_id).in_(keys)
-            )
-        )
-    }
-    reach = {
-        (int(r[0]), int(r[1])): dict(r[2] or {})
-        for r in c.execute(
-            select(d.observed_at, d.row_id, d.engagement).where(tuple_(d.observed_at, d.row_id).in_(keys))
-        )
-    }
+    m = SeriesDocument
+    prints = {x.fingerprint for x in texts}
     before = {
         int(r[0]): (int(r[1]), int(r[2]))
         for r in c.execute(
             select(m.fingerprint, func.min(m.observed_at), func.count())
             .where(
                 m.series_id == series_id, m.observed_at >= from_ms - COPY_WINDOW_MS, m.observed_at < from_ms,
-                m.fingerprint.in_(set(prints.values())),
+                m.fingerprint.in_(prints),
             )
             .group_by(m.fingerprint)
         )
     }  # fmt: skip
     sources = _sources_of(c, series_id, {p: at for p, (at, _) in before.items()})
     out = {}
-    for text, key in zip(texts, keys, strict=True):
-        of = prints.get(key, 0)
-        at, earlier = before.get(of, (text.observed_at, 0))
-        source = sources.get(of) if earlier else text.source
-        out[text.key] = Beside(at, source, earlier, reach.get(key, {}))
+    for text in texts:
+        at, earlier = before.get(text.fingerprint, (text.observed_at, 0))
+        source = sources.get(text.fingerprint) if earlier else text.source
+        out[text.key] = Beside(at, source, earlier)
     return out
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from dash import dcc, html
 
 from barometer.store.queries_behind import Beside, beside
-from barometer.store.queries_documents import texts_behind
+from barometer.store.queries_documents import Text, texts_behind
 from dashboard.changes import Risen, changes
 from dashboard.components.alert_parts import alert_href, sentence
 from dashboard.components.parts import empty, section, series_href, severity_pill, state_pill
@@ -37,23 +37,21 @@ def texts_part(v: View, shown: Shown, point: int | None) -> Any:
     if not found:
         return section(title, empty(v.t("series.no_texts"), None, "texts"))
     more = v.t("series.more", n=TEXTS) if len(found) == TEXTS else None
-    cards = [text_card(v, x, now, topics=False, extra=_facts(v, known.get(x.key), x.copies, now)) for x in found]
-    total = _reach(v, _summed([k.engagement for k in known.values()]))
+    cards = [text_card(v, x, now, topics=False, extra=_facts(v, x, known[x.key], now)) for x in found]
+    total = _reach(v, _summed([x.engagement for x in found]))
     aside = html.Span([total, " · " if total and more else None, more]) if total or more else None
     return section(title, text_list(cards), aside)
 
 
-def _facts(v: View, known: Beside | None, copies: int, now: int) -> list[Any]:
+def _facts(v: View, text: Text, known: Beside, now: int) -> list[Any]:
     """Who was first, where there are copies; and how far it went."""
-    if known is None:
-        return []
     said: list[Any] = []
-    if copies + known.earlier > 1:
+    if text.copies + known.earlier > 1:
         first = clock(known.first_at, context().zone, now)
         said.append(html.Span(v.t("series.first", source=known.first_source or v.t("series.nobody"), time=first)))
         if known.earlier:
             said.append(html.Span(v.t("series.earlier", n=number(v.lang, known.earlier))))
-    reach = _reach(v, known.engagement)
+    reach = _reach(v, text.engagement)
     if reach:
         said.append(html.Span(reach, className="num"))
     return said
