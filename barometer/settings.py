@@ -144,6 +144,7 @@ class Settings(BaseSettings):
     session_hours: float = Field(12.0, gt=0)
     login_limit: str = "10 per minute"
     secure_cookies: bool = False
+    export_rows: int = Field(50_000, ge=1, le=1_000_000)
 
     # Operations
     metrics_host: str = "127.0.0.1"

@@ -12,7 +12,7 @@ from flask import Flask
 from barometer.errors import SettingsError
 from barometer.settings import Settings
 from barometer.store.engine import Store
-from dashboard import api, api_alerts, auth, operations, pages
+from dashboard import api, api_alerts, auth, export, operations, pages
 from dashboard.components import shell
 from dashboard.context import KEY, Context, view
 from dashboard.i18n import add_topics, t
@@ -71,6 +71,7 @@ def create_app(settings: Settings, store: Store) -> Flask:
     auth.protect(server, settings, store)
     server.register_blueprint(api.blueprint)
     server.register_blueprint(api_alerts.blueprint)
+    server.register_blueprint(export.blueprint)
     app = _App(
         "dashboard",
         server=server,  # type: ignore[arg-type]  # a Flask app is what it documents

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from dashboard.i18n_alerts import ALERT_TEXTS
+from dashboard.i18n_documents import DOCUMENT_TEXTS
 from dashboard.i18n_pages import PAGE_TEXTS
 
 Lang = Literal["zh", "en"]
@@ -208,6 +209,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "series.more": ("只列出最负面的 {n} 组", "Only the {n} most negative groups are shown"),
     # alerts
     **ALERT_TEXTS,
+    **DOCUMENT_TEXTS,
     **PAGE_TEXTS,
     "alerts.title": ("告警", "Alerts"),
     "alerts.open": ("待处理", "Open"),

@@ -107,9 +107,20 @@ def search_documents(
     look = _look(c, wanted, limit + 1, before)
     if look is None:
         return Page([], None, True)
-    keys, complete = find(c, store, look)
+    keys, complete = _find(c, store, look)
     texts = texts_of(c, keys[:limit], whole=whole)
     return Page(texts, keys[limit - 1] if len(keys) > limit else None, complete)
+
+
+def matching_keys(c: Connection, store: Store, wanted: Wanted, limit: int) -> tuple[list[Key], bool]:
+    """Keys of the newest matches, newest first, and whether none can be missing; for exports, which read the texts
+    afterwards with :func:`texts_of`.
+
+    Raises:
+        SearchError: the words cannot be asked for.
+    """
+    look = _look(c, wanted, limit, None)
+    return ([], True) if look is None else _find(c, store, look)
 
 
 def texts_of(c: Connection, keys: Sequence[Key], *, whole: bool = False) -> list[Text]:
@@ -179,7 +190,7 @@ def _look(c: Connection, w: Wanted, limit: int, before: Key | None) -> _Look | N
     return _Look(asked, w, marks, source_id, series_id, max(w.from_ms or 0, 0), first, limit)
 
 
-def find(c: Connection, store: Store, look: _Look) -> tuple[list[Key], bool]:
+def _find(c: Connection, store: Store, look: _Look) -> tuple[list[Key], bool]:
     """Keys of the newest matches, and whether none can be missing."""
     if not look.asked.wanted and not look.marks:
         return _newest(c, look), True
@@ -355,4 +366,4 @@ def _keys(rows: Any) -> list[Key]:
     return [(int(r[0]), int(r[1])) for r in rows]
 
 
-__all__ = ["Page", "SearchError", "Wanted", "search_documents", "texts_of", "with_copies"]
+__all__ = ["Page", "SearchError", "Wanted", "matching_keys", "search_documents", "texts_of", "with_copies"]

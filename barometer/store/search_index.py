@@ -67,7 +67,7 @@ def index_waiting(
             return done
         if store.is_sqlite:
             # There is one writer at a time, and who waits for its turn looks for it only now and then.
-            time.sleep(min(0.2, now - started))
+            time.sleep(min(0.1, now - started))
 
 
 def index_some(store: Store, lease: Lease, chunk: int = CHUNK) -> int:
