@@ -1,10 +1,11 @@
 """What each means of training is worth: variants of one small recipe, one row of a table each.
 
-    python -m bench.ablations --data DIR --base DIR --out DIR [--part 1/2] [--pretrained DIR] [--teacher RUN]
+    python -m bench.ablations --data DIR --base DIR --out DIR [--seeds 20 21 22] [--part 1/2] [--pretrained DIR]
+        [--teacher RUN]
 
 A variant that is finished in --out is not run again, so a stopped bench goes on, and two may run side by side with
---part 1/2 and --part 2/2. The table is printed from all that is finished. One seed each: see the row of another seed
-for how much chance does.
+--part 1/2 and --part 2/2. The table is printed from all that is finished: means over the seeds, and the standard
+deviation between them.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ def _with_heads(base: Path, layers: int, topics: int, dropout: float = 0.1) -> N
     return made
 
 
-def run(name: str, fields: dict[str, Any], args: argparse.Namespace) -> dict[str, Any]:
+def run(name: str, fields: dict[str, Any], seed: int, args: argparse.Namespace) -> dict[str, Any]:
     """Train one variant and measure it on the dev splits of the base recipe's sets."""
     base_fields = yaml.safe_load(HERE.read_text("utf-8"))["base"]
     mine = base_fields | fields
@@ -75,9 +76,9 @@ def run(name: str, fields: dict[str, Any], args: argparse.Namespace) -> dict[str
             "sets": {k: {"sample": 200} for k in mine["sets"]},
             "probe_texts": min(200, mine["probe_texts"]),
         }
-    recipe = Recipe(name=re.sub(r"\W+", "-", name), **mine)
-    out = args.out / recipe.name
-    began, shown = time.process_time(), [0.0]
+    recipe = Recipe(name=re.sub(r"\W+", "-", name), seed=seed, **mine)
+    out = folder(args.out, name, seed)
+    began, shown = time.monotonic(), [0.0]
 
     def report(step: int, steps: int, line: str) -> None:
         if time.monotonic() - shown[0] > 20:
@@ -89,18 +90,19 @@ def run(name: str, fields: dict[str, Any], args: argparse.Namespace) -> dict[str
         recipe, args.data, args.pretrained if pretrained else args.base, out, args.threads, report,
         [args.teacher] if taught else [],
     )  # fmt: skip
-    spent = time.process_time() - began
+    spent = time.monotonic() - began
     saved = torch.load(out / "best.pt", weights_only=True)
     from transformers import BertConfig
 
     topics = [t.id for t in load_topics()]
     network = (HeadsByKind if by_kind else Network)(BertConfig(**json.loads(saved["config"])), len(topics))
     network.load_state_dict(saved["network"])
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     measured = replace(recipe, sets={k: {} for k in base_fields["sets"]}, augment=0.0)
     _, dev, _ = training.gather(measured, args.data)
     data = to_tensors(dev, load_tokenizer(out / "tokenizer.json", recipe.max_tokens), topics, recipe.max_tokens)
-    found = by_set(dev, topics, *training.predict(network, data, torch.device("cpu"), recipe))
-    row = {"name": name, "cpu_seconds": round(spent), "summary": summary(found)}
+    found = by_set(dev, topics, *training.predict(network.to(device), data, device, recipe))
+    row = {"name": name, "seed": seed, "seconds": round(spent), "summary": summary(found)}
     for of, part, measure in _COLUMNS:
         trained = of in mine["sets"]
         row[f"{of} {measure}"] = found[of][part][measure] if trained and part in found[of] else None
@@ -109,18 +111,32 @@ def run(name: str, fields: dict[str, Any], args: argparse.Namespace) -> dict[str
     return row
 
 
+def folder(out: Path, name: str, seed: int) -> Path:
+    """Where a variant's run lies."""
+    plain = re.sub(r"\W+", "-", name)
+    return out / f"{plain}-{seed}"
+
+
 def table(out: Path, names: list[str]) -> str:
     """Markdown of all finished variants, in the order of the file."""
-    rows = {r["name"]: r for r in (json.loads(p.read_text("utf-8")) for p in out.glob("*/row.json"))}
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for path in sorted(out.glob("*/row.json")):
+        row = json.loads(path.read_text("utf-8"))
+        rows.setdefault(row["name"], []).append(row)
     keys = [f"{of} {measure}" for of, _, measure in _COLUMNS]
-    lines = ["| variant | " + " | ".join(k.replace("_", " ") for k in keys) + " | mean | CPU s |"]
-    lines.append("|---" * (len(keys) + 3) + "|")
-    for name in names:
-        if name in rows:
-            values = [rows[name][k] for k in keys]
-            mean = f"{np.mean(values):.3f}" if all(v is not None for v in values) else ""
-            cells = ["" if v is None else f"{v:.3f}" for v in values]
-            lines.append(f"| {name} | " + " | ".join([*cells, mean, str(rows[name]["cpu_seconds"])]) + " |")
+    lines = ["| variant | " + " | ".join(k.replace("_", " ") for k in keys) + " | mean (sd) | seeds | s |"]
+    lines.append("|---" * (len(keys) + 4) + "|")
+    for name in (n for n in names if n in rows):
+        of_seeds = rows[name]
+        cells = []
+        for key in keys:
+            values = [r[key] for r in of_seeds]
+            cells.append("" if None in values else f"{np.mean(values):.3f}")
+        means = [np.mean([r[k] for k in keys]) for r in of_seeds if None not in [r[k] for k in keys]]
+        spread = f" ({np.std(means, ddof=1):.3f})" if len(means) > 1 else ""
+        cells += [f"{np.mean(means):.4f}{spread}" if means else "", str(len(of_seeds))]
+        cells.append(f"{np.mean([r['seconds'] for r in of_seeds]):.0f}")
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
@@ -130,6 +146,7 @@ def main() -> None:
     parser.add_argument("--base", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--only", nargs="*")
+    parser.add_argument("--seeds", nargs="*", type=int, default=[20, 21, 22])
     parser.add_argument("--part", default="1/1", help="which of how many shares of the variants")
     parser.add_argument("--pretrained", type=Path)
     parser.add_argument("--teacher", type=Path)
@@ -139,9 +156,10 @@ def main() -> None:
     variants = yaml.safe_load(HERE.read_text("utf-8"))["variants"]
     chosen = [n for n in variants if not args.only or n in args.only]
     part, parts = map(int, args.part.split("/"))
-    for name in chosen[part - 1 :: parts]:
-        if not (args.out / re.sub(r"\W+", "-", name) / "row.json").exists():
-            print(run(name, variants[name] or {}, args), file=sys.stderr, flush=True)
+    jobs = [(name, seed) for seed in args.seeds for name in chosen]
+    for name, seed in jobs[part - 1 :: parts]:
+        if not (folder(args.out, name, seed) / "row.json").exists():
+            print(run(name, variants[name] or {}, seed, args), file=sys.stderr, flush=True)
     print(table(args.out, list(variants)))
 
 

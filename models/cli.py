@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -18,6 +18,10 @@ from models.errors import ModelError
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 
 Model = Annotated[Path | None, typer.Option("--model", help="A model folder; the shipped one if left out.")]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="FIELD=VALUE in place of the recipe's, such as seed=21 or r_drop=1.0; repeat it."),
+]
 Threads = Annotated[int, typer.Option("--threads", min=0, help="Threads of the processor; 0: what is there, up to 4.")]
 
 
@@ -66,9 +70,10 @@ def train(
     base: Annotated[Path, typer.Option("--base", help="Folder of the pretrained encoder, or of a model.")],
     out: Annotated[Path, typer.Option("--out", help="Folder of the run; a run that was stopped goes on there.")],
     threads: Annotated[int, typer.Option("--threads", min=1)] = 1,
+    changes: Changes = None,
 ) -> None:
     """Train by a recipe. Then `barometer export` makes a model folder of the run."""
-    _train(recipe, data, base, out, threads, [])
+    _train(recipe, data, base, out, threads, [], changes)
 
 
 @app.command()
@@ -79,9 +84,10 @@ def distill(
     base: Annotated[Path, typer.Option("--base", help="Folder of the student's pretrained encoder, or of a model.")],
     out: Annotated[Path, typer.Option("--out", help="Folder of the run; a run that was stopped goes on there.")],
     threads: Annotated[int, typer.Option("--threads", min=1)] = 1,
+    changes: Changes = None,
 ) -> None:
     """Train a small model on what larger ones say of labelled and unlabelled texts. Then `barometer export`."""
-    _train(recipe, data, base, out, threads, teacher)
+    _train(recipe, data, base, out, threads, teacher, changes)
 
 
 @app.command()
@@ -172,12 +178,26 @@ def evaluate(
         print(markdown(measured.found))
 
 
-def _train(recipe: str, data: Path, base: Path, out: Path, threads: int, teachers: list[Path]) -> None:
+def _changed(said: list[str] | None) -> dict[str, Any]:
+    import yaml
+
+    fields = {}
+    for change in said or []:
+        name, equals, value = change.partition("=")
+        if not equals:
+            raise ModelError(f"--set {change!r}: write FIELD=VALUE")
+        fields[name.strip()] = yaml.safe_load(value)
+    return fields
+
+
+def _train(
+    recipe: str, data: Path, base: Path, out: Path, threads: int, teachers: list[Path], changes: list[str] | None
+) -> None:
     _needs_torch()
     from models.recipe import load_recipe
     from models.training import train_model
 
-    loaded = load_recipe(recipe)
+    loaded = load_recipe(recipe, _changed(changes))
     columns = (TextColumn("{task.completed}/{task.total} steps"), BarColumn(), TimeElapsedColumn(),
                TextColumn("{task.description}"))  # fmt: skip
     with Progress(*columns, console=Console(stderr=True)) as progress:

@@ -58,7 +58,7 @@ def padded_length(tokens: int) -> int:
 
     So every operation over the tokens of a text sees the same shape and gives the same floats in any batch.
     """
-    step = 8 if tokens <= 64 else 16 if tokens <= 128 else 64
+    step = 8 if tokens <= 64 else 16 if tokens <= 256 else 64
     return -(-tokens // step) * step
 
 

@@ -35,7 +35,7 @@ def dev_of(name: str, data: Path | None, topics: Sequence[str]) -> list[Example]
         raise TrainingDataError(f"evaluate: {name!r} is neither a file nor a set ({', '.join(load_sets())})")
     if data is None:
         raise TrainingDataError(f"evaluate: where is the set {name!r}? Name the folder of the sets with --dir")
-    return read_split(name, data, seed=20)[1]
+    return read_split(name, data)[1]
 
 
 def _examples(path: Path, topics: Sequence[str]) -> Iterator[Example]:
@@ -98,5 +98,5 @@ def baseline_of(name: str, data: Path, topics: Sequence[str]) -> dict[str, Any]:
     """The same measures of TF-IDF and logistic regression, trained on the set's own training rows."""
     from models.baseline import baseline_logits
 
-    train, dev = read_split(name, data, seed=20)
+    train, dev = read_split(name, data)
     return by_set(dev, topics, *baseline_logits(train, dev, topics))[name]

@@ -34,6 +34,7 @@ log = structlog.get_logger(__name__)
 
 _IGNORED = -100
 _SPECIAL = 4  # ids below this are markers, never masked
+_REPORT_EVERY = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ class PretrainingRecipe:
     layers: int = 6
     max_tokens: int = 64
     tokens_per_batch: int = 2048
+    texts_per_batch: int = 128
     learning_rate: float = 3e-4
     warmup_share: float = 0.05
     mask_share: float = 0.15
@@ -79,7 +81,7 @@ def gather_texts(recipe: PretrainingRecipe, data: Path) -> list[str]:
     held_out: set[str] = set()
     lines: dict[str, str] = {}
     for name in recipe.sets:
-        train, dev = read_split(name, data, recipe.seed)
+        train, dev = read_split(name, data)
         held_out.update(normalise(e.text) for e in dev)
         lines.update((normalise(e.text), prepare(e.text, e.title)) for e in train)
     for pattern, options in recipe.texts.items():
@@ -172,7 +174,7 @@ def pretrain(
         log.info("going on from the checkpoint", step=first, of=steps)
 
     pad_id = int(encoder.config.pad_token_id or 0)
-    began, running = time.time(), 0.0
+    began, running, told = time.time(), torch.zeros((), device=device), 0.0
     network.train()
     for step in range(first, steps):
         padded = pad([ids[i] for i in schedule[step]], pad_id)
@@ -187,13 +189,14 @@ def pretrain(
         optimizer.step()
         rate.step()
         optimizer.zero_grad(set_to_none=True)
-        running += (loss.item() - running) / min(100, step - first + 1)
-        if report:
+        running += (loss.detach() - running) / min(100, step - first + 1)
+        if report and (time.time() - told > _REPORT_EVERY or step + 1 == steps):  # each waits for the device
+            told = time.time()
             eta = (time.time() - began) / (step + 1 - first) * (steps - step - 1) / 60
-            report(step + 1, steps, f"loss {running:.3f}, {eta:.1f} min to go")
+            report(step + 1, steps, f"loss {running.item():.3f}, {eta:.1f} min to go")
         if (step + 1) % 200 == 0:
-            history.append({"step": step + 1, "loss": round(running, 4)})
-            log.info("pretraining", step=step + 1, of=steps, loss=round(running, 3))
+            history.append({"step": step + 1, "loss": round(running.item(), 4)})
+            log.info("pretraining", step=step + 1, of=steps, loss=round(running.item(), 3))
             save_atomically(checkpoint, {
                 "network": network.state_dict(), "optimizer": optimizer.state_dict(), "rate": rate.state_dict(),
                 "step": step + 1, "history": json.dumps(history), "recipe": same,
@@ -214,7 +217,10 @@ def _schedule(ids: Sequence[Sequence[int]], recipe: PretrainingRecipe) -> list[l
         rng = random.Random(recipe.seed * 1000 + epoch)
         rows = list(range(len(ids)))
         rng.shuffle(rows)
-        made = [[rows[k] for k in b] for b in batches([len(ids[i]) for i in rows], recipe.tokens_per_batch, 128)]
+        made = [
+            [rows[k] for k in b]
+            for b in batches([len(ids[i]) for i in rows], recipe.tokens_per_batch, recipe.texts_per_batch)
+        ]
         rng.shuffle(made)
         schedule += made
     return schedule

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -23,11 +24,13 @@ class Recipe:
     max_tokens: int = 96
     epochs: int = 2
     tokens_per_batch: int = 2048
+    texts_per_batch: int = 96
     learning_rate: float = 1e-4
     head_learning_rate: float = 1e-3
     weight_decay: float = 0.01
     warmup_share: float = 0.06
     dropout: float = 0.1
+    sampling_temperature: float = 1.0
     kind_dropout: float = 0.15
     topic_weight: float = 0.4
     clip: float = 1.0
@@ -63,8 +66,11 @@ class Recipe:
         return {k: v for k, v in asdict(self).items() if k != "path"}
 
 
-def load_recipe(source: str | Path) -> Recipe:
+def load_recipe(source: str | Path, changes: Mapping[str, Any] | None = None) -> Recipe:
     """A recipe from a YAML file, or a shipped one by its name (``all``, ``stated``).
+
+    Args:
+        changes: fields that replace the file's.
 
     Raises:
         TrainingDataError: no such file, or a field is unknown or of the wrong type; the message names it.
@@ -78,6 +84,8 @@ def load_recipe(source: str | Path) -> Recipe:
         shipped = ", ".join(sorted(p.stem for p in RECIPES.glob("*.yaml")))
         raise TrainingDataError(f"recipe: cannot read {path} ({e}); shipped recipes: {shipped}") from e
     known = {f.name: f for f in fields(Recipe)}
+    if isinstance(raw, dict):
+        raw |= changes or {}
     if not isinstance(raw, dict) or not isinstance(raw.get("sets"), dict) or not raw["sets"] or "name" not in raw:
         raise TrainingDataError(f"recipe: {path} must have a name and a mapping `sets`")
     for key, value in raw.items():

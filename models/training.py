@@ -41,8 +41,11 @@ _OURS = {"own": "The project's own texts", "composed": "Texts from the project's
 _AVERAGE_EVERY = 4
 """Steps between two weights that enter the running average: each costs a pass over all weights."""
 
+_REPORT_EVERY = 0.5
+"""Seconds between two reports: each waits for the device."""
+
 Report = Callable[[int, int, str], None]
-"""(step, steps, a line): called after every optimiser step."""
+"""(step, steps, a line): called every half a second and after the last step."""
 
 
 def gather(recipe: Recipe, data: Path) -> tuple[list[tuple[Example, dict[str, Any]]], list[Example], dict[str, Any]]:
@@ -52,16 +55,16 @@ def gather(recipe: Recipe, data: Path) -> tuple[list[tuple[Example, dict[str, An
     read: dict[str, Any] = {}
     described = load_sets(recipe.beside(recipe.sets_file) or SETS_FILE)
     for name, options in recipe.sets.items():
-        own_train, own_dev = read_split(name, data, recipe.seed, described)
+        own_train, own_dev = read_split(name, data, sets=described)
         train += [(e, options) for e in augmented(own_train, recipe.augment, recipe.seed)]
         dev += own_dev
         about = described.get(name, {"about": _OURS.get(name, name), "licence": "the project's"})
-        used = min(len(own_train), options.get("sample", len(own_train))) * options.get("repeat", 1)
         read[name] = {
-            "about": about["about"], "licence": about["licence"], "train": len(own_train), "an_epoch": used,
-            "dev": len(own_dev),
+            "about": about["about"], "licence": about["licence"], "train": len(own_train), "dev": len(own_dev),
         }  # fmt: skip
         log.info("read", set=name, train=len(own_train), dev=len(own_dev))
+    for name, size in shown_an_epoch({name: of["train"] for name, of in read.items() if of["train"]}, recipe).items():
+        read[name]["an_epoch"] = size
     if not train:
         raise TrainingDataError(f"recipe {recipe.name}: its sets hold no training text")
     return train, dev, read
@@ -72,16 +75,29 @@ def epoch_rows(train: Sequence[tuple[Example, dict[str, Any]]], recipe: Recipe, 
     by_source: dict[str, list[int]] = {}
     for i, (e, _) in enumerate(train):
         by_source.setdefault(e.source, []).append(i)
+    sizes = shown_an_epoch({name: len(indices) for name, indices in by_source.items()}, recipe)
     rows: list[int] = []
     for name, indices in by_source.items():
-        options = recipe.sets.get(name, {})
         order = indices[:]
         random.Random(f"{recipe.seed}:{name}").shuffle(order)
-        size = options.get("sample", len(order))
-        start = (epoch * size) % len(order)  # successive epochs walk on through a large set
-        chosen = (order + order)[start : start + min(size, len(order))]
-        rows += chosen * options.get("repeat", 1)
+        start = (epoch * sizes[name]) % len(order)  # successive epochs walk on through a large set
+        rows += [order[(start + k) % len(order)] for k in range(sizes[name])]
     return rows
+
+
+def shown_an_epoch(held: dict[str, int], recipe: Recipe) -> dict[str, int]:
+    """How many texts of each set an epoch shows: its sample times its repeats, evened out by the sampling temperature.
+
+    A temperature t makes the shares of the sets those of n to the power of 1 / t (Devlin et al. 2018, multilingual
+    BERT; t = 1 leaves them); the sum stays.
+    """
+    options = {name: recipe.sets.get(name, {}) for name in held}
+    sizes = {name: min(o.get("sample", held[name]), held[name]) * o.get("repeat", 1) for name, o in options.items()}
+    if recipe.sampling_temperature == 1:
+        return sizes
+    powers = {name: n ** (1 / recipe.sampling_temperature) for name, n in sizes.items()}
+    scale = sum(sizes.values()) / sum(powers.values())
+    return {name: max(1, round(scale * power)) for name, power in powers.items()}
 
 
 def train_model(
@@ -154,6 +170,8 @@ def train_model(
         optimizer.load_state_dict(saved["optimizer"])
         rate.load_state_dict(saved["rate"])
         torch.set_rng_state(saved["rng"].cpu())
+        if device.type == "cuda":
+            torch.cuda.set_rng_state(saved["device_rng"].cpu(), device)
         state = json.loads(saved["state"])
         log.info("going on from the checkpoint", step=state["step"], of=steps)
     elif not goes_on:
@@ -162,7 +180,7 @@ def train_model(
     board = SummaryWriter(str(out / "tensorboard"))
     every = max(1, steps // (recipe.epochs * recipe.evaluations_per_epoch))
     rng = np.random.default_rng([recipe.seed, state["step"]])
-    began, first = time.time(), state["step"]
+    began, first, told = time.time(), state["step"], 0.0
     while state["step"] < steps:
         rows = schedule[state["step"]]
         network.train()
@@ -186,11 +204,12 @@ def train_model(
         state["step"] += 1
         if averaged is not None and (state["step"] % _AVERAGE_EVERY == 0 or state["step"] == steps):
             averaged.update_parameters(network)
-        eta = (time.time() - began) / (state["step"] - first) * (steps - state["step"])
         if state["step"] % 20 == 0:
             board.add_scalar("loss/sentiment", sentiment_loss.item(), state["step"])
             board.add_scalar("loss/topics", topic_loss.item(), state["step"])
-        if report:
+        if report and (time.time() - told > _REPORT_EVERY or state["step"] == steps):
+            told = time.time()
+            eta = (told - began) / (state["step"] - first) * (steps - state["step"])
             line = f"loss {sentiment_loss.item():.3f} + {topic_loss.item():.3f}, {eta / 60:.1f} min to go"
             report(state["step"], steps, line)
         if state["step"] % every == 0 or state["step"] == steps:
@@ -214,7 +233,9 @@ def train_model(
             save_atomically(checkpoint, {
                 "network": network.state_dict(), "optimizer": optimizer.state_dict(), "rate": rate.state_dict(),
                 "averaged": None if averaged is None else averaged.state_dict(),
-                "rng": torch.get_rng_state(), "state": json.dumps(state), "recipe": json.dumps(same, sort_keys=True),
+                "rng": torch.get_rng_state(),
+                "device_rng": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
+                "state": json.dumps(state), "recipe": json.dumps(same, sort_keys=True),
             })  # fmt: skip
             if state["since_best"] >= recipe.patience:
                 log.info("stopped early", step=state["step"])
@@ -265,7 +286,10 @@ def _schedule(train: Sequence[tuple[Example, dict[str, Any]]], data: Tensors, re
         rng = random.Random(recipe.seed * 1000 + epoch)
         rows = epoch_rows(train, recipe, epoch)
         rng.shuffle(rows)
-        made = [[rows[k] for k in b] for b in batches([len(data.ids[i]) for i in rows], recipe.tokens_per_batch, 96)]
+        made = [
+            [rows[k] for k in b]
+            for b in batches([len(data.ids[i]) for i in rows], recipe.tokens_per_batch, recipe.texts_per_batch)
+        ]
         rng.shuffle(made)
         schedule += made
     return schedule

@@ -15,12 +15,12 @@ from tests.unit.models.conftest import Trained
 torch = pytest.importorskip("torch", reason="needs the training install (the extra `train`)")
 
 
-@pytest.mark.parametrize("how", ["head", "lora"])
+@pytest.mark.parametrize("how", ["head", "lora", "ia3"])
 def test_limited_tuning_leaves_a_plain_network(trained: Trained, tmp_path: Path, how: str) -> None:
     from models.export import load_run
     from models.training import train_model
 
-    if how == "lora":
+    if how != "head":
         pytest.importorskip("peft", reason="needs the training install (the extra `train`)")
     recipe = replace(load_recipe(trained.recipe), tuning=how, lora_rank=2, epochs=1)
     facts = train_model(recipe, trained.data, trained.base, tmp_path / how, 1)
@@ -30,7 +30,7 @@ def test_limited_tuning_leaves_a_plain_network(trained: Trained, tmp_path: Path,
     before = network_from_base(trained.base, recipe.layers, len(facts["topics"])).state_dict()
     after = network.state_dict()
     assert before.keys() == after.keys()
-    name = "encoder.encoder.layer.0.attention.self.query.weight"
+    name = "encoder.encoder.layer.0.attention.self.value.weight"
     assert torch.equal(before[name], after[name]) is (how == "head")
     words = "encoder.embeddings.word_embeddings.weight"
     assert torch.equal(before[words], after[words]), "the word embeddings belong to the base"
@@ -39,7 +39,7 @@ def test_limited_tuning_leaves_a_plain_network(trained: Trained, tmp_path: Path,
 def test_an_unknown_way_of_tuning_is_named(trained: Trained, tmp_path: Path) -> None:
     from models.training import train_model
 
-    with pytest.raises(TrainingDataError, match="tuning must be one of full, lora, head, not 'bits'"):
+    with pytest.raises(TrainingDataError, match="tuning must be one of full, lora, ia3, head, not 'bits'"):
         train_model(replace(load_recipe(trained.recipe), tuning="bits"), trained.data, trained.base, tmp_path, 1)
 
 
