@@ -67,7 +67,9 @@ def score(
 def train(
     recipe: Annotated[str, typer.Argument(help="A recipe's file, or the name of a shipped one: all, stated.")],
     data: Annotated[Path, typer.Option("--data", help="Folder of the labelled sets.")],
-    base: Annotated[Path, typer.Option("--base", help="Folder of the pretrained encoder, or of a model.")],
+    base: Annotated[
+        Path, typer.Option("--base", help="Where to start: a folder or hub name of an encoder, or a model.")
+    ],
     out: Annotated[Path, typer.Option("--out", help="Folder of the run; a run that was stopped goes on there.")],
     threads: Annotated[int, typer.Option("--threads", min=1)] = 1,
     changes: Changes = None,
@@ -81,7 +83,7 @@ def distill(
     recipe: Annotated[str, typer.Argument(help="A recipe's file, or the name of a shipped one: all, stated.")],
     teacher: Annotated[list[Path], typer.Option("--teacher", help="A training run or model folder; repeat it.")],
     data: Annotated[Path, typer.Option("--data", help="Folder of the labelled sets and transfer texts.")],
-    base: Annotated[Path, typer.Option("--base", help="Folder of the student's pretrained encoder, or of a model.")],
+    base: Annotated[Path, typer.Option("--base", help="Where the student starts: a folder or hub name, or a model.")],
     out: Annotated[Path, typer.Option("--out", help="Folder of the run; a run that was stopped goes on there.")],
     threads: Annotated[int, typer.Option("--threads", min=1)] = 1,
     changes: Changes = None,
@@ -94,7 +96,7 @@ def distill(
 def pretrain(
     recipe: Annotated[str, typer.Argument(help="A recipe's file, or the name of a shipped one: all, stated.")],
     data: Annotated[Path, typer.Option("--data", help="Folder of the streams and labelled sets.")],
-    base: Annotated[Path, typer.Option("--base", help="Folder of the pretrained encoder.")],
+    base: Annotated[Path, typer.Option("--base", help="Folder or hub name of the pretrained encoder.")],
     out: Annotated[Path, typer.Option("--out", help="The new base folder; a run that was stopped goes on there.")],
     threads: Annotated[int, typer.Option("--threads", min=1)] = 1,
 ) -> None:

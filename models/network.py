@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from transformers import BertConfig, BertModel
 
 from models.dropout import for_cpu
+from models.errors import TrainingDataError
 from models.labels import KINDS, SENTIMENTS
 
 
@@ -46,9 +47,17 @@ def network_from_base(base: Path, layers: int, topics: int, dropout: float = 0.1
     """A network on the first ``layers`` layers of a pretrained BERT; each kind starts from the base's token type 0.
 
     Raises:
-        OSError: the folder holds no model that transformers can load.
+        TrainingDataError: the folder holds no model that transformers can load, or not all of its weights.
     """
-    encoder = BertModel.from_pretrained(base, num_hidden_layers=layers, add_pooling_layer=False, dtype=torch.float32)
+    try:
+        found: Any = BertModel.from_pretrained(
+            base, num_hidden_layers=layers, add_pooling_layer=False, dtype=torch.float32, output_loading_info=True
+        )
+    except Exception as e:  # the libraries raise many classes
+        raise TrainingDataError(f"base model: transformers cannot load {base}: {' '.join(str(e).split())[:300]}") from e
+    encoder, loaded = found
+    if missing := sorted(loaded["missing_keys"]):  # else they would start at random, with no more than a warning
+        raise TrainingDataError(f"base model: the weights in {base} lack {', '.join(missing[:3])}")
     config: Any = encoder.config
     types = encoder.embeddings.token_type_embeddings.weight[:1].detach().repeat(len(KINDS), 1)
     config.type_vocab_size = len(KINDS)

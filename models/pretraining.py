@@ -24,16 +24,18 @@ from torch import Tensor, nn
 from transformers import BertModel
 
 from barometer.records import normalise
+from models.bases import find_base
 from models.data import read_split, rows_of
 from models.encoding import batches, encode, load_tokenizer, pad, prepare
 from models.errors import TrainingDataError
+from models.folder import LABELS
 from models.recipe import RECIPES
 from models.training import Report, save_atomically
 
 log = structlog.get_logger(__name__)
 
 _IGNORED = -100
-_SPECIAL = 4  # ids below this are markers, never masked
+_SPECIAL = range(4)  # ids of markers, never masked, where the tokenizer doesn't say which are
 _REPORT_EVERY = 0.5
 
 
@@ -97,13 +99,16 @@ def gather_texts(recipe: PretrainingRecipe, data: Path) -> list[str]:
     return [line for key, line in lines.items() if key and key not in held_out]
 
 
-def mask(ids: np.ndarray, vocabulary: int, mask_id: int, share: float, rng: np.random.Generator) -> tuple[Any, Any]:
-    """(input ids, targets) of padded ids (texts, tokens); a target of -100 is not asked for."""
-    chosen = (rng.random(ids.shape) < share) & (ids >= _SPECIAL)
+def mask(
+    ids: np.ndarray, vocabulary: int, mask_id: int, share: float, rng: np.random.Generator,
+    special: Sequence[int] = _SPECIAL,
+) -> tuple[Any, Any]:  # fmt: skip
+    """(input ids, targets) of padded ids (texts, tokens); a target of -100 is not asked for. ``special``: markers."""
+    chosen = (rng.random(ids.shape) < share) & ~np.isin(ids, list(special))
     targets = np.where(chosen, ids, _IGNORED)
     how = rng.random(ids.shape)
     masked = np.where(chosen & (how < 0.8), mask_id, ids)
-    other = rng.integers(_SPECIAL, vocabulary - 1, ids.shape)
+    other = rng.integers(len(_SPECIAL), vocabulary - 1, ids.shape)
     return np.where(chosen & (how >= 0.8) & (how < 0.9), other, masked), targets
 
 
@@ -136,14 +141,16 @@ def pretrain(
     """
     torch.set_num_threads(threads)
     torch.manual_seed(recipe.seed)
-    if not (base / "config.json").is_file() or not (base / "tokenizer.json").is_file():
-        raise TrainingDataError(f"base model: {base} must hold config.json, tokenizer.json and weights")
+    base_name, base = base.name, find_base(base, out, recipe.layers, recipe.max_tokens)
+    if (base / LABELS).is_file():
+        raise TrainingDataError(f"base model: {base} is a model folder; masked words need a pretrained encoder")
     out.mkdir(parents=True, exist_ok=True)
     started = time.time()
     tokenizer = load_tokenizer(base / "tokenizer.json", recipe.max_tokens)
     mask_id = tokenizer.token_to_id("<mask>") or tokenizer.token_to_id("[MASK]")
     if mask_id is None:
         raise TrainingDataError(f"base model: the tokenizer of {base} has no mask")
+    special = [i for i, t in tokenizer.get_added_tokens_decoder().items() if t.special] or _SPECIAL
     lines = gather_texts(recipe, data)
     ids = encode(tokenizer, lines, recipe.max_tokens)
     log.info("read", texts=len(ids), tokens=sum(map(len, ids)))
@@ -179,7 +186,7 @@ def pretrain(
     for step in range(first, steps):
         padded = pad([ids[i] for i in schedule[step]], pad_id)
         rng = np.random.default_rng([recipe.seed, step])
-        given, targets = mask(padded, encoder.config.vocab_size, mask_id, recipe.mask_share, rng)
+        given, targets = mask(padded, encoder.config.vocab_size, mask_id, recipe.mask_share, rng, special)
         if (targets == _IGNORED).all():
             continue
         with torch.autocast(device.type, dtype=torch.bfloat16):
@@ -204,10 +211,11 @@ def pretrain(
     encoder.config.num_hidden_layers = recipe.layers
     encoder.save_pretrained(out)
     shutil.copyfile(base / "tokenizer.json", out / "tokenizer.json")
-    facts = {"recipe": asdict(recipe), "base": base.name, "texts": len(ids), "history": history,
+    facts = {"recipe": asdict(recipe), "base": base_name, "texts": len(ids), "history": history,
              "seconds": round(time.time() - started)}  # fmt: skip
     (out / "pretraining.json").write_text(json.dumps(facts, ensure_ascii=False, indent=1), "utf-8")
     checkpoint.unlink(missing_ok=True)
+    shutil.rmtree(out / "base", ignore_errors=True)
     return facts
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.tensorboard import SummaryWriter
 
 from models.augmentation import augmented
+from models.bases import find_base
 from models.data import SETS_FILE, Example, load_sets, read_split
 from models.encoding import batches, load_tokenizer, pad
 from models.errors import TrainingDataError
@@ -107,8 +109,8 @@ def train_model(
     """Train; leave ``best.pt``, ``tokenizer.json`` and ``training.json`` in ``out``, and return what the last one says.
 
     Args:
-        base: folder of a pretrained BERT (``config.json``, ``model.safetensors``, ``tokenizer.json``), or of a model
-            to go on from (then its own layers are kept and the heads are not probed).
+        base: folder of a pretrained BERT or its name on the hub (``models.bases``), or a model folder to go on from
+            (then its own layers are kept and the heads are not probed).
         threads: of torch on the CPU; a GPU is used where there is one.
         teachers: training runs or model folders to learn from as well (``models.distillation``).
 
@@ -118,9 +120,8 @@ def train_model(
     torch.set_num_threads(threads)
     torch.manual_seed(recipe.seed)
     out.mkdir(parents=True, exist_ok=True)
+    base_name, base = base.name, find_base(base, out, recipe.layers, recipe.max_tokens)
     goes_on = (base / LABELS).is_file()
-    if not (base / "tokenizer.json").is_file() or not (goes_on or (base / "config.json").is_file()):
-        raise TrainingDataError(f"base model: {base} must hold config.json, tokenizer.json and weights, or be a model")
     started = time.time()
     topics = [t.id for t in load_topics(recipe.beside(recipe.topics_file))]
     tokenizer = load_tokenizer(base / "tokenizer.json", recipe.max_tokens)
@@ -244,13 +245,14 @@ def train_model(
     board.close()
     facts = {
         "recipe": recipe.as_dict(), "topics": topics, "sets": read,
-        "history": state["history"], "seconds": round(time.time() - started), "base": base.name,
+        "history": state["history"], "seconds": round(time.time() - started), "base": base_name,
         "recipe_path": str(recipe.path), "teachers": [t.name for t in teachers],
         "parameters": sum(p.numel() for p in network.parameters()),
     }  # fmt: skip
     (out / "tokenizer.json").write_bytes((base / "tokenizer.json").read_bytes())
     (out / "training.json").write_text(json.dumps(facts, ensure_ascii=False, indent=1), "utf-8")
     checkpoint.unlink(missing_ok=True)
+    shutil.rmtree(out / "base", ignore_errors=True)
     return facts
 
 
