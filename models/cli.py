@@ -67,9 +67,7 @@ def score(
 def train(
     recipe: Annotated[str, typer.Argument(help="A recipe's file, or the name of a shipped one: all, stated.")],
     data: Annotated[Path, typer.Option("--data", help="Folder of the labelled sets.")],
-    base: Annotated[
-        Path, typer.Option("--base", help="Where to start: a folder or hub name of an encoder, or a model.")
-    ],
+    base: Annotated[Path, typer.Option("--base", help="An encoder's folder or hub name, or a model folder.")],
     out: Annotated[Path, typer.Option("--out", help="Folder of the run; a run that was stopped goes on there.")],
     threads: Annotated[int, typer.Option("--threads", min=1)] = 1,
     changes: Changes = None,
@@ -83,7 +81,7 @@ def distill(
     recipe: Annotated[str, typer.Argument(help="A recipe's file, or the name of a shipped one: all, stated.")],
     teacher: Annotated[list[Path], typer.Option("--teacher", help="A training run or model folder; repeat it.")],
     data: Annotated[Path, typer.Option("--data", help="Folder of the labelled sets and transfer texts.")],
-    base: Annotated[Path, typer.Option("--base", help="Where the student starts: a folder or hub name, or a model.")],
+    base: Annotated[Path, typer.Option("--base", help="The student's encoder: a folder or hub name, or a model.")],
     out: Annotated[Path, typer.Option("--out", help="Folder of the run; a run that was stopped goes on there.")],
     threads: Annotated[int, typer.Option("--threads", min=1)] = 1,
     changes: Changes = None,
