@@ -134,7 +134,7 @@ def export(
 @app.command()
 def evaluate(
     model: Annotated[Path | None, typer.Argument(help="A model folder; the shipped one if left out.")] = None,
-    data: Annotated[list[str] | None, typer.Option("--data", help="A set's name or a file; repeat it.")] = None,
+    data: Annotated[list[str] | None, typer.Option("--data", help="A set's name, gold or a file; repeat it.")] = None,
     folder: Annotated[Path | None, typer.Option("--dir", help="Folder of the labelled sets.")] = None,
     threads: Threads = 0,
     out: Annotated[Path | None, typer.Option("--out", help="Save figures, report and pictures in this folder.")] = None,

@@ -84,13 +84,20 @@ def read_split(
     """
     if name == "own":
         return own_texts(), []
+    if name == "rehearsal":
+        from models.own_sets import rehearsal_examples
+
+        return rehearsal_examples(), []
+    if name == "gold":
+        raise TrainingDataError("set 'gold' measures and is never trained on: take it out of the recipe's sets")
     if name == "composed":
         from models.composition import composed
 
         return composed(_COMPOSED, seed), []
     sets = load_sets() if sets is None else sets
     if name not in sets:
-        raise TrainingDataError(f"set {name!r} is not described in {SETS_FILE} (known: {', '.join(sets)}, own)")
+        known = ", ".join([*sets, "own", "rehearsal", "composed"])
+        raise TrainingDataError(f"set {name!r} is not described in {SETS_FILE} (known: {known})")
     spec = sets[name]
     train = _fold(_examples(name, spec, rows_of(data / spec["train"])))
     if "votes" in spec:

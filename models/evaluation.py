@@ -17,11 +17,13 @@ from models.data import SETS_FILE, Example, load_sets, read_split
 from models.errors import TrainingDataError
 from models.labels import SENTIMENTS
 from models.measure import by_set
+from models.own_sets import gold_examples
 from models.scorer import Scorer
 
 
 def dev_of(name: str, data: Path | None, topics: Sequence[str]) -> list[Example]:
-    """The dev split of a described set, or the texts of a CSV or JSONL file (its name is a path that exists).
+    """The dev split of a described set, the gold set (``gold``), or the texts of a CSV or JSONL file (its name is a
+    path that exists).
 
     A file has ``text``, and ``sentiment`` (a name), ``topics`` (joined with ``|`` or a list: all others are absent) or
     both; ``kind``, ``lang`` (else detected by the scorer) and ``title`` are optional.
@@ -29,10 +31,12 @@ def dev_of(name: str, data: Path | None, topics: Sequence[str]) -> list[Example]
     Raises:
         TrainingDataError: neither a set nor a file, or a label is unknown.
     """
+    if name == "gold":
+        return gold_examples()
     if Path(name).is_file():
         return list(_examples(Path(name), topics))
     if name not in load_sets(SETS_FILE):
-        raise TrainingDataError(f"evaluate: {name!r} is neither a file nor a set ({', '.join(load_sets())})")
+        raise TrainingDataError(f"evaluate: {name!r} is neither a file nor a set (gold, {', '.join(load_sets())})")
     if data is None:
         raise TrainingDataError(f"evaluate: where is the set {name!r}? Name the folder of the sets with --dir")
     return read_split(name, data)[1]

@@ -64,7 +64,7 @@ def test_own_texts_cover_every_topic() -> None:
 def test_shipped_recipes(name: str) -> None:
     recipe = load_recipe(name)
     assert recipe.name == name
-    assert set(recipe.sets) <= set(load_sets()) | {"own", "composed"}
+    assert set(recipe.sets) <= set(load_sets()) | {"own", "rehearsal", "composed"}
     assert not set(recipe.sets) & FORBIDDEN, "their licences forbid commercial use"
     if name == "stated":
         assert not any("not stated" in load_sets()[s]["licence"] for s in recipe.sets if s in load_sets())
