@@ -628,21 +628,73 @@ class User(Base):
     preferences: Mapped[dict[str, Any]]
 
 
-class Annotation(Base):
-    """What a person said a text is. A new opinion is a new row; the latest of a user counts."""
+class LabelText(Base):
+    """A text that people label: a copy of it, since sources and retention delete, with what the model said of it when
+    it was taken, and how it came here."""
 
-    __tablename__ = "annotations"
-    __table_args__ = (Index("ix_annotations_row", "observed_at", "row_id"),)
+    __tablename__ = "label_texts"
+    __table_args__ = (
+        UniqueConstraint("observed_at", "row_id"),
+        Index("ix_label_texts_origin_drawn", "origin", "drawn_at"),
+    )
     id: Mapped[int] = mapped_column(AutoId, primary_key=True, autoincrement=True)
     observed_at: Mapped[int]
     row_id: Mapped[int]
-    user_id: Mapped[int] = mapped_column(Integer, ForeignKey("users.id"))
+    fingerprint: Mapped[int] = mapped_column(index=True)
+    sketch: Mapped[str]
+    """See :mod:`barometer.store.likeness`."""
+    group_id: Mapped[int | None] = mapped_column(index=True)
+    """The first text that this one is a near-copy of; its own id if of none. A group counts once in a figure, and is
+    never divided between what trains and what measures."""
+    kind: Mapped[int] = _small()
+    lang: Mapped[str]
+    source: Mapped[str | None]
+    title: Mapped[str | None]
+    text: Mapped[str]
+    url: Mapped[str | None]
+    model_id: Mapped[int | None] = _small()
+    """Whose answer this is; none: the text was unscored."""
+    sentiment: Mapped[int | None] = _small()
+    p_negative: Mapped[float | None]
+    p_neutral: Mapped[float | None]
+    p_positive: Mapped[float | None]
+    topics: Mapped[dict[str, Any]]
+    origin: Mapped[str]
+    """random, active, alert, document: how it was taken first. Only random ones may measure."""
+    samples: Mapped[list[Any]]
+    """The random samples that it is in: ``all``, names of series."""
+    drawn_at: Mapped[int]
+    offered_to: Mapped[int | None] = mapped_column(Integer)
+    """The user in front of whom it was last put, so that two do not get it at once."""
+    offered_at: Mapped[int | None]
+    labels: Mapped[int] = mapped_column(Integer, default=0)
+    """People whose label stands."""
+    skips: Mapped[int] = mapped_column(Integer, default=0)
+    disputed: Mapped[bool] = mapped_column(Boolean, default=False)
+    """No sentiment has more than half of the labels."""
+
+
+class Annotation(Base):
+    """What a person said a text is. A new opinion is a new row, rows are never changed: the latest of a user counts."""
+
+    __tablename__ = "annotations"
+    id: Mapped[int] = mapped_column(AutoId, primary_key=True, autoincrement=True)
+    text_id: Mapped[int] = mapped_column(AutoId, ForeignKey("label_texts.id"), index=True)
+    user_id: Mapped[int] = mapped_column(Integer, ForeignKey("users.id"), index=True)
+    action: Mapped[str]
+    """label, skip (cannot say), undo (takes back the user's row before)."""
     sentiment: Mapped[int | None] = _small()
     topics: Mapped[list[Any] | None]
-    origin: Mapped[str]
-    """random, active, alert, document: only random ones may measure."""
-    model_id: Mapped[int | None] = _small()
+    """None: nothing was said of topics; an empty list: it has none."""
     comment: Mapped[str | None]
+    origin: Mapped[str]
+    """The queue that the text was in front of the user from: random, active, alert, document."""
+    blind: Mapped[bool] = mapped_column(Boolean)
+    """The user had not been shown the model's answer."""
+    model_id: Mapped[int | None] = _small()
+    """The model whose answer stood beside it."""
+    previous_id: Mapped[int | None]
+    """The same user's row on the same text that this one replaces."""
     created_at: Mapped[int]
 
 
