@@ -22,7 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("barometer.commands.operate", "Lag, throughput, counts, sources, jobs, leader"),
     "db": ("barometer.commands.operate", "The store's schema: upgrade, current"),
     "log": ("barometer.commands.operate", "The log under the store: show, accept a replacement"),
-    "users": ("dashboard.cli", "Users of the dashboard: add, passwd, role, list"),
+    "users": ("dashboard.cli", "Users of the dashboard and their tokens: add, passwd, role, disable, list, token"),
     "produce": ("ingest.cli", "Put files of texts into Kafka"),
     "dlq": ("ingest.cli", "Dead letters: list, show, replay"),
     "alerts": ("monitor.notify.cli", "Alerts: list, show, act on them, test routes, who is on call"),

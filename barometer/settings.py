@@ -12,6 +12,7 @@ from datetime import date
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import yaml
@@ -142,8 +143,24 @@ class Settings(BaseSettings):
     dashboard_workers: int = Field(2, ge=1)
     secret_key: SecretStr | None = None
     session_hours: float = Field(12.0, gt=0)
+    session_idle_minutes: float = Field(60.0, ge=0)
+    """0: a session lasts until its hours are over, however long nobody does anything."""
     login_limit: str = "10 per minute"
+    login_limit_address: str = "100 per minute"
+    api_limit: str = "600 per minute"
+    trusted_proxies: int = Field(0, ge=0, le=10)
     secure_cookies: bool = False
+    password_login: bool = True
+    oidc_issuer: str = ""
+    """Empty: nobody logs in by an OpenID provider."""
+    oidc_client_id: str = ""
+    oidc_client_secret: SecretStr | None = None
+    oidc_scopes: str = "openid profile email"
+    oidc_name_claim: str = "preferred_username"
+    oidc_role_claim: str = "groups"
+    oidc_roles: dict[str, Literal["viewer", "analyst", "admin"]] = Field(default_factory=dict)
+    oidc_default_role: Literal["", "viewer", "analyst", "admin"] = ""
+    oidc_label: str = ""
     export_rows: int = Field(50_000, ge=1, le=1_000_000)
 
     # Operations
@@ -204,6 +221,35 @@ class Settings(BaseSettings):
                 if not 0 < minutes <= 525_600:
                     raise ValueError(f"{level}.{step}: minutes, more than 0 and at most a year")
         return {**LEVEL_STEPS, **value}
+
+    @field_validator("login_limit", "login_limit_address", "api_limit")
+    @classmethod
+    def _known_limit(cls, value: str) -> str:
+        from limits import parse_many
+
+        try:
+            parse_many(value)
+        except ValueError:
+            raise ValueError(f"cannot read {value!r}: write it like '10 per minute' or '5/minute; 50/hour'") from None
+        return value
+
+    @model_validator(mode="after")
+    def _provider_is_whole(self) -> Settings:
+        if not self.oidc_issuer:
+            if not self.password_login:
+                raise ValueError("password_login is false and there is no oidc_issuer: nobody could log in")
+            return self
+        where = urlsplit(self.oidc_issuer)
+        near = where.hostname in ("127.0.0.1", "::1", "localhost")
+        if where.scheme != "https" and not (where.scheme == "http" and near):
+            raise ValueError("oidc_issuer must be an https address: what it says opens the door")
+        if not self.oidc_client_id:
+            raise ValueError("oidc_issuer needs oidc_client_id: the name under which the provider knows this dashboard")
+        if not self.oidc_roles and not self.oidc_default_role:
+            raise ValueError("oidc_issuer needs oidc_roles or oidc_default_role: nobody would have a role")
+        if "openid" not in self.oidc_scopes.split():
+            raise ValueError("oidc_scopes must have openid in it")
+        return self
 
     @model_validator(mode="after")
     def _session_fits_poll(self) -> Settings:

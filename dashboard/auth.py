@@ -1,56 +1,58 @@
-"""Who may come in: log-in, sessions, the check before every request, and what the browser is told to forbid."""
+"""Who may come in: the check before every request, by a session's cookie or, for the API, by a token."""
 
 from __future__ import annotations
 
-import time
 from datetime import timedelta
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from flask import Blueprint, Flask, Response, current_app, jsonify, redirect, render_template, request, session
-from flask_limiter import Limiter
-from flask_limiter.errors import RateLimitExceeded
-from flask_login import LoginManager, UserMixin, current_user, login_user, logout_user
-from flask_wtf.csrf import CSRFError, CSRFProtect, generate_csrf
+from flask import Flask, Request, Response, g, jsonify, redirect, request
+from flask_login import LoginManager, UserMixin, current_user
+from flask_wtf.csrf import CSRFProtect
+from sqlalchemy.exc import DBAPIError
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from barometer.settings import Settings
-from barometer.store import users
+from barometer.store import sessions, tokens, users
 from barometer.store.engine import Store
-from dashboard.context import context, view
-from dashboard.i18n import LANGS, THEMES, t
+from dashboard import login
+from dashboard.context import context
+from dashboard.headers import harden
+from dashboard.limits import Limit
 
-OPEN_ENDPOINTS = frozenset({"auth.login", "auth.logout", "operations.health", "operations.metrics"})
+OPEN_ENDPOINTS = frozenset(
+    {"login.login", "login.logout", "login.oidc", "login.oidc_back", "operations.health", "operations.metrics"}
+)
 OPEN_ASSETS = ("login.css", "favicon.svg")
 """What the log-in page itself needs; every other path asks for a session."""
 UNSAFE = ("POST", "PUT", "PATCH", "DELETE")
-
-blueprint = Blueprint("auth", __name__)
+_UPDATE = "/_dash-update-component"
+_BY_ITSELF = "tick."
+"""What a screen sends when nobody touched it."""
 
 
 class SessionUser(UserMixin):
-    """A user of the store as Flask-Login wants one. The session names the user's session key too: a changed password
-    or role gives a new key and so ends all sessions."""
+    """A user of the store as Flask-Login wants one; what names them in the cookie is the session's secret."""
 
-    def __init__(self, user: users.User) -> None:
-        self.user = user
+    token: tokens.Bearer | None = None
+
+    def __init__(self, user: users.User, secret: str = "", session: sessions.Session | None = None) -> None:
+        self.user, self.session = user, session
         self.name, self.role, self.preferences = user.name, user.role, user.preferences
         self.may_act = user.may_act
+        self._secret = secret
 
     def get_id(self) -> str:
-        return f"{self.user.id}:{self.user.session_key}"
-
-    @property
-    def is_active(self) -> bool:
-        return self.user.active
+        return self._secret
 
 
-def _load(session_id: str) -> SessionUser | None:
-    number, _, key = session_id.partition(":")
-    if not number.isdigit():
-        return None
-    with context().store.read() as c:
-        user = users.get_user(c, int(number))
-    return SessionUser(user) if user and user.active and user.session_key == key else None
+class TokenUser(SessionUser):
+    """A program with a user's token."""
+
+    def __init__(self, bearer: tokens.Bearer) -> None:
+        super().__init__(bearer.user)
+        self.token = bearer
+        self.may_act = bearer.user.may_act and bearer.scope == "act"
 
 
 def protect(server: Flask, settings: Settings, store: Store) -> None:
@@ -69,42 +71,116 @@ def protect(server: Flask, settings: Settings, store: Store) -> None:
         WTF_CSRF_SSL_STRICT=False,
         MAX_CONTENT_LENGTH=2 * 1024 * 1024,
     )
+    if settings.trusted_proxies:
+        n = settings.trusted_proxies
+        server.wsgi_app = ProxyFix(server.wsgi_app, x_for=n, x_proto=n, x_host=0)  # type: ignore[method-assign]
     manager = LoginManager(server)
-    manager.user_loader(_load)
+    manager.user_loader(_by_cookie)
+    manager.request_loader(_by_token)
     manager.session_protection = None  # bound to the address otherwise, which changes behind mobile networks
-    csrf = CSRFProtect(server)
-    # Counted in each server process by itself: with N processes a guesser gets at most N times the limit.
-    limiter = Limiter(_who_tries, app=server, storage_uri="memory://", headers_enabled=False)
-    server.register_blueprint(blueprint)
-    limited: Any = limiter.limit(settings.login_limit, methods=["POST"])(server.view_functions["auth.login"])
-    server.view_functions["auth.login"] = limited
-    server.extensions["barometer_csrf"] = csrf
+    server.extensions["barometer_csrf"] = CSRFProtect(server)
+    server.extensions["barometer_api_limit"] = Limit(settings.api_limit, "api")
     server.before_request(_gate)
-    server.after_request(_harden)
-    server.register_error_handler(RateLimitExceeded, _throttled)
-    server.register_error_handler(CSRFError, _stale_form)
+    server.after_request(harden)
+    login.register(server, settings, store)
 
 
-def _who_tries() -> str:
-    return f"{request.remote_addr}|{request.form.get('name', '').strip().casefold()[:64]}"
+def _secret_of(asked: Request) -> str | None:
+    """The token that a request to the API carries."""
+    scheme, _, secret = asked.headers.get("Authorization", "").partition(" ")
+    return secret.strip() if scheme.lower() == "bearer" and asked.path.startswith("/api/") else None
+
+
+def _by_cookie(secret: str) -> SessionUser | None:
+    if _secret_of(request) is not None:
+        return None  # a token speaks for itself, and alone
+    ctx = context()
+    minutes = ctx.settings.session_idle_minutes
+    with ctx.store.read() as c:
+        g.now = ctx.store.now_ms(c)
+        found = sessions.find_session(c, secret, g.now, int(minutes * 60_000) if minutes else None)
+        user = users.get_user(c, found.user_id) if found else None
+    return SessionUser(user, secret, found) if user else None
+
+
+def _by_token(asked: Request) -> TokenUser | None:
+    secret = _secret_of(asked)
+    if not secret:
+        return None
+    store = context().store
+    with store.read() as c:
+        g.now = store.now_ms(c)
+        found = tokens.find_bearer(c, secret, g.now)
+    return TokenUser(found) if found else None
 
 
 def _gate() -> Any:
-    """Before every request: same origin for what changes things, a living session for all but a few paths."""
+    """Before every request: same origin for what changes things, somebody known for all but a few paths."""
     if request.method in UNSAFE and not _same_origin():
-        return jsonify(error="cross-site request refused"), 403
+        return _refusal("cross_site", "cross-site request refused", 403)
     if request.endpoint in OPEN_ENDPOINTS or request.path in _open_assets():
         return None
-    if current_user.is_authenticated and time.time() < session.get("until", 0):
+    to_api = request.path.startswith("/api/")
+    known = current_user.is_authenticated
+    if to_api:
+        wait = context_limit().wait(f"user {current_user.user.id}" if known else f"address {request.remote_addr}")
+        if wait:
+            answer, code = _refusal("throttled", f"too many requests: try again in {wait} s", 429)
+            answer.headers["Retry-After"] = str(wait)
+            return answer, code
+    if known:
+        _note_use()
         return None
-    if current_user.is_authenticated:
-        logout_user()
-    if request.path.startswith(("/_", "/api/")) or request.method != "GET":
-        return jsonify(error="log in first"), 401
+    if to_api and _secret_of(request) is not None:
+        answer, code = _refusal("token", "the token is unknown, expired or revoked", 401)
+        answer.headers["WWW-Authenticate"] = 'Bearer realm="barometer", error="invalid_token"'
+        return answer, code
+    if request.path.startswith(("/_", "/api/", "/export/")) or request.method != "GET":
+        answer, code = _refusal("log_in", "log in first, or send a token: Authorization: Bearer ...", 401)
+        answer.headers["WWW-Authenticate"] = 'Bearer realm="barometer"'
+        return answer, code
     if request.path.startswith("/assets/"):
         return Response("log in first\n", 401, mimetype="text/plain")
     target = request.full_path.rstrip("?") if request.path != "/" or request.query_string else ""
     return redirect(f"/login?next={quote(target, safe='/')}" if target else "/login")
+
+
+def context_limit() -> Limit:
+    """How often the API may be called; counted by user, and by address where nobody is known."""
+    from flask import current_app
+
+    found: Limit = current_app.extensions["barometer_api_limit"]
+    return found
+
+
+def _refusal(code: str, message: str, status: int) -> tuple[Response, int]:
+    return jsonify(error=message, code=code), status
+
+
+def _note_use() -> None:
+    """Remember that a session or a token is in use, once a minute at most. A store that takes no writes just now still
+    shows what it has."""
+    user = current_user
+    store = context().store
+    try:
+        if user.token is not None:
+            if g.now - (user.token.last_used_at or 0) >= tokens.USED_MS:
+                with store.write() as c:
+                    tokens.use_token(c, user.token.token_id, g.now)
+        elif g.now - user.session.seen_at >= sessions.SEEN_MS and _by_hand():
+            with store.write() as c:
+                sessions.see_session(c, user.session.digest, g.now)
+    except DBAPIError:
+        pass
+
+
+def _by_hand() -> bool:
+    """Whether a person asked for this, not a screen that refreshes by itself."""
+    if request.path != _UPDATE:
+        return True
+    data = request.get_json(silent=True)
+    changed = data.get("changedPropIds") if isinstance(data, dict) else None
+    return not (isinstance(changed, list) and changed and all(str(x).startswith(_BY_ITSELF) for x in changed))
 
 
 def _open_assets() -> tuple[str, ...]:
@@ -112,104 +188,12 @@ def _open_assets() -> tuple[str, ...]:
 
 
 def _same_origin() -> bool:
-    """Browsers say where a request comes from; a program that says nothing has no browser's cookies to abuse."""
+    """Browsers say where a request comes from; a program that says nothing has no browser's cookies to abuse. What a
+    form of another site could send (its kinds of content are few) is refused all the same where JSON is expected."""
     site = request.headers.get("Sec-Fetch-Site")
     if site is not None:
         return site in ("same-origin", "none")
     origin = request.headers.get("Origin")
-    if origin is None:
-        return True
-    return urlsplit(origin).netloc in (request.host, urlsplit(context().settings.public_url).netloc)
-
-
-def _back(target: str | None) -> str:
-    """Only to a path of our own."""
-    if target and target.startswith("/") and not target.startswith(("//", "/\\")) and "\\" not in target:
-        parts = urlsplit(target)
-        if not parts.scheme and not parts.netloc:
-            return target
-    return "/"
-
-
-@blueprint.route("/login", methods=["GET", "POST"])
-def login() -> Any:
-    """The form, and what comes of it."""
-    if request.method != "POST":
-        if current_user.is_authenticated and time.time() < session.get("until", 0):
-            return redirect(_back(request.args.get("next")))
-        return _form("login.expired" if request.args.get("expired") else None)
-    current_app.extensions["barometer_csrf"].protect()
-    c = context()
-    user = users.verify(c.store, request.form.get("name", "").strip(), request.form.get("password", ""))
-    if user is None:
-        return _form("login.wrong", 401)
-    chosen = {name: request.cookies[f"barometer_{name}"] for name in ("lang", "theme")
-              if f"barometer_{name}" in request.cookies}  # fmt: skip
-    if chosen and not user.preferences:
-        users.set_preferences(c.store, user.id, chosen)
-    session.clear()
-    session.permanent = True
-    session["until"] = time.time() + c.settings.session_hours * 3600
-    login_user(SessionUser(user))
-    return redirect(_back(request.form.get("next")))
-
-
-@blueprint.post("/logout")
-def logout() -> Any:
-    logout_user()
-    session.clear()
-    return redirect("/login")
-
-
-def _form(problem: str | None, code: int = 200) -> Any:
-    how = view({name: request.args.get(name) for name in ("lang", "theme")})
-    other_lang = LANGS[1 - LANGS.index(how.lang)]
-    other_theme = THEMES[1 - THEMES.index(how.theme)]
-    target = _back(request.values.get("next"))
-    body = render_template(
-        "login.html",
-        t=lambda key: t(how.lang, key),
-        lang=how.lang,
-        theme=how.theme,
-        other_lang=other_lang,
-        other_theme=other_theme,
-        problem=problem,
-        name=request.form.get("name", "")[:64],
-        next=target,
-        csrf_token=generate_csrf(),
-    )
-    response = Response(body, code)
-    for name, value in (("lang", how.lang), ("theme", how.theme)):
-        response.set_cookie(f"barometer_{name}", value, max_age=31_536_000, samesite="Lax",
-                            httponly=True, secure=context().settings.secure_cookies)  # fmt: skip
-    return response
-
-
-def _throttled(_error: RateLimitExceeded) -> Any:
-    return _form("login.throttled", 429)
-
-
-def _stale_form(_error: CSRFError) -> Any:
-    return _form("login.csrf", 400)
-
-
-def _harden(response: Response) -> Response:
-    scripts = " ".join(current_app.extensions["barometer_inline_scripts"]())
-    response.headers.setdefault(
-        "Content-Security-Policy",
-        "default-src 'self'; "
-        f"script-src 'self' {scripts}; "
-        # Mantine and plotly set styles from scripts; a style cannot run anything.
-        "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; "
-        "object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'",
-    )
-    response.headers.setdefault("X-Content-Type-Options", "nosniff")
-    response.headers.setdefault("X-Frame-Options", "DENY")
-    response.headers.setdefault("Referrer-Policy", "same-origin")
-    response.headers.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
-    response.headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
-    if context().settings.secure_cookies:
-        response.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
-    if not request.path.startswith(("/assets/", "/_dash-component-suites/")):
-        response.headers["Cache-Control"] = "no-store"
-    return response
+    if origin is not None:
+        return urlsplit(origin).netloc in (request.host, urlsplit(context().settings.public_url).netloc)
+    return request.is_json or not request.path.startswith(("/api/", "/_")) or not request.content_length

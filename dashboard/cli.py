@@ -8,10 +8,12 @@ import sys
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from barometer.errors import BarometerError
 from barometer.settings import settings
+from barometer.store import tokens
 from barometer.store import users as store_users
 from barometer.store.engine import Store
 from barometer.store.migrate import open_store
@@ -20,6 +22,8 @@ from dashboard.format import stamp
 app = typer.Typer(add_completion=False)
 users = typer.Typer(help="Users of the dashboard.", no_args_is_help=True)
 app.add_typer(users, name="users")
+token = typer.Typer(help="Tokens of users, for programs that call the API.", no_args_is_help=True)
+users.add_typer(token, name="token")
 
 _STDIN = typer.Option(False, "--password-stdin", help="Read the password from standard input.")
 _GENERATE = typer.Option(False, "--generate", help="Make a password and print it, once.")
@@ -58,6 +62,66 @@ def role(name: str, role: str) -> None:
     """Change a role: viewer, analyst or admin; ends all sessions of the user."""
     store_users.set_role(_open(), name, role, actor=_actor())
     _tell(f"{name} is {role} now; all sessions are ended", None)
+
+
+@users.command("disable")
+def disable(name: str) -> None:
+    """Keep a user out: ends all sessions, and no token works; nothing that they did is lost."""
+    store_users.set_active(_open(), name, False, actor=_actor())
+    _tell(f"{name} is kept out; all sessions are ended", None)
+
+
+@users.command("enable")
+def enable(name: str) -> None:
+    """Let a user in again."""
+    store_users.set_active(_open(), name, True, actor=_actor())
+    _tell(f"{name} may come in again", None)
+
+
+@users.command("link")
+def link(name: str, subject: str = typer.Argument(help="Issuer, a space, and the subject there.")) -> None:
+    """Let a user come in by the OpenID provider, too; ends all sessions of the user."""
+    store_users.link_user(_open(), name, subject, actor=_actor())
+    _tell(f"{name} is linked; all sessions are ended", None)
+
+
+@token.command("add")
+def token_add(
+    user: str = typer.Argument(help="Whose token it is; it can never do more than this user."),
+    name: str = typer.Argument(help="What it is for."),
+    scope: str = typer.Option("read", help="read, or act: acts on alerts as well, where the user may."),
+    days: int = typer.Option(90, min=1, max=tokens.MAX_DAYS, help="Days until it expires."),
+) -> None:
+    """Make a token and print it, once."""
+    store = _open()
+    with store.write() as c:
+        made, secret = tokens.add_token(c, user, name, scope, days, store.now_ms(c), actor=_actor())
+    print(f"token {made.id} of {user} ({scope}), until {stamp(made.expires_at, settings().zone)}")
+    print(secret)
+
+
+@token.command("list")
+def token_list(user: str | None = typer.Argument(None, help="Only this user's.")) -> None:
+    """Tokens, without their secrets."""
+    zone, store = settings().zone, _open()
+    table = Table("id", "user", "name", "scope", "state", "made", "expires", "last used", box=None)
+    with store.read() as c:
+        now = store.now_ms(c)
+        for t in tokens.list_tokens(c, user):
+            table.add_row(
+                str(t.id), t.user, escape(t.name), t.scope, t.state(now), stamp(t.created_at, zone),
+                stamp(t.expires_at, zone), stamp(t.last_used_at, zone),
+            )  # fmt: skip
+    Console().print(table)
+
+
+@token.command("revoke")
+def token_revoke(token_id: int) -> None:
+    """End a token at once."""
+    store = _open()
+    with store.write() as c:
+        ended = tokens.revoke_token(c, token_id, store.now_ms(c), actor=_actor())
+    _tell(f"token {ended.id} ({ended.name}) of {ended.user} is revoked", None)
 
 
 @users.command("list")

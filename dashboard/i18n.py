@@ -80,6 +80,19 @@ TEXTS: dict[str, tuple[str, str]] = {
     "login.throttled": ("尝试次数太多，请稍后再试", "Too many attempts; please wait a moment"),
     "login.csrf": ("页面已过期，请再试一次", "The page had expired; please try again"),
     "login.expired": ("登录已过期，请重新登录", "Your session has ended; please log in again"),
+    "login.oidc": ("单点登录", "Log in with single sign-on"),
+    "login.or": ("或用密码", "or with a password"),
+    "login.no_passwords": ("这里不用密码登录", "Nobody logs in with a password here"),
+    "login.oidc_away": ("登录服务暂时不可用，请稍后再试", "The sign-on service is away; please try again in a while"),
+    "login.oidc_failed": ("登录没有完成，请再试一次", "The log-in was not completed; please try again"),
+    "login.oidc_no_role": (
+        "您的账号没有使用本系统的权限，请联系管理员",
+        "Your account has no role here; please ask the administrator",
+    ),
+    "login.oidc_refused": (
+        "您的账号不能登录，请联系管理员",
+        "Your account cannot be let in; please ask the administrator",
+    ),
     "login.help": (
         "没有账号？请管理员运行 barometer users add",
         "No account? Ask an administrator to run: barometer users add",

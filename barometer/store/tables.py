@@ -618,14 +618,56 @@ class User(Base):
     id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
     name: Mapped[str] = mapped_column(unique=True)
     password_hash: Mapped[str]
+    """Empty: there is no password; the user comes in by the provider of ``oidc_subject``."""
     role: Mapped[str]
     """viewer, analyst, admin."""
     active: Mapped[bool] = mapped_column(Boolean, default=True)
-    session_key: Mapped[str]
-    """Part of every session; changing it ends them all."""
     created_at: Mapped[int]
     last_login_at: Mapped[int | None]
     preferences: Mapped[dict[str, Any]]
+    oidc_subject: Mapped[str | None] = mapped_column(unique=True, index=True)
+    """Issuer, a space, and the subject there."""
+
+
+class UserSession(Base):
+    """One log-in of a browser. What names it is in the browser's cookie; here is only its hash."""
+
+    __tablename__ = "sessions"
+    digest: Mapped[str] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(Integer, ForeignKey("users.id"), index=True)
+    started_at: Mapped[int]
+    seen_at: Mapped[int]
+    """Last time that a person did something, to the minute; screens that refresh by themselves do not count."""
+    ends_at: Mapped[int]
+    address: Mapped[str]
+
+
+class ApiToken(Base):
+    """A key to the API in a user's name; only its hash is kept."""
+
+    __tablename__ = "api_tokens"
+    id: Mapped[int] = mapped_column(AutoId, primary_key=True, autoincrement=True)
+    user_id: Mapped[int] = mapped_column(Integer, ForeignKey("users.id"), index=True)
+    name: Mapped[str]
+    digest: Mapped[str] = mapped_column(unique=True)
+    scope: Mapped[str]
+    """read, act."""
+    created_at: Mapped[int]
+    created_by: Mapped[str]
+    expires_at: Mapped[int]
+    last_used_at: Mapped[int | None]
+    """To the minute."""
+    revoked_at: Mapped[int | None]
+    revoked_by: Mapped[str | None]
+
+
+class RateCount(Base):
+    """How often something was tried within a stretch of time, for limits that hold for all processes together."""
+
+    __tablename__ = "rate_counts"
+    key: Mapped[str] = mapped_column(primary_key=True)
+    hits: Mapped[int]
+    ends_at: Mapped[int]
 
 
 class LabelText(Base):

@@ -15,7 +15,7 @@ from sqlalchemy import select, update
 from barometer.settings import Settings
 from barometer.store.engine import Store
 from barometer.store.migrate import open_store
-from barometer.store.tables import AlertEvent, User
+from barometer.store.tables import AlertEvent, User, UserSession
 from barometer.store.users import set_password, set_role
 from dashboard.app import create_app
 from dashboard.auth import OPEN_ASSETS, OPEN_ENDPOINTS
@@ -165,8 +165,8 @@ def test_sessions_end_by_time_and_by_a_change_of_password_or_role(
     server: Flask, opened: Store, as_role: Callable[[str], FlaskClient]
 ) -> None:
     client = as_role("viewer")
-    with client.session_transaction() as session:
-        session["until"] = 1.0
+    with opened.write() as c:
+        c.execute(update(UserSession).values(ends_at=1))
     assert client.get("/api/v1/status").status_code == 401
     client = as_role("viewer")
     set_role(opened, "viewer", "analyst", actor="tests")
