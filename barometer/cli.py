@@ -35,6 +35,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("models.cli", "Train a model by a recipe"),
     "distill": ("models.cli", "Train a small model on what larger ones say"),
     "evaluate": ("models.cli", "Measure a model on labelled sets"),
+    "gold": ("models.cli", "Describe the gold set: sizes, and how far readers agree with it"),
     "export": ("models.cli", "Turn a trained network into a model folder"),
 }
 

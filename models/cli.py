@@ -1,4 +1,4 @@
-"""``barometer score | train | export | evaluate``: mounted by ``barometer.cli``."""
+"""``barometer score | train | export | evaluate | gold``: mounted by ``barometer.cli``."""
 
 from __future__ import annotations
 
@@ -188,6 +188,17 @@ def _changed(said: list[str] | None) -> dict[str, Any]:
             raise ModelError(f"--set {change!r}: write FIELD=VALUE")
         fields[name.strip()] = yaml.safe_load(value)
     return fields
+
+
+@app.command()
+def gold(
+    as_json: Annotated[bool, typer.Option("--json", help="All figures as JSON.")] = False,
+) -> None:
+    """Describe the gold set: sizes, hard cases, and how far readers who saw the texts alone agree with its labels."""
+    from models.agreement import gold_report, markdown
+
+    report = gold_report()
+    print(json.dumps(report, ensure_ascii=False, indent=1) if as_json else markdown(report))
 
 
 def _train(

@@ -7,9 +7,9 @@ Both are folders of JSON lines, one file for each language and kind (``zh_news.j
 
 ``topics`` are all that the text is about (``other``: none of the list), so every topic is labelled. ``title``, ``hard``
 (why the text is hard, of :data:`HARD`) and ``price_move`` (no news but the bare move of a price) may be left out.
-``gold/second/labels.jsonl`` holds what a second reader, who saw the texts alone, says of a third of the gold set
-(``id``, ``sentiment``, ``topics``); ``gold/second/changed.jsonl`` what the labels of a text were that were mended after
-that reading, and ``why``.
+Beside the gold set lie labels by id (``id``, ``sentiment``, ``topics``): ``gold/second`` and ``gold/third`` hold what
+two readers who saw the texts alone say of a part of it, ``gold/former`` the labels of texts that were mended after
+these readings, and ``why``.
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ from typing import Any, Final
 
 from models.data import Example
 from models.errors import TrainingDataError
-from models.labels import KINDS, SENTIMENTS, load_topics
+from models.labels import SENTIMENTS, load_topics
 
 GOLD_FOLDER: Final = Path(__file__).with_name("gold")
 REHEARSAL_FOLDER: Final = Path(__file__).with_name("rehearsal")
-SECOND_FILE: Final = GOLD_FOLDER / "second" / "labels.jsonl"
-CHANGED_FILE: Final = GOLD_FOLDER / "second" / "changed.jsonl"
+READINGS: Final = {name: GOLD_FOLDER / name / "labels.jsonl" for name in ("second", "third")}
+FORMER_FILE: Final = GOLD_FOLDER / "former" / "labels.jsonl"
+
 
 HARD: Final = (
     "negation", "contrast", "number_direction", "mixed_subjects", "bystander", "rumour_denied", "old_news", "question",
@@ -36,8 +37,8 @@ HARD: Final = (
 )  # fmt: skip
 """Why a text is hard, as ``hard`` names it."""
 
-_OPEN: Final = {"market": 0.7, "company_operations": 0.5, "industry": 0.5, "financial_sector": 0.7}
-"""Weight of a broad topic's absence in training: two careful readers differ on these most (see ``docs/models.md``)."""
+_OPEN: Final = {"company_operations": 0.5, "industry": 0.7, "market": 0.7, "macro": 0.7}
+"""Weight in training of the absence of the topics on which readers of the gold set agree least (``barometer gold``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ def rehearsal_examples() -> list[Example]:
 
 def _example(t: OwnText, source: str, absent: Mapping[str, float]) -> Example:
     topics: dict[str, tuple[float, float]] = {
-        x: (1, 1.0) if x in t.topics else (0, absent.get(x, 1.0)) for x in _known_topics()
+        x: (1, 1.0) if x in t.topics else (0, absent.get(x, 1.0)) for x in known_topics()
     }
     return Example(t.text, t.kind, t.lang, source, (SENTIMENTS.index(t.sentiment),), 1.0, topics, t.title)
 
@@ -114,13 +115,13 @@ def read_folder(folder: Path) -> tuple[OwnText, ...]:
 
 
 def read_labels(path: Path) -> dict[str, Labels]:
-    """Labels by text id from a file of a second reading, or of former labels (no such file: none).
+    """Labels by text id from the file of a reading, or of former labels.
 
     Raises:
         TrainingDataError: as :func:`read_folder` does.
     """
     found: dict[str, Labels] = {}
-    for place, row in _rows(path) if path.is_file() else ():
+    for place, row in _rows(path):
         name = _string(row, "id", place)
         if name in found:
             raise TrainingDataError(f"own set: {place}: id {name!r} comes twice")
@@ -155,7 +156,7 @@ def _own_text(row: dict[str, Any], place: str) -> OwnText:
     if not isinstance(row.get("price_move", False), bool):
         raise TrainingDataError(f"own set: {place}: price_move must be true or false, not {row['price_move']!r}")
     return OwnText(
-        _string(row, "id", place), _string(row, "text", place), _one_of(row, "kind", KINDS, place),
+        _string(row, "id", place), _string(row, "text", place), _one_of(row, "kind", ("news", "comment"), place),
         _one_of(row, "lang", ("zh", "en"), place), _one_of(row, "sentiment", SENTIMENTS, place), _topics(row, place),
         _string(row, "title", place) if "title" in row else None, tuple(hard), row.get("price_move", False),
     )  # fmt: skip
@@ -177,7 +178,7 @@ def _one_of(row: dict[str, Any], name: str, allowed: Sequence[str], place: str) 
 
 def _topics(row: dict[str, Any], place: str) -> tuple[str, ...]:
     value = row.get("topics")
-    known = _known_topics()
+    known = known_topics()
     if not isinstance(value, list) or not value or any(t not in known for t in value) or len(set(value)) < len(value):
         raise TrainingDataError(
             f"own set: {place}: topics must be a list of one or more, each once, of {', '.join(known)}, not {value!r}"
@@ -188,5 +189,6 @@ def _topics(row: dict[str, Any], place: str) -> tuple[str, ...]:
 
 
 @cache
-def _known_topics() -> tuple[str, ...]:
+def known_topics() -> tuple[str, ...]:
+    """The ids of ``topics.yaml``, in its order."""
     return tuple(t.id for t in load_topics())
