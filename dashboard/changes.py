@@ -13,11 +13,12 @@ from math import log, sqrt
 
 from barometer.store.queries_behind import Said, said
 from dashboard.context import DAY, HOUR, Context
+from dashboard.terms import texts_by_term, without_twins
 
 NOW, BEFORE = 600, 1_200
 """At most so many texts are compared."""
 LONGEST_BASELINE, SHORTEST_BASELINE = 7 * DAY, 24 * HOUR
-SURE = 1.96
+SURE, SURE_OF_TERMS = 1.96, 3.0
 MOST = 8
 _KEPT_SECONDS = 30.0
 
@@ -56,7 +57,7 @@ def changes(ctx: Context, series_id: int, begin: int, end: int, kinds: Sequence[
             len(now),
             len(before),
             baseline,
-            (),
+            risen_terms(now, before),
             risen(_by_source(now), _by_source(before), len(now), len(before)),
             risen(_by_company(now), _by_company(before), len(now), len(before)),
         )
@@ -65,7 +66,12 @@ def changes(ctx: Context, series_id: int, begin: int, end: int, kinds: Sequence[
 
 
 def risen(
-    now: Mapping[str, int], before: Mapping[str, int], texts: int, texts_before: int, most: int = MOST
+    now: Mapping[str, int],
+    before: Mapping[str, int],
+    texts: int,
+    texts_before: int,
+    most: int = MOST,
+    sure: float = SURE,
 ) -> tuple[Risen, ...]:
     """What is in more texts than before, the surest first.
 
@@ -83,9 +89,17 @@ def risen(
         rest = 10 - min(prior, 9.9)
         odds = log((n + prior) / (texts - n + rest)) - log((m + prior) / (texts_before - m + rest))
         z = odds / sqrt(1 / (n + prior) + 1 / (m + prior))
-        if z >= SURE and n >= 2:
+        if z >= sure and n >= 2:
             found.append(Risen(name, n, m, round(z, 2)))
     return tuple(sorted(found, key=lambda r: (-r.z, r.name))[:most])
+
+
+def risen_terms(now: Sequence[Said], before: Sequence[Said]) -> tuple[Risen, ...]:
+    """Words and pairs of words; hundreds are compared at once, so these have to be surer than the few sources are."""
+    here, there = texts_by_term(x.text for x in now), texts_by_term((x.text for x in before), least=1)
+    counts, usual = ({term: len(where) for term, where in found.items()} for found in (here, there))
+    found = {r.name: r for r in risen(counts, usual, len(now), len(before), most=40 * MOST, sure=SURE_OF_TERMS)}
+    return tuple(found[name] for name in without_twins(list(found), here, MOST))
 
 
 def _by_source(texts: Iterable[Said]) -> Counter[str]:

@@ -51,7 +51,7 @@ DOCUMENT_TEXTS: dict[str, tuple[str, str]] = {
         "较早的文本还在编入索引，结果可能不全。",
         "Older texts are still being indexed: some of what matches may be missing.",
     ),
-    "documents.older_held": ("在看较早的文本，不自动更新", "Older texts: not refreshed"),
+    "documents.older_held": ("较早的文本", "Older texts"),
     # what a search can refuse; the words of barometer.store.search_terms
     "documents.wrong_q": (
         "写一个要找的词：只有减号或标点找不到东西；一次最多 20 个词。",
@@ -62,6 +62,15 @@ DOCUMENT_TEXTS: dict[str, tuple[str, str]] = {
         "Time: dates like 2026-11-24, from before to.",
     ),
     "documents.wrong_field": ("不认识的条件：{name}", "An unknown value: {name}"),
+    "documents.news": ("有 {n} 条新文本，点此显示", "{n} new: show"),
+    "documents.order": ("最新在前", "Newest first"),
+    "documents.folded": ("同文只列最新一篇", "of copies only the newest"),
+    "documents.each": ("同文逐篇列出", "copies one by one"),
+    "documents.unfold": ("逐篇列出", "list each"),
+    "documents.fold": ("合并", "fold"),
+    "documents.whole": ("展开全文", "Show all of it"),
+    "documents.gone": ("这条文本已不在库里", "This text is no longer in the store"),
+    "documents.show_copies": ("看这些同文", "Show these copies"),
     # a card
     "documents.confidence_title": (
         "模型 {model} 的概率：负面 {negative}，中性 {neutral}，正面 {positive}",

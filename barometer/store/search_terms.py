@@ -21,12 +21,12 @@ from dataclasses import dataclass, field
 
 from barometer.errors import BarometerError
 
-_CJK = (
+CJK = (
     "\u2e80-\u2fdf\u3040-\u30ff\u3105-\u312f\u31a0-\u31bf\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
     "\U00020000-\U0003ffff"
 )
-_RUN = re.compile(rf"[{_CJK}]+|[^\W_{_CJK}]+")
-_IS_CJK = re.compile(rf"[{_CJK}]")
+_RUN = re.compile(rf"[{CJK}]+|[^\W_{CJK}]+")
+IS_CJK = re.compile(rf"[{CJK}]")
 _ASKED = re.compile(r'(-?)(?:"([^"]*)"?|(\S+))')
 MOST_TERMS = 12_000
 """Terms kept of one text: PostgreSQL counts positions to 16,383."""
@@ -78,7 +78,7 @@ def terms(text: str) -> list[str]:
     """The terms of a text in order; a run of CJK characters gives its pairs and its last character."""
     found: list[str] = []
     for run in _runs(text):
-        if _IS_CJK.match(run):
+        if IS_CJK.match(run):
             found += [run[i : i + 2] for i in range(len(run))]
         else:
             found.append(run[:LONGEST_TERM])
@@ -121,7 +121,7 @@ def _phrase(typed: str, quoted: bool) -> Phrase | None:
     if not last:
         return None
     ahead = [t for run in before for t in terms(run)]
-    if _IS_CJK.match(last):
+    if IS_CJK.match(last):
         # A single character is the beginning of a pair, or stands alone at the end of a run.
         return Phrase((*ahead, *(last[i : i + 2] for i in range(max(1, len(last) - 1)))), len(last) == 1)
     return Phrase((*ahead, last[:LONGEST_TERM]), not quoted and typed.endswith("*"))

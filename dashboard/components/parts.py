@@ -38,14 +38,17 @@ def state_pill(v: View, state: str) -> Component:
     return html.Span(v.t(f"state.{state}"), className=f"pill state-{state}")
 
 
-def sentiment_pill(v: View, sentiment: int | None, p_negative: float | None = None) -> Component:
+def sentiment_pill(
+    v: View, sentiment: int | None, confidence: float | None = None, title: str | None = None
+) -> Component:
+    """A label with its probability; ``title`` says more to who points at it."""
     if sentiment is None:
         return html.Span(v.t("sentiment.unscored"), className="pill sentiment-unscored")
     name = Sentiment(sentiment).name.lower()
     label: list[Any] = [v.t(f"sentiment.{name}")]
-    if sentiment == Sentiment.NEGATIVE and p_negative is not None:
-        label.append(html.Span(f"{p_negative:.2f}", className="num pill-figure"))
-    return html.Span(label, className=f"pill sentiment-{name}")
+    if confidence is not None:
+        label.append(html.Span(f"{confidence:.2f}", className="num pill-figure"))
+    return html.Span(label, className=f"pill sentiment-{name}", title=title)
 
 
 def kind_name(v: View, kind: int) -> str:
@@ -147,5 +150,16 @@ def safe_link(v: View, url: str | None) -> Component | None:
                   title=v.t("documents.open_source"))  # fmt: skip
 
 
-def topic_links(v: View, names: Iterable[str]) -> list[Component]:
-    return [dcc.Link(series_name(v.lang, f"topic:{t}"), href=series_href(f"topic:{t}"), className="tag") for t in names]
+def topic_links(v: View, names: Iterable[str], sure: Mapping[str, float] | None = None) -> list[Component]:
+    """Topics as links to their series, with how sure the model is of each."""
+    return [
+        dcc.Link(
+            [
+                series_name(v.lang, f"topic:{t}"),
+                html.Span(f" {sure[t]:.2f}", className="num pill-figure") if sure and t in sure else None,
+            ],
+            href=series_href(f"topic:{t}"),
+            className="tag",
+        )
+        for t in names
+    ]

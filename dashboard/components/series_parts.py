@@ -11,14 +11,13 @@ from barometer.store.queries_behind import Beside, beside
 from barometer.store.queries_documents import Text, texts_behind
 from dashboard.changes import Risen, changes
 from dashboard.components.alert_parts import alert_href, sentence
-from dashboard.components.parts import empty, section, series_href, severity_pill, state_pill
-from dashboard.components.texts import text_card, text_list
+from dashboard.components.parts import empty, href, section, series_href, severity_pill, state_pill
+from dashboard.components.texts import reach_words, text_card, text_list
 from dashboard.context import View, context
 from dashboard.format import clock, duration, number
 from dashboard.series_view import Shown
 
 TEXTS = 40
-REACH = ("reads", "likes", "reposts", "replies")
 
 
 def texts_part(v: View, shown: Shown, point: int | None) -> Any:
@@ -38,7 +37,7 @@ def texts_part(v: View, shown: Shown, point: int | None) -> Any:
         return section(title, empty(v.t("series.no_texts"), None, "texts"))
     more = v.t("series.more", n=TEXTS) if len(found) == TEXTS else None
     cards = [text_card(v, x, now, topics=False, extra=_facts(v, x, known[x.key], now)) for x in found]
-    total = _reach(v, _summed([x.engagement for x in found]))
+    total = reach_words(v, _summed([x.engagement for x in found]))
     aside = html.Span([total, " · " if total and more else None, more]) if total or more else None
     return section(title, text_list(cards), aside)
 
@@ -51,16 +50,10 @@ def _facts(v: View, text: Text, known: Beside, now: int) -> list[Any]:
         said.append(html.Span(v.t("series.first", source=known.first_source or v.t("series.nobody"), time=first)))
         if known.earlier:
             said.append(html.Span(v.t("series.earlier", n=number(v.lang, known.earlier))))
-    reach = _reach(v, text.engagement)
+    reach = reach_words(v, text.engagement)
     if reach:
         said.append(html.Span(reach, className="num"))
     return said
-
-
-def _reach(v: View, counts: Mapping[str, Any]) -> str:
-    parts = [v.t(f"reach.{name}", n=number(v.lang, counts[name])) for name in REACH
-             if isinstance(counts.get(name), int) and counts[name] > 0]  # fmt: skip
-    return " · ".join(parts)
 
 
 def _summed(all_of_them: Sequence[Mapping[str, Any]]) -> dict[str, int]:
@@ -86,23 +79,27 @@ def changes_part(v: View, shown: Shown, point: int | None) -> Any:
         return section(title, empty(v.t("changes.no_texts"), words))
     if not found.before:
         return section(title, empty(v.t("changes.no_baseline"), words))
+    asked = {"series": shown.row.name, "sentiment": "negative", "from": str(begin), "to": str(end)}
     parts: list[Any] = [html.P(words, className="note")]
     for key, risen in (("terms", found.terms), ("sources", found.sources), ("companies", found.companies)):
         if risen:
-            parts += [html.H3(v.t(f"changes.{key}"), className="change-title"), _bars(v, risen, key, found)]
+            parts += [html.H3(v.t(f"changes.{key}"), className="change-title"), _bars(v, risen, key, found, asked)]
     if len(parts) == 1:
         parts.append(empty(v.t("changes.none")))
     return section(title, html.Div(parts))
 
 
-def _bars(v: View, risen: Sequence[Risen], key: str, found: Any) -> Any:
+def _bars(v: View, risen: Sequence[Risen], key: str, found: Any, asked: Mapping[str, str]) -> Any:
+    """One bar each; a name leads to its texts, a security to its series."""
     top = max(r.now for r in risen)
     rows = []
     for r in risen:
         usual = r.before / max(1, found.before) * found.texts
-        name: Any = r.name
         if key == "companies":
             name = dcc.Link(r.name, href=series_href(f"symbol:{r.name}"))
+        else:
+            more = {"q": f'"{r.name}"'} if key == "terms" else {"source": r.name}
+            name = dcc.Link(r.name, href=href("/documents", {**asked, **more}))
         rows.append(
             html.Div(
                 [

@@ -1,126 +1,203 @@
-"""The latest texts, by topic, kind, sentiment and time."""
+"""Searching texts: words and phrases, filters, copies, export. What is asked stands in the address."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import dash
-import dash_mantine_components as dmc
-from dash import Input, Output, State, dcc, html, no_update
+from dash import ClientsideFunction, Input, Output, State, dcc, html, no_update
+from flask_login import current_user
+from sqlalchemy.exc import SQLAlchemyError
 
-from barometer.records import Sentiment
 from barometer.store.queries import list_series
-from barometer.store.queries_documents import latest_texts
-from dashboard.components.live import fresh, live, register_live, target
-from dashboard.components.parts import aria, chips, empty, href
-from dashboard.components.texts import text_card, text_list
-from dashboard.context import KINDS, RANGES, View, choose, context, view
-from dashboard.i18n import series_name, t
+from barometer.store.queries_filtered import languages, source_names
+from barometer.store.search import Page, search_documents, with_copies
+from barometer.store.search_terms import SearchError
+from dashboard.components import texts
+from dashboard.components.document_filters import (
+    BOXES,
+    PATH,
+    chosen_tags,
+    export_links,
+    filters,
+    search_box,
+    search_help,
+)
+from dashboard.components.parts import empty, href
+from dashboard.components.texts import asked_of, document_facts, text_card, text_list
+from dashboard.context import View, context, view
+from dashboard.i18n import t
+from dashboard.sought import FIELDS, NotSought, as_cursor, cursor, wanted
 
 PAGE = 40
-FEELINGS = ("negative", "neutral", "positive", "unscored")
-_FIELDS = ("series", "kind", "sentiment", "range", "before")
+EACH = "all"
+"""``copies=all`` in the address: every text by itself."""
+_WORDS_EVERY = 5
+"""A search by words looks for news at every so many-th tick only: it costs more than a list."""
 
 
 def layout(ui: dict[str, Any] | None = None, **query: str) -> Any:
     v = view(ui)
-    chosen = {f: query.get(f) for f in _FIELDS}
+    if not current_user.is_authenticated:
+        return html.Div()
+    chosen = {f: query.get(f) or None for f in (*FIELDS, "before", "copies")}
+    chosen["kind"] = None if chosen["kind"] == "all" else chosen["kind"]
     with context().store.read() as c:
-        names = [s.name for s in list_series(c) if s.name != "all"]
-    kept = {k: x for k, x in chosen.items() if k != "before"}
-    kind, feeling = choose(chosen["kind"], KINDS, "all"), chosen["sentiment"] or ""
-    span = chosen["range"] if chosen["range"] in RANGES else ""
+        series = [s.name for s in list_series(c) if s.name.startswith("topic:")]
+        sources, langs = source_names(c), languages(c)
+    shown, newest = body(v, chosen)
     return html.Div(
         [
             dcc.Store(id="documents-query", data=chosen),
+            dcc.Store(id="documents-newest", data=newest),
+            html.Div([html.H1(v.t("documents.title")), export_links(v, chosen)], className="page-head"),
+            search_box(v, chosen),
+            html.Div([filters(v, chosen, series, sources, langs), search_help(v)], className="below-search"),
+            chosen_tags(v, chosen),
             html.Div(
                 [
-                    html.H1(v.t("documents.title")),
                     html.Div(
                         [
-                            dmc.Select(
-                                id="documents-series", value=chosen["series"] or "", searchable=True, w=220, size="sm",
-                                allowDeselect=False,
-                                data=[{"value": "", "label": f"{v.t('documents.series')}: {v.t('documents.any')}"}]
-                                + [{"value": n, "label": series_name(v.lang, n)} for n in names],
-                                **aria(label=v.t("documents.series")),
-                            ),
-                            chips(v.t("kind.label"), [(k if k != "all" else "", v.t(f"kind.{k}")) for k in KINDS],
-                                  "" if kind == "all" else kind, "/documents", kept, "kind"),
-                            chips(v.t("sentiment.label"), [("", v.t("kind.all")),
-                                  *((f, v.t(f"sentiment.{f}")) for f in FEELINGS)], feeling, "/documents", kept,
-                                  "sentiment"),
-                            chips(v.t("range.label"), [("", v.t("documents.any")),
-                                  *((r, v.t(f"range.{r}")) for r in ("1h", "24h", "7d"))], span, "/documents", kept,
-                                  "range"),
+                            _order(v, chosen),
+                            html.Button(id="documents-news", type="button", className="button held", hidden=True),
                         ],
-                        className="filters",
+                        className="list-head",
                     ),
+                    html.Div(shown, id="documents-body"),
                 ],
-                className="page-head",
+                className="card",
             ),
-            live("documents-body", body(v, chosen), "card"),
         ]
     )  # fmt: skip
 
 
 def register(app: dash.Dash) -> None:
-    dash.register_page("documents", path="/documents", layout=layout, title=t("zh", "product"))
-    register_live(app, "documents-body")
+    dash.register_page("documents", path=PATH, layout=layout, title=t("zh", "product"))
+    texts.register(app)
 
     @app.callback(
-        target("documents-body"),
+        Output("documents-news", "children"),
+        Output("documents-news", "hidden"),
         Input("tick", "n_intervals"),
+        State("documents-query", "data"),
+        State("documents-newest", "data"),
+        State("ui", "data"),
+        prevent_initial_call=True,
+    )
+    def news(n: int | None, query: dict[str, str], newest: str | None, ui: dict[str, Any]) -> Any:
+        """How many texts came since: they are shown when asked for, so that nothing moves under who reads."""
+        if query.get("before") or (query.get("q") and (n or 0) % _WORDS_EVERY):
+            return no_update, no_update
+        found = _find(query)
+        if not isinstance(found, Page):
+            return no_update, no_update
+        since, v = cursor(newest) or (0, 0), view(ui)
+        fresh = sum((x.observed_at, x.row_id) > since for x in found.texts)
+        return v.t("documents.news", n=f"{fresh}+" if fresh == PAGE else fresh), not fresh
+
+    @app.callback(
+        Output("documents-body", "children"),
+        Output("documents-newest", "data"),
+        Output("documents-news", "hidden", allow_duplicate=True),
+        Input("documents-news", "n_clicks"),
         State("documents-query", "data"),
         State("ui", "data"),
         prevent_initial_call=True,
     )
-    def refresh(_n: int, query: dict[str, str], ui: dict[str, Any]) -> Any:
-        # Older pages stand still while somebody reads them.
-        return no_update if query.get("before") else fresh("documents-body", body(view(ui), query))
+    def show_news(clicks: int | None, query: dict[str, str], ui: dict[str, Any]) -> Any:
+        if not clicks:
+            return no_update, no_update, no_update
+        return *body(view(ui), query), True
 
-    @app.callback(
-        Output("_pages_location", "search"),
-        Input("documents-series", "value"),
+    app.clientside_callback(
+        ClientsideFunction("barometer_documents", "ask"),
+        Output("_pages_location", "search", allow_duplicate=True),
+        Input("documents-q", "value"),
+        Input("documents-go", "n_clicks"),
+        *(Input(f"documents-{name}", "value") for name in BOXES),
         State("documents-query", "data"),
         prevent_initial_call=True,
     )
-    def choose_series(name: str | None, query: dict[str, str]) -> Any:
-        if (name or "") == (query.get("series") or ""):
-            return no_update
-        return href("", {**query, "series": name or None, "before": None}) or "?"
 
 
-def body(v: View, query: dict[str, Any]) -> list[Any]:
-    """The list, and the way to what is older."""
+def body(v: View, query: dict[str, Any]) -> tuple[list[Any], str | None]:
+    """The list with the way to what is older, and the place of its newest text."""
+    found = _find(query)
+    if isinstance(found, Exception):
+        return [_problem(v, found)], None
+    before = cursor(query.get("before"))
     ctx = context()
-    before = _cursor(query.get("before"))
-    feeling = query.get("sentiment")
     with ctx.store.read() as c:
         now = ctx.store.now_ms(c)
-        ids = {s.name: s.id for s in list_series(c)}
-        span = query.get("range")
-        found = latest_texts(
-            c,
-            before=before,
-            from_ms=now - RANGES[span] if span in RANGES else None,
-            series_id=ids.get(str(query.get("series"))),
-            kind=KINDS[query["kind"]][0] if query.get("kind") in ("news", "comment") else None,
-            sentiment=Sentiment[feeling.upper()] if feeling in FEELINGS[:3] else None,
-            unscored=feeling == "unscored",
-            limit=PAGE,
-        )
-    if not found:
-        return [empty(v.t("documents.none"), v.t("documents.none_hint"), "texts")]
+        shown = with_copies(c, ctx.store, found.texts)
+    if not shown:
+        narrowed = any(query.get(f) for f in FIELDS)
+        if not narrowed and not before:
+            return [empty(v.t("documents.nothing_yet"), v.t("documents.nothing_yet_hint"), "texts")], None
+        clear = dcc.Link(v.t("documents.clear"), href=PATH, className="button")
+        return [
+            empty(v.t("documents.none"), v.t("documents.none_hint"), "texts"),
+            html.Div(clear, className="lone"),
+        ], None
+    words = query.get("q") or ""
+    asked = asked_of(words)
+    once = shown if query.get("copies") == EACH else list({x.fingerprint: x for x in reversed(shown)}.values())[::-1]
+    cards = [text_card(v, x, now, extra=document_facts(v, x, now), asked=asked, words=words) for x in once]
     foot: list[Any] = []
     if before:
-        foot.append(dcc.Link("← " + v.t("documents.newest"), href=href("/documents", {**query, "before": None})))
-    if len(found) == PAGE:
-        cursor = f"{found[-1].observed_at}-{found[-1].key}"
-        foot.append(dcc.Link(v.t("documents.older") + " →", href=href("/documents", {**query, "before": cursor})))
-    return [text_list([text_card(v, x, now) for x in found]), html.Div(foot, className="foot")]
+        foot.append(dcc.Link("← " + v.t("documents.newest"), href=href(PATH, {**query, "before": None})))
+    if found.before:
+        foot.append(
+            dcc.Link(v.t("documents.older") + " →", href=href(PATH, {**query, "before": as_cursor(found.before)}))
+        )
+    first = shown[0]
+    return [
+        None if found.complete else html.P(v.t("documents.incomplete"), className="note"),
+        text_list(cards),
+        html.Div(foot, className="foot"),
+    ], as_cursor((first.observed_at, first.row_id))
 
 
-def _cursor(value: object) -> tuple[int, int] | None:
-    at, _, row = str(value or "").partition("-")
-    return (int(at), int(row)) if at.isdigit() and row.isdigit() and len(at) < 16 and len(row) < 20 else None
+def _order(v: View, query: dict[str, Any]) -> Any:
+    """In what order the list is, and whether copies stand in it one by one."""
+    each = query.get("copies") == EACH
+    other = href(PATH, {**query, "copies": None if each else EACH})
+    return html.Span(
+        [
+            v.t("documents.older_held" if query.get("before") else "documents.order"),
+            " · ",
+            v.t("documents.each" if each else "documents.folded"),
+            " ",
+            dcc.Link(v.t("documents.fold" if each else "documents.unfold"), href=other),
+        ],
+        className="note",
+    )
+
+
+def _find(query: dict[str, Any]) -> Page | Exception:
+    """The page that is asked for, the same for all who ask at the same moment; or why there is none."""
+    ctx = context()
+    key = ("documents", *(query.get(f) for f in (*FIELDS, "before")))
+
+    def make() -> Page | Exception:
+        try:
+            with ctx.store.read() as c:
+                look = wanted(query, ctx.store.now_ms(c), ctx.zone)
+                whole = bool(query.get("q"))
+                return search_documents(c, ctx.store, look, limit=PAGE, before=cursor(query.get("before")), whole=whole)
+        except (NotSought, SearchError, SQLAlchemyError) as e:
+            return e
+
+    return ctx.brief.get(key, make)
+
+
+def _problem(v: View, why: Exception) -> Any:
+    """What is wrong with the question, or with us."""
+    if isinstance(why, SearchError):
+        return empty(v.t("documents.wrong"), v.t("documents.wrong_q"), "lost")
+    if isinstance(why, NotSought):
+        hint = v.t("documents.wrong_field", name=v.t(f"export.field_{why.field}"))
+        if why.field in ("from", "to"):
+            hint = v.t("documents.wrong_time")
+        return empty(v.t("documents.wrong"), hint, "lost")
+    return html.Div(empty(v.t("documents.failed"), v.t("documents.failed_hint"), "lost"), role="alert")

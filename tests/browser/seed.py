@@ -20,8 +20,10 @@ from sqlalchemy import Connection, insert, select, update
 from barometer.records import fingerprint, pack_row
 from barometer.settings import Settings, load_settings
 from barometer.store.engine import Store
+from barometer.store.leases import Lease
 from barometer.store.migrate import open_store
 from barometer.store.months import Months
+from barometer.store.search_index import index_waiting
 from barometer.store.tables import (
     Alert,
     AlertEvent,
@@ -30,7 +32,6 @@ from barometer.store.tables import (
     Document,
     Incident,
     Job,
-    Lease,
     Log,
     ModelVersion,
     Notification,
@@ -40,11 +41,13 @@ from barometer.store.tables import (
     Rollup,
     SealedBucket,
     SealingState,
+    SearchQueue,
     Series,
     SeriesDocument,
     Source,
     SourceRollup,
 )
+from barometer.store.tables import Lease as LeaseRow
 from barometer.store.users import add_user
 
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
@@ -88,7 +91,10 @@ def seed(store: Store, settings: Settings, *, days: float = 3, now: int | None =
             add_user(store, role, PASSWORD, role, actor="tests")
     Months(store).ensure([now, now - int(days * DAY)])
     with store.write() as c:
-        return _Seed(c, settings, now, days).run()
+        made = _Seed(c, settings, now, days)
+        firing = made.run()
+    index_waiting(store, Lease("leader", "monitor-2", 3, now + HOUR))
+    return firing
 
 
 def storm(store: Store) -> list[int]:
@@ -312,10 +318,12 @@ class _Seed:
                              "symbols": ["600519"] if "恒远" in text else None,
                              "engagement": {"reads": 1200 * self.offset, "likes": self.offset} if kind == 2 else None,
                              }])  # fmt: skip
+        self.add(SearchQueue, [{"observed_at": at, "row_id": row}])
         if scored:
             rest = 1 - (p or 0)
+            larger, smaller = (0.3, 0.7) if sentiment == 2 else (0.7, 0.3)
             self.add(Prediction, [{"observed_at": at, "row_id": row, "model_id": 1, "sentiment": sentiment,
-                                   "p_negative": p, "p_neutral": rest * 0.7, "p_positive": rest * 0.3,
+                                   "p_negative": p, "p_neutral": rest * larger, "p_positive": rest * smaller,
                                    "topics": {topic: 0.9}}])  # fmt: skip
             self.add(SeriesDocument, [{"series_id": self.ids[topic], "observed_at": at, "row_id": row, "kind": kind,
                                        "sentiment": sentiment, "p_negative": p, "fingerprint": fingerprint(text),
@@ -349,7 +357,7 @@ class _Seed:
                 [("worker", HOUR), ("worker", HOUR), ("monitor", HOUR), ("worker", -2 * HOUR)]
             )
         ])  # fmt: skip
-        self.add(Lease, [{"name": "leader", "holder": "monitor-2", "term": 3, "expires_at": self.now + HOUR}])
+        self.add(LeaseRow, [{"name": "leader", "holder": "monitor-2", "term": 3, "expires_at": self.now + HOUR}])
         self.add(Job, [
             {"name": "seal", "started_at": self.now - 3000, "finished_at": self.now - 2950, "ok": True,
              "message": None},
