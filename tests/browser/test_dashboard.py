@@ -285,6 +285,7 @@ def test_an_empty_store_says_so(browser: Browser, enter: Enter, tmp_path: Path) 
         for path in ("/overview", "/alerts", "/alerts/1", "/documents", "/system", "/nowhere"):
             page.goto(empty.url + path)
             page.wait_for_selector(".empty")
+        page.context.close()  # it asks every few seconds, and would be refused from now on
     finally:
         stop_site(empty)
 
