@@ -1,29 +1,30 @@
-"""Where the network runs. A backend takes padded ids and kinds of one batch and gives the two arrays of logits."""
+"""Where the network runs. A backend takes the token ids of any number of texts and gives their logits, in order."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
+from models.encoding import batches, pad
 from models.errors import ModelError
 from models.folder import WEIGHTS, ModelFolder
 
 
 class Backend(Protocol):
-    """ids (texts, tokens) int64 and kinds (texts,) int64 → sentiment (texts, 3), topics (texts, topics), float32."""
+    """Token ids of each text and kinds (texts,) int64 → sentiment (texts, 3), topics (texts, topics), float32."""
 
-    token_budget: int
-    """Padded tokens a batch at which this backend is fastest."""
-
-    def run(self, ids: np.ndarray, kinds: np.ndarray) -> tuple[np.ndarray, np.ndarray]: ...
+    def run(self, ids: Sequence[Sequence[int]], kinds: np.ndarray) -> tuple[np.ndarray, np.ndarray]: ...
 
 
 class OnnxBackend:
-    """ONNX Runtime on the CPU."""
+    """ONNX Runtime on the CPU: texts of one padded length together."""
 
     token_budget = 1536
+    """Padded tokens a batch at which it is fastest."""
 
     def __init__(self, folder: ModelFolder, threads: int | None = None) -> None:
         """``threads``: None takes the processors that this process may use, four at most.
@@ -44,31 +45,71 @@ class OnnxBackend:
             self._session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as e:  # the library raises its own classes over Exception
             raise ModelError(f"model: ONNX Runtime cannot load {path}: {str(e)[:300]}") from e
+        self._pad_id, self._topics = folder.pad_id, len(folder.topics)
         shapes = {o.name: o.shape for o in self._session.get_outputs()}
         if shapes.get("topics_logits", [0, 0])[-1] != len(folder.topics):
             raise ModelError(f"model: {path} has outputs {shapes}, labels.json has {len(folder.topics)} topics")
 
-    def run(self, ids: np.ndarray, kinds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        sentiment, topics = self._session.run(["sentiment_logits", "topics_logits"], {"ids": ids, "kinds": kinds})
-        return np.asarray(sentiment), np.asarray(topics)
+    def run(self, ids: Sequence[Sequence[int]], kinds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        sentiment = np.zeros((len(ids), 3), np.float32)
+        topics = np.zeros((len(ids), self._topics), np.float32)
+        for rows in batches([len(x) for x in ids], self.token_budget):
+            padded = pad([ids[i] for i in rows], self._pad_id)
+            sentiment[rows], topics[rows] = self._session.run(
+                ["sentiment_logits", "topics_logits"], {"ids": padded, "kinds": kinds[rows]}
+            )
+        return sentiment, topics
 
 
 class TorchBackend:
-    """PyTorch, bf16 on a GPU, float32 on a CPU; the network is rebuilt from the folder (needs the extra `train`)."""
+    """PyTorch over packed texts, bf16 on a GPU, float32 on a CPU; rebuilt from the folder (needs the extra `train`)."""
 
     def __init__(self, folder: ModelFolder, device: str | None = None) -> None:
         import torch
 
+        from models.packed import PackedNetwork
         from models.rebuild import rebuild
 
         self._torch: Any = torch
-        self._device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        self._network = rebuild(folder).to(self._device).eval()
-        self.token_budget = 65_536 if self._device.type == "cuda" else 4_096
+        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        on_gpu = self.device.startswith("cuda")
+        self.network = PackedNetwork(rebuild(folder), torch.bfloat16 if on_gpu else torch.float32).to(self.device)
+        self.token_budget = 131_072 if on_gpu else 4_096
 
-    def run(self, ids: np.ndarray, kinds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        torch = self._torch
-        half = torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._device.type == "cuda")
-        with torch.inference_mode(), half:
-            out = self._network(torch.from_numpy(ids).to(self._device), torch.from_numpy(kinds).to(self._device))
-        return out[0].float().cpu().numpy(), out[1].float().cpu().numpy()
+    def run(self, ids: Sequence[Sequence[int]], kinds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        lengths = np.array([len(x) for x in ids], np.int32)
+        return self.run_flat(np.concatenate([np.asarray(x, np.int32) for x in ids]), lengths, kinds)
+
+    def run_flat(self, ids: np.ndarray, lengths: np.ndarray, kinds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """As :meth:`run`, of texts that lie end to end: ids (tokens,) int32, lengths (texts,)."""
+        sentiment, topics = self.launch(ids, lengths, kinds)
+        return sentiment.cpu().numpy(), topics.cpu().numpy()
+
+    def launch(self, ids: np.ndarray, lengths: np.ndarray, kinds: np.ndarray) -> tuple[Any, Any]:
+        """Hand texts to the device and come back at once: the logits as tensors, there when they are read."""
+        from models.packed import pack
+
+        ends = np.cumsum(lengths)
+        made, first = [], 0
+        with self._torch.inference_mode():
+            while first < len(lengths):
+                begin = int(ends[first - 1]) if first else 0
+                last = max(first + 1, int(np.searchsorted(ends, begin + self.token_budget, side="right")))
+                part = slice(first, last)
+                made.append(self.network(pack(ids[begin : ends[last - 1]], lengths[part], kinds[part], self.device)))
+                first = last
+            return tuple(self._torch.cat(x) for x in zip(*made, strict=True))  # type: ignore[return-value]
+
+
+def choose_backend() -> str:
+    """``torch`` where it is installed and sees a GPU, else ``onnx``.
+
+    torch takes seconds and hundreds of megabytes to import, so a machine without NVIDIA's device files is not asked.
+    """
+    from importlib.util import find_spec
+
+    if find_spec("torch") is None or not Path("/dev/nvidiactl").exists():
+        return "onnx"
+    import torch
+
+    return "torch" if torch.cuda.is_available() else "onnx"

@@ -16,13 +16,13 @@ import structlog
 import torch
 from transformers import BertConfig
 
-from models.backends import Backend, OnnxBackend
+from models.backends import OnnxBackend
 from models.behaviour import run as run_behaviour
 from models.behaviour import table
 from models.calibration import temperatures, thresholds, trial_topics
 from models.card import write_card
 from models.data import Example
-from models.encoding import batches, load_tokenizer, pad
+from models.encoding import load_tokenizer
 from models.errors import ModelError
 from models.folder import FORMAT, LABELS, METRICS, TOKENIZER, WEIGHTS, content_hash, read_folder
 from models.labels import KINDS, LANGUAGES, SENTIMENTS, load_topics
@@ -93,7 +93,7 @@ def export_model(run: Path, data: Path, out: Path, name: str, threads: int = 1, 
         _write_json(made / LABELS, labels)
         metrics: dict[str, Any] = {"dev": {}, "float32_dev": {}, "training_seconds": facts["seconds"]}
         if dev:
-            sentiment, topic = run_backend(OnnxBackend(read_folder(made), threads), dev_set, read_folder(made).pad_id)
+            sentiment, topic = OnnxBackend(read_folder(made), threads).run(dev_set.ids, dev_set.kinds)
             labels["temperatures"] = temperatures(dev, sentiment, LANGUAGES)
             labels["thresholds"] = thresholds(dev, topic, facts["topics"], LANGUAGES)
             _write_json(made / LABELS, labels)
@@ -118,15 +118,6 @@ def load_run(run: Path, topics: int) -> Network:
     network = Network(BertConfig(**json.loads(saved["config"])), topics)
     network.load_state_dict(saved["network"])
     return network.eval()
-
-
-def run_backend(backend: Backend, data: Tensors, pad_id: int) -> tuple[np.ndarray, np.ndarray]:
-    """Logits of sentiment (n, 3) and topics (n, t) in the order of the data, with known kinds."""
-    sentiment = np.zeros(data.allowed.shape, np.float32)
-    topics = np.zeros(data.topic_target.shape, np.float32)
-    for rows in batches([len(x) for x in data.ids], backend.token_budget):
-        sentiment[rows], topics[rows] = backend.run(pad([data.ids[i] for i in rows], pad_id), data.kinds[rows])
-    return sentiment, topics
 
 
 def warmed(logits: np.ndarray, examples: Sequence[Example], temperature: dict[str, float]) -> np.ndarray:

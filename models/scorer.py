@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from models.backends import Backend, OnnxBackend, TorchBackend
-from models.encoding import batches, encode_windows, load_tokenizer, pad, prepare
+from models.backends import Backend, OnnxBackend, TorchBackend, choose_backend
+from models.encoding import encode_windows, load_tokenizer, prepare
 from models.errors import ModelError
 from models.folder import TOKENIZER, ModelFolder, read_folder
 from models.labels import KINDS, SENTIMENTS
@@ -180,11 +180,8 @@ class Scorer:
         windows = encode_windows(self._tokenizer, lines, self.folder.max_tokens, self.folder.windows)
         ids = [w for of_text in windows for w in of_text]
         owner = np.repeat(np.arange(len(keys)), [len(of_text) for of_text in windows])
-        sentiment = np.zeros((len(ids), len(SENTIMENTS)))
-        topics = np.zeros((len(ids), len(self.topics)))
-        for rows in batches([len(x) for x in ids], self._backend.token_budget):
-            kinds = np.array([keys[owner[i]][1] for i in rows], np.int64)
-            sentiment[rows], topics[rows] = self._backend.run(pad([ids[i] for i in rows], self.folder.pad_id), kinds)
+        sentiment, topics = self._backend.run(ids, np.array([kind for _, kind, _ in keys], np.int64)[owner])
+        sentiment, topics = sentiment.astype(float), topics.astype(float)
         warmth = np.array([self.folder.temperature(lang, KINDS[kind]) for _, kind, lang in keys])
         scaled = sentiment / warmth[owner, None]
         e = np.exp(scaled - scaled.max(1, keepdims=True))
@@ -229,16 +226,19 @@ def load_scorer(
 
     Args:
         threads: of ONNX Runtime; None takes what the process may use, four at most.
-        backend: ``onnx`` (CPU) or ``torch`` (GPU where there is one; needs the extra ``train``).
+        backend: ``onnx`` (CPU), ``torch`` (GPU where there is one; needs the extra ``train``) or ``auto``: torch where
+            it is installed and sees a GPU.
 
     Raises:
         ModelError: a file is missing or contradicts another; or torch is asked for and not installed.
     """
     folder = read_folder(path)
+    if backend == "auto":
+        backend = choose_backend()
     if backend == "onnx":
         return Scorer(folder, OnnxBackend(folder, threads))
     if backend != "torch":
-        raise ModelError(f"model: backend must be onnx or torch, not {backend!r}")
+        raise ModelError(f"model: backend must be auto, onnx or torch, not {backend!r}")
     try:
         return Scorer(folder, TorchBackend(folder, device))
     except ImportError as e:

@@ -38,7 +38,10 @@ from models.tuning import limit_tuning, merged
 
 log = structlog.get_logger(__name__)
 
-_OURS = {"own": "The project's own texts", "composed": "Texts from the project's own grammar"}
+_OURS = {
+    "own": "The project's own texts", "rehearsal": "The project's own rehearsal set",
+    "composed": "Texts from the project's own grammar",
+}  # fmt: skip
 
 _AVERAGE_EVERY = 4
 """Steps between two weights that enter the running average: each costs a pass over all weights."""
