@@ -28,8 +28,13 @@ _SMALL_FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "vocab
                 "added_tokens.json")  # fmt: skip
 
 
+def is_run(folder: Path) -> bool:
+    """Whether a folder is a finished training run."""
+    return all((folder / name).is_file() for name in ("best.pt", "training.json", "tokenizer.json"))
+
+
 def find_base(base: str | Path, work: Path, layers: int = 0, max_tokens: int = 0) -> Path:
-    """A folder to train from: ``base`` itself where it has our shape or is a model folder, else ``work/base``.
+    """A folder to train from: ``base`` itself where it has our shape or is a model or a run, else ``work/base``.
 
     Args:
         base: a folder, or a name on the hub such as ``hfl/chinese-macbert-base`` (its cache and ``HF_ENDPOINT``,
@@ -43,6 +48,8 @@ def find_base(base: str | Path, work: Path, layers: int = 0, max_tokens: int = 0
             has fewer layers or positions than asked for.
     """
     folder = Path(base)
+    if is_run(folder):
+        return folder
     if (folder / LABELS).is_file():
         if not (folder / "tokenizer.json").is_file():
             raise TrainingDataError(f"base model: {folder} is a model folder without tokenizer.json")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -31,6 +31,14 @@ class Tensors:
     topic_weight: np.ndarray
     one_of: np.ndarray
     """1 for the topics of which the text's set chose one, 0 elsewhere."""
+    _copies: dict[tuple[str, str], Tensor] = field(default_factory=dict)
+
+    def of(self, name: str, rows: Tensor) -> Tensor:
+        """Rows of an array on the device of ``rows``, where the whole array is put once."""
+        key = (name, str(rows.device))
+        if key not in self._copies:
+            self._copies[key] = torch.from_numpy(getattr(self, name)).to(rows.device)
+        return self._copies[key][rows]
 
 
 def to_tensors(examples: Sequence[Example], tokenizer: Tokenizer, topics: Sequence[str], max_tokens: int) -> Tensors:
@@ -69,21 +77,19 @@ def losses(
     a set that chose one topic a text, the cross-entropy of that choice with weight ``one_of_weight``.
     """
 
-    def of(array: np.ndarray) -> Tensor:
-        return torch.from_numpy(array[list(rows)]).to(sentiment.device)
-
-    weight, log_p = of(data.sentiment_weight), sentiment.log_softmax(-1)
-    each = log_p.masked_fill(of(data.allowed) == 0, -1e4).logsumexp(-1)
+    chosen_rows = torch.tensor(rows, device=sentiment.device)
+    weight, log_p = data.of("sentiment_weight", chosen_rows), sentiment.log_softmax(-1)
+    each = log_p.masked_fill(data.of("allowed", chosen_rows) == 0, -1e4).logsumexp(-1)
     if recipe.soft_labels:
-        votes = of(data.votes)
+        votes = data.of("votes", chosen_rows)
         each = torch.where(votes.sum(-1) > 0, (votes * log_p).sum(-1), each)
     sentiment_loss = -(each * weight).sum() / weight.sum().clamp(min=1)
 
-    mask, target = of(data.topic_weight), of(data.topic_target)
+    mask, target = data.of("topic_weight", chosen_rows), data.of("topic_target", chosen_rows)
     binary = nn.functional.binary_cross_entropy_with_logits(topics, target, weight=mask, reduction="none")
     topic_loss = binary.sum() / (mask.sum(-1) > 0).sum().clamp(min=1)
     if recipe.one_of_weight:
-        rivals = of(data.one_of)
+        rivals = data.of("one_of", chosen_rows)
         choice = topics.masked_fill(rivals == 0, -1e4).log_softmax(-1)
         chosen = (choice * target * rivals).sum()
         topic_loss = topic_loss - recipe.one_of_weight * chosen / (mask.sum(-1) > 0).sum().clamp(min=1)

@@ -83,7 +83,7 @@ class Scorer:
         self.precision = folder.precision
         self.topics = folder.topics
         self.languages = folder.languages
-        self._backend = backend
+        self.backend = backend
         self._tokenizer = load_tokenizer(folder.path / TOKENIZER, folder.max_tokens)
         if self._tokenizer.get_vocab_size() != folder.encoder["vocab_size"]:
             raise ModelError(
@@ -180,7 +180,19 @@ class Scorer:
         windows = encode_windows(self._tokenizer, lines, self.folder.max_tokens, self.folder.windows)
         ids = [w for of_text in windows for w in of_text]
         owner = np.repeat(np.arange(len(keys)), [len(of_text) for of_text in windows])
-        sentiment, topics = self._backend.run(ids, np.array([kind for _, kind, _ in keys], np.int64)[owner])
+        sentiment, topics = self.backend.run(ids, np.array([kind for _, kind, _ in keys], np.int64)[owner])
+        return self.results(keys, sentiment, topics, owner)
+
+    def results(
+        self, keys: Sequence[tuple[str, int, str]], sentiment: np.ndarray, topics: np.ndarray, owner: np.ndarray
+    ) -> list[Scored]:
+        """From the logits of windows to results of texts.
+
+        Args:
+            keys: of each text its prepared line (not looked at), kind and language.
+            sentiment, topics: (windows, 3) and (windows, topics).
+            owner: (windows,), the text that each belongs to, ascending.
+        """
         sentiment, topics = sentiment.astype(float), topics.astype(float)
         warmth = np.array([self.folder.temperature(lang, KINDS[kind]) for _, kind, lang in keys])
         scaled = sentiment / warmth[owner, None]
@@ -192,17 +204,21 @@ class Scorer:
     ) -> list[Scored]:
         of_topics = 1 / (1 + np.exp(-topics))
         above = of_topics >= np.stack([self._thresholds[lang] for _, _, lang in keys])
-        classes = probabilities.argmax(1)
-        order = np.argsort(-of_topics, axis=1)
-        made = []
-        for row in range(len(keys)):
-            negative, neutral, positive = probabilities[row].tolist()
-            named = tuple(self.topics[k] for k in order[row] if above[row, k])
-            made.append(
-                Scored(True, None, keys[row][2], int(classes[row]), (negative, neutral, positive), named,
-                       tuple(of_topics[row].tolist()))
-            )  # fmt: skip
-        return made
+        named = _named(of_topics, above, self.topics)
+        columns = (keys, probabilities.argmax(1).tolist(), probabilities.tolist(), named, of_topics.tolist())
+        return [
+            Scored(True, None, lang, sentiment, (p[0], p[1], p[2]), names, tuple(t))
+            for (_, _, lang), sentiment, p, names, t in zip(*columns, strict=True)
+        ]
+
+
+def _named(probabilities: np.ndarray, above: np.ndarray, topics: Sequence[str]) -> list[tuple[str, ...]]:
+    """The topics of each text that are above their thresholds, the likeliest first."""
+    rows, columns = np.nonzero(above)
+    order = np.lexsort((-probabilities[rows, columns], rows))
+    names = [topics[k] for k in columns[order].tolist()]
+    ends = np.cumsum(above.sum(1)).tolist()
+    return [tuple(names[start:end]) for start, end in zip([0, *ends[:-1]], ends, strict=True)]
 
 
 def _pooled(probabilities: np.ndarray, topics: np.ndarray, owner: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

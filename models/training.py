@@ -24,7 +24,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.tensorboard import SummaryWriter
 
 from models.augmentation import augmented
-from models.bases import find_base
+from models.bases import find_base, is_run
 from models.data import SETS_FILE, Example, load_sets, read_split
 from models.encoding import batches, load_tokenizer, pad
 from models.errors import TrainingDataError
@@ -112,8 +112,8 @@ def train_model(
     """Train; leave ``best.pt``, ``tokenizer.json`` and ``training.json`` in ``out``, and return what the last one says.
 
     Args:
-        base: folder of a pretrained BERT or its name on the hub (``models.bases``), or a model folder to go on from
-            (then its own layers are kept and the heads are not probed).
+        base: folder of a pretrained BERT or its name on the hub (``models.bases``), or a model folder or a finished run
+            to go on from (then its own layers are kept and the heads are not probed).
         threads: of torch on the CPU; a GPU is used where there is one.
         teachers: training runs or model folders to learn from as well (``models.distillation``).
 
@@ -124,7 +124,7 @@ def train_model(
     torch.manual_seed(recipe.seed)
     out.mkdir(parents=True, exist_ok=True)
     base_name, base = base.name, find_base(base, out, recipe.layers, recipe.max_tokens)
-    goes_on = (base / LABELS).is_file()
+    goes_on = (base / LABELS).is_file() or is_run(base)
     started = time.time()
     topics = [t.id for t in load_topics(recipe.beside(recipe.topics_file))]
     tokenizer = load_tokenizer(base / "tokenizer.json", recipe.max_tokens)
@@ -138,12 +138,7 @@ def train_model(
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if goes_on:
-        from models.rebuild import rebuild
-
-        folder = read_folder(base)
-        if list(folder.topics) != topics:
-            raise TrainingDataError(f"base model: {base} has other topics than the recipe's list")
-        network = rebuild(folder, recipe.dropout)
+        network = _network_to_go_on_from(base, topics, recipe)
     else:
         network = network_from_base(base, recipe.layers, len(topics), recipe.dropout)
     network = prepare_for_training(network, device)
@@ -265,7 +260,7 @@ def predict(network: Network, data: Tensors, device: torch.device, recipe: Recip
     sentiment = np.zeros(data.allowed.shape, np.float32)
     topics = np.zeros(data.topic_target.shape, np.float32)
     with torch.inference_mode():
-        for rows in batches([len(x) for x in data.ids], 4096):
+        for rows in batches([len(x) for x in data.ids], 4096 if device.type == "cpu" else 65_536):
             s, t = _forward(network, data, rows, device, recipe, None)
             sentiment[rows], topics[rows] = s.cpu().numpy(), t.cpu().numpy()
     return sentiment, topics
@@ -322,6 +317,22 @@ def _probe(network: Network, data: Tensors, recipe: Recipe, device: torch.device
         adam.step()
         adam.zero_grad()
     log.info("probe", sentiment_loss=round(sentiment_loss.item(), 3), topic_loss=round(topic_loss.item(), 3))
+
+
+def _network_to_go_on_from(base: Path, topics: Sequence[str], recipe: Recipe) -> Network:
+    if is_run(base):
+        from models.export import load_run
+
+        known = json.loads((base / "training.json").read_text("utf-8"))["topics"]
+        network = load_run(base, len(known))
+    else:
+        from models.rebuild import rebuild
+
+        folder = read_folder(base)
+        known, network = list(folder.topics), rebuild(folder, recipe.dropout)
+    if list(known) != list(topics):
+        raise TrainingDataError(f"base model: {base} has other topics than the recipe's list")
+    return network
 
 
 def _parameter_groups(network: Network, recipe: Recipe) -> list[dict[str, Any]]:
