@@ -157,6 +157,12 @@ ALERT_TEXTS: dict[str, tuple[str, str]] = {
         "主要是同一篇文本：占负面的 {share}",
         "Mostly one text: {share} of the negatives",
     ),
+    "alert.price_moves": (
+        "大多只说行情下跌：占负面的 {share}",
+        "Mostly about falling prices: {share} of the negatives",
+    ),
+    "alert.terms": ("突出的词（篇数）", "Telling terms (texts)"),
+    "alert.companies": ("涉及公司", "Companies"),
     "alert.by_kind": ("新闻与评论", "News and comments"),
     "alert.hits": ("命中的规则", "Rules that were hit"),
     "alert.hit": ("{rule}：{words}", "{rule}: {words}"),

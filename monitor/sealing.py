@@ -15,7 +15,8 @@ import structlog
 from sqlalchemy import Connection
 
 from barometer.buckets import Buckets
-from barometer.errors import StaleWrite
+from barometer.errors import SettingsError, StaleWrite
+from barometer.rules import RuleSet, load_rules
 from barometer.settings import Settings
 from barometer.store import evidence
 from barometer.store import sealing as sql
@@ -26,6 +27,7 @@ from barometer.store.logs import current_log
 from barometer.store.sealing import Counts, Key
 from barometer.store.watermark import watermark
 from monitor.detector import Detector
+from monitor.explain import explain
 from monitor.judge import STATE_VERSION, Found, Judge, Sealed, stopped_after_ms
 from monitor.rebase import KINDS, ratio_between
 from monitor.voices import count_voices
@@ -67,6 +69,7 @@ class Sealer:
         self._on_change = on_change
         self._series: dict[int, Any] = {}
         self._ratios: dict[int, Any] = {}
+        self._rules = _rules(settings)
         self._c: Connection | None = None
         """The transaction that is open, for what the judge asks."""
         self._judge = Judge(
@@ -265,15 +268,7 @@ class Sealer:
         explanation: dict[str, Any] = {}
         if f.new_peak:
             texts = evidence.telling_texts(c, series_id, kind, *window)
-            explanation = {
-                "kind": kind,
-                "window": list(window),
-                "independent_negative": f.different,
-                "copies": max(0, round(j.window_seen_negative) - f.different),
-                "sources": evidence.top_sources(c, series_id, kind, *window),
-                "by_kind": evidence.counts_by_kind(c, series_id, *window),
-                "expected_share": round(j.expected_share, 4),
-            }
+            explanation = explain(c, series_id, kind, window, j, f.different, self._rules)
         n = counts.get(f.key)
         return Finding(
             type="surge",
@@ -301,6 +296,15 @@ class Sealer:
     def _different(self, key: Key, start: int, end: int) -> int:
         assert self._c is not None
         return evidence.different_texts(self._c, *key, start, end)
+
+
+def _rules(settings: Settings) -> RuleSet:
+    """Only to name companies by: what matches is the workers' matter, and they refuse a bad file."""
+    try:
+        return load_rules(settings.rules_file)
+    except SettingsError as e:
+        log.warning("rules_file_unread", so="alerts name companies by their symbols only", error=str(e))
+        return RuleSet()
 
 
 __all__ = ["AlertChange", "Sealer"]

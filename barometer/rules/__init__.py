@@ -149,6 +149,12 @@ class RuleSet(_Strict):
                 found.append(Match(rule, words, company, tier))
         return found
 
+    def companies_of(self, text: str, symbols: Sequence[str]) -> set[str]:
+        """Whom a text is about: watched companies by name (named in it, or by their symbol), others by symbol."""
+        whole, left = _folded(text), {str(s) for s in symbols}
+        named = {c.name for c, p in self._watched if left & set(c.symbols) or p.search(whole)}
+        return named | left.difference(*(c.symbols for c, _ in self._watched if c.name in named))
+
     def _company(self, whole: str, symbols: Sequence[str]) -> str | None:
         return next((c.name for c, p in self._watched if set(c.symbols) & set(symbols) or p.search(whole)), None)
 

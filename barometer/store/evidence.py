@@ -9,11 +9,21 @@ from sqlalchemy import Connection, case, func, select, tuple_
 
 from barometer.store.tables import Document, SeriesDocument, Source
 
+MOSTLY = 0.5
+"""From this share of the negatives on, one text, or price moves, are said to be most of them."""
+
 
 def different_texts(c: Connection, series_id: int, kind: int, start: int, end: int) -> int:
     """Number of different negative texts of a series and kind in [start, end): its copies folded."""
     found = select(func.count(SeriesDocument.fingerprint.distinct())).where(*_negatives(series_id, kind, start, end))
     return int(c.execute(found).scalar_one())
+
+
+def most_copied(c: Connection, series_id: int, kind: int, start: int, end: int) -> int:
+    """How often the negative text of a series in [start, end) came that came most often."""
+    n = func.count().label("n")
+    each = select(n).where(*_negatives(series_id, kind, start, end)).group_by(SeriesDocument.fingerprint).subquery()
+    return int(c.execute(select(func.max(each.c.n))).scalar() or 0)
 
 
 def telling_texts(

@@ -8,14 +8,12 @@ from typing import Any
 from dash import dcc, html
 
 from barometer.store.alerts import SEVERITIES
+from barometer.store.evidence import MOSTLY
 from dashboard.components.alert_list import due
 from dashboard.components.alert_parts import actor_name, alert_href
 from dashboard.components.parts import aria, facts, kind_name, or_code, section, severity_pill, state_pill
 from dashboard.context import View, context
 from dashboard.format import clock, duration, number, percent
-
-MOSTLY = 0.5
-"""Share of the negatives from which on one text is said to be most of it."""
 
 
 def joined(v: View, names: Iterable[str]) -> str:
@@ -39,6 +37,9 @@ def why(v: View, a: Any) -> Any:
     if kinds:
         counts = (f"{kind_name(v, int(k['kind']))} {k['negative']} / {k['total']}" for k in kinds)
         rows.append((v.t("alert.by_kind"), joined(v, counts)))
+    terms = [t for t in known.get("terms") or [] if t.get("term")]
+    if terms:
+        rows.append((v.t("alert.terms"), joined(v, (f"{t['term']} {t['texts']}" for t in terms))))
     hits: dict[str, list[str]] = {}
     for h in known.get("hits") or []:
         words = hits.setdefault(str(h.get("rule")), [])
@@ -48,15 +49,19 @@ def why(v: View, a: Any) -> Any:
     if a.seen_total:
         parts.append(_bars(v, [(v.t("alert.bar_seen"), a.seen_negative, "seen"),
                                (v.t("alert.bar_expected"), a.expected_negative, "expected")]))  # fmt: skip
-    most = max((int(e.get("copies") or 1) for e in a.evidence if isinstance(e, dict)), default=0)
+    most = int(known.get("one_text") or 0)
+    most = most or max((int(e.get("copies") or 1) for e in a.evidence if isinstance(e, dict)), default=0)
     if a.seen_negative and most > 1 and most >= MOSTLY * a.seen_negative:
         share = percent(min(1.0, most / a.seen_negative), 0)
         parts.append(html.P(v.t("alert.one_text", share=share), className="callout"))
+    prices = known.get("price_moves") or 0.0
+    if prices >= MOSTLY:
+        parts.append(html.P(v.t("alert.price_moves", share=percent(prices, 0)), className="callout"))
     parts.append(facts(rows))
-    sources = [(str(s["source"]), int(s.get("negative") or 0), "seen")
-               for s in known.get("sources") or [] if s.get("source")][:5]  # fmt: skip
-    if sources:
-        parts += [html.H3(v.t("alert.sources")), _bars(v, sources)]
+    for heading, each, name in (("alert.sources", "sources", "source"), ("alert.companies", "companies", "company")):
+        found = [(str(s[name]), int(s.get("negative") or 0), "seen") for s in known.get(each) or [] if s.get(name)][:5]
+        if found:
+            parts += [html.H3(v.t(heading)), _bars(v, found)]
     return section(v.t("alert.why"), html.Div(parts, className="why")) if rows or a.seen_total else None
 
 

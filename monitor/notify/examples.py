@@ -36,7 +36,9 @@ _TEXTS: list[Mapping[str, Any]] = [
 ]  # fmt: skip
 
 _WHY: dict[str, Any] = {
-    "independent_negative": 19, "copies": 12, "expected_share": 0.074,
+    "independent_negative": 19, "copies": 12, "expected_share": 0.074, "one_text": 12, "price_moves": 0.03,
+    "terms": [{"term": "停工", "texts": 11, "before": 1}, {"term": "示例置业", "texts": 9, "before": 0}],
+    "companies": [{"company": "示例置业", "negative": 14}],
     "sources": [{"source": "示例论坛", "negative": 15}, {"source": "示例财经网", "negative": 9}],
 }  # fmt: skip
 

@@ -17,11 +17,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from barometer.faults import fault_wording
 from barometer.settings import Settings
 from barometer.store.alerts import DETECTOR
+from barometer.store.evidence import MOSTLY
 from monitor.notify import wording as w
 from monitor.notify.config import Receiver
 from monitor.notify.formats import Lang, clock, cut, duration, number, one_line
 
 MAX_TEXTS = 3
+MAX_TERMS = 5
 MAX_TEXT = 140
 """Code points of each text that a message quotes."""
 OWN = ("kinds", "quiet", "summary", "told_score")
@@ -109,7 +111,11 @@ def facts_of(
         "evidence": evidence,
         "different": explanation.get("independent_negative"),
         "copies": explanation.get("copies"),
-        "sources": _sources(explanation.get("sources") or ()),
+        "one_text": explanation.get("one_text"),
+        "price_moves": explanation.get("price_moves"),
+        "sources": _counted(explanation.get("sources") or (), "source"),
+        "companies": _counted(explanation.get("companies") or (), "company"),
+        "terms": [cut(one_line(str(t["term"])), 20) for t in (explanation.get("terms") or ())[:MAX_TERMS]],
         "expected_share": explanation.get("expected_share"),
         "told_at": now_ms,
         "repeat_minutes": settings.repeat_interval_minutes,
@@ -119,8 +125,8 @@ def facts_of(
     }
 
 
-def _sources(found: Sequence[Mapping[str, Any]]) -> list[tuple[str, int]]:
-    named = [(cut(one_line(str(s["source"])), 20), int(s["negative"])) for s in found if s.get("source")]
+def _counted(found: Sequence[Mapping[str, Any]], name: str) -> list[tuple[str, int]]:
+    named = [(cut(one_line(str(s[name])), 20), int(s["negative"])) for s in found if s.get(name)]
     return named[:MAX_TEXTS]
 
 
@@ -235,12 +241,29 @@ def _what(f: Mapping[str, Any], lang: Lang) -> str:
         else:
             said = f"{seen} of {total} texts in {window} were negative ({share}); about {expected}{usually} are usual"
             said += f", so {times:.1f} times as many. " if times else ". "
+        said += _mostly(f, lang)
     if f["reason"] == "resolved":
         peak = ("最高时：" if zh else "At its peak: ") if said else ""
         said = f"{peak}{said}" + _ending(f, lang)
     elif f["summary"] and f["type"] != "rule":  # a rule's stands in the title
         said += f["summary"]
     return said.strip()
+
+
+def _mostly(f: Mapping[str, Any], lang: Lang) -> str:
+    """Whether it is one text many times, or prices: what makes it less of a storm than its numbers say."""
+    zh, parts = lang == "zh", []
+    seen, one = f["seen_negative"], f.get("one_text") or 0
+    if one > 1 and one >= MOSTLY * seen:
+        of = (number(min(one, seen)), number(seen))
+        parts.append("主要是同一篇文本：{1} 条里有 {0} 条。" if zh else "Mostly one text: {} of {}. ")
+        parts[-1] = parts[-1].format(*of)
+    prices = f.get("price_moves") or 0.0
+    if prices >= MOSTLY:
+        parts.append(
+            f"负面大多只说行情下跌（{prices:.0%}）。" if zh else f"Mostly about falling prices ({prices:.0%}). "
+        )
+    return "".join(parts)
 
 
 def _ending(f: Mapping[str, Any], lang: Lang) -> str:
@@ -275,6 +298,11 @@ def _rows(f: Mapping[str, Any], lang: Lang) -> list[tuple[str, str]]:
         rows.append(("出现在" if zh else "Seen in", kinds))
     if voices := _voices(f, lang):
         rows.append(("负面来自" if zh else "Negative", voices))
+    between = "、" if zh else ", "
+    if terms := f.get("terms"):
+        rows.append(("突出的词" if zh else "Telling terms", between.join(terms)))
+    if companies := f.get("companies"):
+        rows.append(("涉及公司" if zh else "Companies", between.join(f"{name} {number(n)}" for name, n in companies)))
     together = (f.get("incident") or {}).get("alerts", ())
     if len(together) > 1:
         names = ("、" if zh else ", ").join(one_line(str(x["series"][lang])) for x in together)

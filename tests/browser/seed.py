@@ -375,7 +375,11 @@ class _Seed:
         telling = [{"source": "股吧", "negative": 31}, {"source": "快讯社", "negative": 18}]
         common = {"type": "surge", "kinds": [1, 2], "level": None, "assignee": None, "window_seconds": 3600,
                   "arm": "volume", "detector_version": "1", "model_id": 1, "parameters": {"open": 3.6},
-                  "explanation": {"expected_share": 0.28, "copies": 23, "sources": telling},
+                  "explanation": {"expected_share": 0.28, "copies": 23, "sources": telling, "price_moves": 0.08,
+                                  "terms": [{"term": "恒远地产", "texts": 31, "before": 1},
+                                            {"term": "停工", "texts": 18, "before": 2}],
+                                  "companies": [{"company": "恒远地产", "negative": 33},
+                                                {"company": "600519", "negative": 4}]},
                   "updated_at": self.now}  # fmt: skip
         rows = [
             {**common, "fingerprint": "topic:real_estate", "series_id": self.ids["real_estate"], "state": "firing",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,7 +25,9 @@ DAYS = 9 * 144
 """Buckets of ten minutes after which a detector is no longer new."""
 
 
-def feed(log: Log, buckets: dict[int, list[tuple[str, Sentiment]]], model_id: int = 1) -> None:
+def feed(
+    log: Log, buckets: dict[int, list[tuple[str, Sentiment]]], model_id: int = 1, symbols: list[str] | None = None
+) -> None:
     """Texts by bucket, all through partition 0; then both partitions' progress, past the last bucket."""
     documents, predictions = [], []
     first = log.next[0]
@@ -35,6 +38,7 @@ def feed(log: Log, buckets: dict[int, list[tuple[str, Sentiment]]], model_id: in
                 Document(
                     row, T0 + b * BUCKET + i, Kind.NEWS, text, hash64("row", str(row)), hash64(text),
                     fingerprint(text), False, source="晨报" if i % 3 else "晚报",
+                    symbols=symbols or [],
                 )
             )  # fmt: skip
             predictions.append(Prediction(sentiment, 0.5 + (i % 40) / 100, 0.1, 0.1, {"real_estate": 0.9}))
@@ -84,6 +88,9 @@ def test_a_surge_of_different_texts_pages_and_is_explained(store: Store, warm: t
     assert [k["kind"] for k in why["by_kind"]] == [1]
     assert why["by_kind"][0]["negative"] == a.seen_negative
     assert {s["source"] for s in why["sources"]} == {"晨报", "晚报"}
+    assert why["one_text"] == 5 * storms
+    assert why["price_moves"] == 0
+    assert why["terms"][0] == {"term": "恒远停工", "texts": 15 * storms + 1, "before": 0}
     assert len(a.evidence) == 10
     most_copied = next(e for e in a.evidence if e["text"] == "恒远停工！")
     assert most_copied["copies"] >= 5
@@ -98,6 +105,19 @@ def test_copies_of_one_text_warn_but_page_nobody(store: Store, warm: tuple[Log, 
     assert a.score > settings.detector_open + 1.1
     assert a.severity == "warning"
     assert a.explanation["independent_negative"] < 10
+
+
+def test_whom_it_is_about_and_that_it_is_only_prices(store: Store, warm: tuple[Log, Settings], tmp_path: Path) -> None:
+    log, settings = warm
+    rules = tmp_path / "rules.yaml"
+    rules.write_text("companies: [{name: 恒远地产, words: [恒远], symbols: ['600001']}]", "utf-8")
+    feed(log, {DAYS: [(f"恒远跌停，地产股 {i} 点跳水", BAD) for i in range(30)]}, symbols=["600001", "000002"])
+    Sealer(store, settings.model_copy(update={"rules_file": rules})).seal_ready(lead(store))
+    (a,) = alerts(store)
+    assert a.explanation["companies"] == [
+        {"company": "000002", "negative": 30}, {"company": "恒远地产", "negative": 30},
+    ]  # fmt: skip
+    assert a.explanation["price_moves"] > 0.9
 
 
 @pytest.mark.parametrize("measured", [True, False])

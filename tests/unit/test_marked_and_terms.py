@@ -9,12 +9,11 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from barometer.store.queries_behind import Said
+from barometer.risen import risen_terms
 from barometer.store.search_terms import question
-from dashboard.changes import risen_terms
+from barometer.terms import terms_of
 from dashboard.components.marked import SHOWN, excerpt, marked, spots
 from dashboard.components.texts import copies_phrase
-from dashboard.terms import terms_of
 
 
 @pytest.mark.parametrize(
@@ -66,8 +65,8 @@ def test_terms_are_words_and_pairs_but_no_numbers_or_empty_words() -> None:
     assert not found & {"但是", "我们", "已经", "七个", "2026", "2026年", "停工但是"}
 
 
-def _texts(*parts: tuple[str, int]) -> list[Said]:
-    return [Said(i, None, [], f"{text}（{i}）", "zh") for i, text in enumerate(t for t, n in parts for _ in range(n))]
+def _texts(*parts: tuple[str, int]) -> list[str]:
+    return [f"{text}（{i}）" for i, text in enumerate(t for t, n in parts for _ in range(n))]
 
 
 def test_what_rose_is_said_once() -> None:

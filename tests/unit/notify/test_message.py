@@ -82,6 +82,24 @@ def test_who_is_behind_the_negatives() -> None:
     assert "论坛&lt;b&gt;" in m.html
 
 
+def test_what_it_is_about_and_whether_it_is_mostly_one_text_or_prices() -> None:
+    why = {
+        "one_text": 24, "price_moves": 0.62, "companies": [{"company": "某银行", "negative": 20}],
+        "terms": [{"term": t, "texts": 9, "before": 0} for t in ("停工", "<b>", "c", "d", "e", "sixth")],
+    }  # fmt: skip
+    m = said(lang="both", explanation=why)
+    for part in (
+        "主要是同一篇文本：31 条里有 24 条。", "负面大多只说行情下跌（62%）。",
+        "突出的词：停工、<b>、c、d、e\n", "涉及公司：某银行 20",
+        "Mostly one text: 24 of 31. Mostly about falling prices (62%).", "Telling terms: 停工, <b>, c, d, e\n",
+        "Companies: 某银行 20",
+    ):  # fmt: skip
+        assert part in m.text
+    assert "停工、&lt;b&gt;、c" in m.html
+    few = said(lang="both", explanation={"one_text": 1, "price_moves": 0.2, "terms": [], "companies": []}).text
+    assert not re.search("同一篇|行情|突出|涉及|Mostly|terms|Companies", few)
+
+
 def test_runbook_and_contact_are_told() -> None:
     m = with_facts("both", runbook={"zh": "先打电话\n给网点", "en": "Call the branch"}, contact="李雷 138")
     assert "1. 处置预案：先打电话 给网点" in m.text
