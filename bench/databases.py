@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -52,14 +52,21 @@ def empty_database(kind: str, server: str = "") -> Iterator[str]:
 
 
 @contextmanager
-def postgres_server() -> Iterator[str]:
-    """A PostgreSQL server for as long as the block runs; gives its URL."""
+def postgres_server(kept: Path | None = None) -> Iterator[str]:
+    """A PostgreSQL server for as long as the block runs; gives its URL.
+
+    Args:
+        kept: where its files are and stay; without, in a folder that is removed.
+    """
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     on_path = shutil.which("initdb")
     if not found and not on_path:
         raise SystemExit("no PostgreSQL here: install it, or name a server with --postgres URL")
     binaries = found[-1].parent if found else Path(str(on_path)).parent
-    with tempfile.TemporaryDirectory(prefix="barometer-bench-pg-") as folder, socket.socket() as s:
+    with ExitStack() as stack:
+        s = stack.enter_context(socket.socket())
+        folder = str(kept or stack.enter_context(tempfile.TemporaryDirectory(prefix="barometer-bench-pg-")))
+        Path(folder).mkdir(parents=True, exist_ok=True)
         user: dict[str, Any] = {}
         if os.geteuid() == 0:  # the server refuses to run as root
             entry = pwd.getpwnam("postgres")
@@ -76,11 +83,12 @@ def postgres_server() -> Iterator[str]:
             if done.returncode:
                 raise SystemExit(f"{' '.join(command)}:\n{(Path(folder) / 'out').read_text(errors='replace')}")
 
-        run(str(binaries / "initdb"), "-D", str(data), "-U", "barometer", "-A", "trust", "-E", "UTF8", "--locale=C")
+        if not data.exists():
+            run(str(binaries / "initdb"), "-D", str(data), "-U", "barometer", "-A", "trust", "-E", "UTF8", "--locale=C")
         control = (str(binaries / "pg_ctl"), "-w", "-D", str(data))
         options = f"-h 127.0.0.1 -p {port} -k {data} {_OPTIONS}"
         run(*control, "-o", options, "-l", str(data / "server.log"), "start")
         try:
             yield f"postgresql://barometer@127.0.0.1:{port}/postgres"
         finally:
-            run(*control, "-m", "immediate", "stop")
+            run(*control, "-m", "fast" if kept else "immediate", "stop")

@@ -28,7 +28,7 @@ def insert_rows(c: Connection, store: Store, model: type[Base], rows: Sequence[t
     if not rows:
         return
     table: Table = model.__table__  # type: ignore[assignment]
-    columns = ", ".join(column.name for column in table.columns)
+    columns = ", ".join(f'"{column.name}"' for column in table.columns)
     if store.is_sqlite:
         marks = ", ".join("?" * len(table.columns))
         c.exec_driver_sql(f"INSERT INTO {table.name} ({columns}) VALUES ({marks})", list(rows))

@@ -1,0 +1,1 @@
+"""How fast the dashboard is with a large store; see :mod:`bench.dashboard.__main__`."""
