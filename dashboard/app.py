@@ -7,12 +7,12 @@ from typing import Any
 
 import dash
 import yaml
-from flask import Flask
+from flask import Flask, request
 
 from barometer.errors import SettingsError
 from barometer.settings import Settings
 from barometer.store.engine import Store
-from dashboard import api, api_alerts, auth, export, operations, pages
+from dashboard import api, api_alerts, auth, export, operations, pages, wire
 from dashboard.components import shell
 from dashboard.context import KEY, Context, view
 from dashboard.i18n import add_topics, t
@@ -32,6 +32,21 @@ _INDEX = """<!DOCTYPE html>
 </html>"""
 
 
+_PLOTLY = "/_dash-component-suites/plotly/package_data/plotly.min.js"
+_GRAPH = "/_dash-component-suites/dash/dcc/async-graph.js"
+_GRID = "/_dash-component-suites/dash_ag_grid/async-community.js"
+
+
+def _ahead(path: str) -> str:
+    """What a page will ask for once it is drawn, asked for at once: three quarters of what a chart waits for is the
+    library that draws it. Elsewhere the browser fetches it when it has nothing else to do."""
+    if path.startswith(("/series/", "/alerts/")):
+        return f'<script async src="{_PLOTLY}"></script><link rel="preload" as="script" href="{_GRAPH}">'
+    if path == "/overview":
+        return f'<link rel="preload" as="script" href="{_GRID}">'
+    return f'<link rel="prefetch" as="script" href="{_PLOTLY}">'
+
+
 class _App(dash.Dash):
     """Dash that sends the page in the reader's language and theme from the first byte, so that nothing flashes."""
 
@@ -40,6 +55,7 @@ class _App(dash.Dash):
         lang = "zh-CN" if how.lang == "zh" else "en"
         attributes = f'lang="{lang}" data-mantine-color-scheme="{how.theme}"'
         page: str = super().interpolate_index(*args, **parts)
+        page = page.replace("</head>", f"{_ahead(request.path)}</head>", 1)
         return page.replace("<html >", f"<html {attributes}>", 1)
 
 
@@ -69,6 +85,7 @@ def create_app(settings: Settings, store: Store) -> Flask:
     server.extensions[KEY] = Context(store, settings)
     operations.measure(server)
     auth.protect(server, settings, store)
+    wire.register(server)
     server.register_blueprint(api.blueprint)
     server.register_blueprint(api_alerts.blueprint)
     server.register_blueprint(export.blueprint)

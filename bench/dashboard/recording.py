@@ -145,7 +145,7 @@ _ACTS = (
     _Act(r"/alerts/\d+$", lambda p: p.locator("#alert-comment").fill("看过了", timeout=2_000)),
     _Act(r"/alerts/\d+$", lambda p: p.locator("#alert-comment-do").click(timeout=2_000)),
     _Act(r"/alerts/\d+$", lambda p: p.locator("#alert-acknowledge").click(timeout=2_000)),
-    _Act(r"/documents$", lambda p: _choose(p, "documents-series")),
-    _Act(r"/documents$", lambda p: _type(p, "#main input[type=search], #main input[id*=words], #main input[id*=find]",
-                                         "违约")),
+    _Act(r"/documents$", lambda p: p.locator("#documents-news").click(timeout=9_000)),
+    _Act(r"/documents$", lambda p: p.locator("[id*='whole']").first.click(timeout=2_000)),
+    _Act(r"/documents$", lambda p: _type(p, "#documents-q", "违约")),
 )  # fmt: skip

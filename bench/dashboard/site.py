@@ -90,7 +90,9 @@ def served(database_url: str) -> Iterator[Site]:
         process = subprocess.Popen(
             [sys.executable, "-m", "barometer", "dashboard"],
             env={**os.environ, "BAROMETER_DATABASE_URL": database_url, "BAROMETER_DASHBOARD_PORT": str(port),
-                 "BAROMETER_LOGIN_LIMIT": "10000 per minute", "BAROMETER_LOG_LEVEL": "WARNING"},
+                 "BAROMETER_LOGIN_LIMIT": "10000 per minute",
+                 "BAROMETER_LOGIN_LIMIT_ADDRESS": "10000 per minute", "BAROMETER_API_LIMIT": "100000 per minute",
+                 "BAROMETER_LOG_LEVEL": "WARNING"},
             stdout=out, stderr=out,
         )  # fmt: skip
         try:

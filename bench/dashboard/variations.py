@@ -77,14 +77,13 @@ class Cases:
         }  # fmt: skip
 
     def documents(self, r: Random, searched: float = 0.5) -> dict[str, Any]:
-        """Filters of the Documents page; names that a version of the page does not know are ignored by it."""
-        words = self.words(r) if r.random() < searched else None
-        topic = r.choice((None, None, r.choice([n for n in self.stream.names if n.startswith("topic:")])))
+        """Filters of the Documents page."""
+        topic = r.choice([n for n in self.stream.names if n.startswith("topic:")])
         return {
-            "q": words, "series": topic, "topic": topic and topic.removeprefix("topic:"), "kind": r.choice(KINDS),
-            "sentiment": r.choice(FEELINGS), "range": r.choice((None, None, "24h", "7d")),
+            "q": self.words(r) if r.random() < searched else None, "series": r.choice((None, None, topic)),
+            "kind": r.choice(KINDS), "sentiment": r.choice(FEELINGS), "range": r.choice((None, None, "24h", "7d")),
             "source": r.choice((None, None, r.choice(self.stream.sources))), "lang": r.choice((None, None, "en")),
-            "before": None,
+            "confidence": r.choice((None, None, "0.8")), "copies": r.choice((None, "all")), "before": None,
         }  # fmt: skip
 
 
