@@ -107,6 +107,7 @@ class Settings(BaseSettings):
     worker_linger_ms: int = Field(100, ge=0, le=10_000)
     worker_poll_interval_seconds: int = Field(300, ge=10)
     session_timeout_ms: int = Field(10_000, ge=1_000)
+    scorer_backend: Literal["auto", "onnx", "torch"] = "auto"
     scorer_threads: int = Field(0, ge=0)
     """0: as many as there are cores."""
     author_salt: SecretStr = SecretStr("")

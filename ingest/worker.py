@@ -149,7 +149,7 @@ def worker_main(settings: Settings, on_model: Callable[[Store, Any], object] | N
         if store is None:
             return
         try:
-            scorer = load_scorer(settings.model_path, settings.scorer_threads or None)
+            scorer = load_scorer(settings.model_path, settings.scorer_threads or None, settings.scorer_backend)
             # The first doubtful text loads the language detector, which takes seconds: not while somebody waits for it.
             scorer.score(["Fresenius Kabi Introduces Generic"], ["news"])
             if on_model is not None:

@@ -17,6 +17,9 @@ from models.folder import WEIGHTS, ModelFolder
 class Backend(Protocol):
     """Token ids of each text and kinds (texts,) int64 → sentiment (texts, 3), topics (texts, topics), float32."""
 
+    precision: str
+    """What it computes in, as predictions name it."""
+
     def run(self, ids: Sequence[Sequence[int]], kinds: np.ndarray) -> tuple[np.ndarray, np.ndarray]: ...
 
 
@@ -46,6 +49,7 @@ class OnnxBackend:
         except Exception as e:  # the library raises its own classes over Exception
             raise ModelError(f"model: ONNX Runtime cannot load {path}: {str(e)[:300]}") from e
         self._pad_id, self._topics = folder.pad_id, len(folder.topics)
+        self.precision = folder.precision
         shapes = {o.name: o.shape for o in self._session.get_outputs()}
         if shapes.get("topics_logits", [0, 0])[-1] != len(folder.topics):
             raise ModelError(f"model: {path} has outputs {shapes}, labels.json has {len(folder.topics)} topics")
@@ -64,7 +68,8 @@ class OnnxBackend:
 class TorchBackend:
     """PyTorch over packed texts, bf16 on a GPU, float32 on a CPU; rebuilt from the folder (needs the extra `train`)."""
 
-    def __init__(self, folder: ModelFolder, device: str | None = None) -> None:
+    def __init__(self, folder: ModelFolder, device: str | None = None, network: Any = None) -> None:
+        """``network``: a :class:`models.network.Network` to run in place of the folder's."""
         import torch
 
         from models.packed import PackedNetwork
@@ -73,7 +78,9 @@ class TorchBackend:
         self._torch: Any = torch
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         on_gpu = self.device.startswith("cuda")
-        self.network = PackedNetwork(rebuild(folder), torch.bfloat16 if on_gpu else torch.float32).to(self.device)
+        self.precision = "bf16" if on_gpu else "float32"
+        dtype = torch.bfloat16 if on_gpu else torch.float32
+        self.network = PackedNetwork(network or rebuild(folder), dtype).to(self.device)
         self.token_budget = 131_072 if on_gpu else 4_096
 
     def run(self, ids: Sequence[Sequence[int]], kinds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

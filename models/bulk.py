@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -81,7 +82,7 @@ class _Reader:
         windows = encode_windows(self.tokenizer, lines, self.max_tokens, self.windows)
         flat = [w for of_text in windows for w in of_text]
         return Encoded(
-            reasons, langs, np.array(kinds, np.int64), np.concatenate([np.array(w, np.int32) for w in flat] or [[]]),
+            reasons, langs, np.array(kinds, np.int64), np.fromiter(chain.from_iterable(flat), np.int32),
             np.array([len(w) for w in flat], np.int32),
             np.repeat(np.arange(len(lines)), [len(of_text) for of_text in windows]),
         )  # fmt: skip

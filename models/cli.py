@@ -32,22 +32,34 @@ def score(
     threads: Threads = 0,
     batch: Annotated[int, typer.Option(min=1, help="Lines held at a time.")] = 1024,
     form: Annotated[str | None, typer.Option("--format", help="csv or jsonl, where the name doesn't say.")] = None,
+    backend: Annotated[str, typer.Option("--backend", help="auto (a GPU where there is one), onnx or torch.")] = "auto",
+    processes: Annotated[
+        int, typer.Option("--processes", min=0, help="With torch: processes that read and tokenise for the device.")
+    ] = 0,
     explain: Annotated[
         bool, typer.Option("--explain", help="Also what each word adds; some tenths of a second.")
     ] = False,
 ) -> None:
     """Label texts with sentiment and topics: one JSON line out for each line in, in order."""
-    from models.score_files import InputError, read_lines, score_lines
+    from models.score_files import InputError, read_lines, score_lines, score_lines_in_bulk
     from models.scorer import load_scorer
 
     if form not in (None, "csv", "jsonl"):
         raise InputError(f"score: --format must be csv or jsonl, not {form!r}")
-    scorer = load_scorer(model, threads or None)
+    if processes and explain:
+        raise InputError("score: --explain reads one text at a time: leave --processes out")
+    scorer = load_scorer(model, threads or None, backend)
+    lines = read_lines(file, form)
+    results = (
+        score_lines_in_bulk(scorer, lines, max(batch, 4096), processes)
+        if processes
+        else score_lines(scorer, lines, batch, explain)
+    )
     seen = unscored = 0
     last = began = time.monotonic()
     shown = sys.stderr.isatty()
     try:
-        for result in score_lines(scorer, read_lines(file, form), batch, explain):
+        for result in results:
             sys.stdout.write(json.dumps(result, ensure_ascii=False) + "\n")
             seen += 1
             unscored += not result["scored"]

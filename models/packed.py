@@ -8,7 +8,7 @@ product. The weights are those of :class:`models.network.Network`; only the orde
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -36,28 +36,25 @@ class Packed(NamedTuple):
 class _Layer(nn.Module):
     """One transformer block with its three input products as one."""
 
-    def __init__(self, layer: nn.Module) -> None:
+    def __init__(self, layer: Any) -> None:
+        """``layer``: one of transformers' BertLayer."""
         super().__init__()
-        own, out = layer.attention.self, layer.attention.output  # type: ignore[union-attr]
-        parts = (own.query, own.key, own.value)  # type: ignore[union-attr]
-        self.heads = int(own.num_attention_heads)  # type: ignore[union-attr,arg-type]
-        self.qkv_weight = nn.Parameter(torch.cat([p.weight for p in parts]), False)  # type: ignore[arg-type,misc]
-        self.qkv_bias = nn.Parameter(torch.cat([p.bias for p in parts]), False)  # type: ignore[arg-type,misc]
-        self.out, self.norm = out.dense, out.LayerNorm  # type: ignore[union-attr]
-        self.inner, self.outer = layer.intermediate.dense, layer.output.dense  # type: ignore[union-attr]
-        self.last_norm = layer.output.LayerNorm  # type: ignore[union-attr]
+        own, out = layer.attention.self, layer.attention.output
+        parts = (own.query, own.key, own.value)
+        self.heads = int(own.num_attention_heads)
+        self.qkv_weight = nn.Parameter(torch.cat([p.weight for p in parts]), False)
+        self.qkv_bias = nn.Parameter(torch.cat([p.bias for p in parts]), False)
+        self.out, self.norm = out.dense, out.LayerNorm
+        self.inner, self.outer = layer.intermediate.dense, layer.output.dense
+        self.last_norm = layer.output.LayerNorm
 
     def forward(self, x: Tensor, starts: Tensor, longest: int) -> Tensor:
         """(tokens, hidden) → (tokens, hidden)."""
         q, k, v = F.linear(x, self.qkv_weight, self.qkv_bias).view(len(x), 3, self.heads, -1).unbind(1)
         seen = _attend(q, k, v, starts, longest).reshape(len(x), -1)
-        x = self._add(self.norm, self.out(seen), x)
-        return self._add(self.last_norm, self.outer(F.gelu(self.inner(x))), x)
-
-    @staticmethod
-    def _add(norm: nn.Module, new: Tensor, old: Tensor) -> Tensor:
-        out: Tensor = norm(new + old)
-        return out
+        x = self.norm(self.out(seen) + x)
+        x = self.last_norm(self.outer(F.gelu(self.inner(x))) + x)
+        return x
 
 
 def _attend(q: Tensor, k: Tensor, v: Tensor, starts: Tensor, longest: int) -> Tensor:
@@ -70,7 +67,7 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, starts: Tensor, longest: int) -> Te
     lengths = starts.diff().tolist()  # elsewhere there is no such kernel: the texts are padded for this step alone
     padded = [nn.utils.rnn.pad_sequence(part.split(lengths), batch_first=True).transpose(1, 2) for part in (q, k, v)]
     real = torch.arange(longest, device=q.device)[None] < starts.diff()[:, None]
-    made = F.scaled_dot_product_attention(*padded, attn_mask=real[:, None, None])
+    made = F.scaled_dot_product_attention(padded[0], padded[1], padded[2], attn_mask=real[:, None, None])
     return made.transpose(1, 2)[real]
 
 

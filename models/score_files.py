@@ -7,8 +7,10 @@ import gzip
 import io
 import json
 import sys
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +133,34 @@ def score_lines(
             held = []
     if held:
         yield from _score(scorer, held, explain)
+
+
+def score_lines_in_bulk(scorer: Scorer, lines: Iterable[Line], batch: int, processes: int) -> Iterator[dict[str, Any]]:
+    """As :func:`score_lines`, with reading and tokenising in other processes (``models.bulk``).
+
+    Raises:
+        InputError: the scorer is not on the torch backend.
+    """
+    from models.backends import TorchBackend
+    from models.bulk import BulkScorer, Chunk
+
+    if not isinstance(scorer.backend, TorchBackend):
+        raise InputError("score: --processes goes with --backend torch, for a GPU")
+    held: deque[list[Line]] = deque()
+
+    def chunks() -> Iterator[Chunk]:
+        rest = iter(lines)
+        while part := list(islice(rest, batch)):
+            held.append(part)
+            good = [x for x in part if x.reason is None]
+            yield Chunk(*([getattr(x, name) for x in good] for name in ("text", "kind", "lang", "title")))
+
+    with BulkScorer(scorer, processes) as bulk:
+        for found in bulk.score(chunks()):
+            results = iter(found)
+            for line in held.popleft():
+                result = unscored(line.reason, "und") if line.reason else next(results)
+                yield result.as_dict(scorer.version, scorer.topics)
 
 
 def _score(scorer: Scorer, held: list[Line], explain: bool) -> Iterator[dict[str, Any]]:

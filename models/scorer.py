@@ -80,7 +80,7 @@ class Scorer:
         self.folder = folder
         self.version = folder.version
         self.name = folder.version
-        self.precision = folder.precision
+        self.precision = backend.precision
         self.topics = folder.topics
         self.languages = folder.languages
         self.backend = backend

@@ -49,7 +49,7 @@ def backtest(
         raise BarometerError(f"--kind: {kind!r}; use news or comment")
     zone = _zone(tz or s.timezone)
     console = Console(stderr=True, highlight=False)
-    scorer = load_scorer(model or s.model_path, threads=s.scorer_threads or None)
+    scorer = load_scorer(model or s.model_path, s.scorer_threads or None, s.scorer_backend)
     size = os.path.getsize(file) if file != "-" and Path(file).is_file() else None
     columns = (TextColumn("scoring"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     progress: Any = Progress(*columns, console=console, transient=True) if console.is_terminal else nullcontext()
