@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from models.encoding import batches, pad
-from models.errors import ModelError
+from models.errors import REMEDY, ModelError
 from models.folder import WEIGHTS, ModelFolder
 
 
@@ -47,12 +47,14 @@ class OnnxBackend:
         try:
             self._session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as e:  # the library raises its own classes over Exception
-            raise ModelError(f"model: ONNX Runtime cannot load {path}: {str(e)[:300]}") from e
+            raise ModelError(f"model: ONNX Runtime cannot load {path}: {str(e)[:300]}: {REMEDY}") from e
         self._pad_id, self._topics = folder.pad_id, len(folder.topics)
         self.precision = folder.precision
         shapes = {o.name: o.shape for o in self._session.get_outputs()}
         if shapes.get("topics_logits", [0, 0])[-1] != len(folder.topics):
-            raise ModelError(f"model: {path} has outputs {shapes}, labels.json has {len(folder.topics)} topics")
+            raise ModelError(
+                f"model: {path} has outputs {shapes}, labels.json has {len(folder.topics)} topics: {REMEDY}"
+            )
 
     def run(self, ids: Sequence[Sequence[int]], kinds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         sentiment = np.zeros((len(ids), 3), np.float32)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
-from models.errors import ModelError
+from models.errors import REMEDY, ModelError
 
 _WHITE = re.compile(r"\s+")
 _URL = re.compile(r"https?://[^\s\u3000-\u9fff\uff00-\uffef]+", re.I)
@@ -34,7 +34,7 @@ def load_tokenizer(path: Path, max_tokens: int) -> Tokenizer:
     try:
         tokenizer = Tokenizer.from_file(str(path))
     except Exception as e:  # the library raises plain Exception
-        raise ModelError(f"model: cannot read the tokenizer {path}: {e}") from e
+        raise ModelError(f"model: cannot read the tokenizer {path}: {e}: {REMEDY}") from e
     tokenizer.no_padding()
     tokenizer.enable_truncation(max_length=max_tokens)
     return tokenizer

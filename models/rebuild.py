@@ -8,8 +8,8 @@ import torch
 from onnx import numpy_helper
 from transformers import BertConfig
 
-from models.errors import ModelError
-from models.folder import WEIGHTS, ModelFolder
+from models.errors import REMEDY, ModelError
+from models.folder import LABELS, WEIGHTS, ModelFolder
 from models.network import Network
 from models.quantise import dequantise_rows
 
@@ -25,26 +25,31 @@ def rebuild(folder: ModelFolder, dropout: float = 0.1) -> Network:
         ModelError: the file lacks a parameter of the network that labels.json describes.
     """
     path = folder.path / WEIGHTS
-    arrays = {t.name: numpy_helper.to_array(t) for t in onnx.load(str(path)).graph.initializer}
-    state: dict[str, np.ndarray] = {}
-    for name, value in arrays.items():
-        if name.endswith(_CODES):
-            parameter = name.removesuffix(_CODES) + ".weight"
-            codes = value if "word_embeddings" in name else value.T
-            state[parameter] = dequantise_rows(codes, arrays[name.removesuffix(_CODES) + _SCALES])
-        elif not name.endswith(_SCALES) and "." in name:
-            state[name] = value
-    for name in [n for n in state if ".qkv." in n]:
-        for part, third in zip(("query", "key", "value"), np.split(state.pop(name), 3), strict=True):
-            state[name.replace(".qkv.", f".{part}.")] = third
-    config = BertConfig(**folder.encoder, hidden_dropout_prob=dropout, attention_probs_dropout_prob=0.0)
-    network = Network(config, len(folder.topics), dropout)
     try:
+        arrays = {t.name: numpy_helper.to_array(t) for t in onnx.load(str(path)).graph.initializer}
+    except Exception as e:  # protobuf, onnx and numpy raise their own
+        raise ModelError(f"model: {path} is no readable ONNX file: {str(e)[:200]}: {REMEDY}") from e
+    state: dict[str, np.ndarray] = {}
+    try:
+        for name, value in arrays.items():
+            if name.endswith(_CODES):
+                parameter = name.removesuffix(_CODES) + ".weight"
+                codes = value if "word_embeddings" in name else value.T
+                state[parameter] = dequantise_rows(codes, arrays[name.removesuffix(_CODES) + _SCALES])
+            elif not name.endswith(_SCALES) and "." in name:
+                state[name] = value
+        for name in [n for n in state if ".qkv." in n]:
+            for part, third in zip(("query", "key", "value"), np.split(state.pop(name), 3), strict=True):
+                state[name.replace(".qkv.", f".{part}.")] = third
+        config = BertConfig(**folder.encoder, hidden_dropout_prob=dropout, attention_probs_dropout_prob=0.0)
+        network = Network(config, len(folder.topics), dropout)
         # Not every array that numpy reads from the file may be written to, as torch wants it.
         network.load_state_dict({k: torch.from_numpy(np.array(v, np.float32)) for k, v in state.items()}, strict=False)
-    except RuntimeError as e:
-        raise ModelError(f"model: {path} does not fit labels.json: {e}") from e
+    except (KeyError, TypeError, ValueError, RuntimeError) as e:
+        raise ModelError(f"model: {path} does not fit {folder.path / LABELS}: {str(e)[:400]}: {REMEDY}") from e
     missing = [n for n, _ in network.named_parameters() if n not in state]
     if missing:
-        raise ModelError(f"model: {path} lacks parameters: {', '.join(missing[:5])}")
+        raise ModelError(f"model: {path} lacks parameters: {', '.join(missing[:5])}: {REMEDY}")
+    if unknown := state.keys() - network.state_dict().keys():
+        raise ModelError(f"model: {path} has parameters that labels.json doesn't describe: {min(unknown)}: {REMEDY}")
     return network.eval()

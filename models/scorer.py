@@ -19,8 +19,8 @@ import numpy as np
 
 from models.backends import Backend, OnnxBackend, TorchBackend, choose_backend
 from models.encoding import encode_windows, load_tokenizer, prepare
-from models.errors import ModelError
-from models.folder import TOKENIZER, ModelFolder, read_folder
+from models.errors import REMEDY, ModelError
+from models.folder import LABELS, TOKENIZER, WEIGHTS, ModelFolder, read_folder
 from models.labels import KINDS, SENTIMENTS
 from models.language import detect, normalise_code
 
@@ -88,8 +88,9 @@ class Scorer:
         if self._tokenizer.get_vocab_size() != folder.encoder["vocab_size"]:
             raise ModelError(
                 f"model: {folder.path / TOKENIZER} has {self._tokenizer.get_vocab_size()} pieces, "
-                f"labels.json says {folder.encoder['vocab_size']}"
+                f"{folder.path / LABELS} says {folder.encoder['vocab_size']}: {REMEDY}"
             )
+        _try_out(folder, backend)
         self._thresholds = {
             lang: np.array([folder.thresholds[lang][t] for t in folder.topics]) for lang in folder.languages
         }
@@ -219,6 +220,27 @@ def _named(probabilities: np.ndarray, above: np.ndarray, topics: Sequence[str]) 
     names = [topics[k] for k in columns[order].tolist()]
     ends = np.cumsum(above.sum(1)).tolist()
     return [tuple(names[start:end]) for start, end in zip([0, *ends[:-1]], ends, strict=True)]
+
+
+def _try_out(folder: ModelFolder, backend: Backend) -> None:
+    """Run the last piece of the vocabulary over the longest window, with every kind: what would fail at some text does.
+
+    Raises:
+        ModelError: the network fails, or doesn't give finite logits of the labels' shapes.
+    """
+    piece = folder.encoder["vocab_size"] - 1
+    ids = [[piece if piece != folder.pad_id else piece - 1] * folder.max_tokens] * len(KINDS)
+    path = folder.path / WEIGHTS
+    try:
+        said = backend.run(ids, np.arange(len(KINDS)))
+    except Exception as e:  # the libraries raise their own classes
+        raise ModelError(
+            f"model: {path} does not fit {folder.path / LABELS} or the tokenizer: {str(e)[:300]}: {REMEDY}"
+        ) from e
+    if [x.shape for x in said] != [(len(KINDS), len(SENTIMENTS)), (len(KINDS), len(folder.topics))]:
+        raise ModelError(f"model: {path} gives logits of other shapes than {folder.path / LABELS} says: {REMEDY}")
+    if not all(np.isfinite(x).all() for x in said):
+        raise ModelError(f"model: {path} gives logits that are not finite: its weights are damaged: {REMEDY}")
 
 
 def _pooled(probabilities: np.ndarray, topics: np.ndarray, owner: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
