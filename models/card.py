@@ -88,6 +88,10 @@ def write_card(
             "\nWhere a set tells negative from not negative only (finnsp), accuracy and F1 are of that. Integers "
             f"change {metrics['sentiment_labels_changed_by_integers']:.1%} of the sentiment labels of float32.\n"
         )
+    if metrics.get("pruning"):
+        from models.pruning import told
+
+        parts.append("\n## Pruned after training\n\n" + "".join(f"- {line}\n" for line in told(metrics["pruning"])))
     if metrics.get("behaviour"):
         parts.append(_behaviour(metrics["behaviour"]))
     if other:

@@ -135,12 +135,25 @@ def export(
     beside: Annotated[
         Path | None, typer.Option("--beside", help="figures.json of another model's evaluation, for the card.")
     ] = None,
+    layers: Annotated[int | None, typer.Option("--layers", help="Keep so many layers, the first ones.")] = None,
+    keep_layers: Annotated[str | None, typer.Option("--keep-layers", help="Keep these layers: 0,2,4.")] = None,
+    vocabulary: Annotated[
+        str | None, typer.Option("--vocabulary", help="Keep the pieces for a file of texts, or for a share of tokens.")
+    ] = None,
+    heads: Annotated[
+        float | None, typer.Option("--heads", help="Keep this share of the attention heads, the important ones.")
+    ] = None,
 ) -> None:
-    """Turn a training run into a model folder: integer weights, thresholds, figures, card."""
+    """Turn a training run into a model folder: integer weights, thresholds, figures, card. Prunes it where asked."""
     _needs_torch()
     from models.export import export_model
+    from models.pruning import read_pruning, told
 
-    print(export_model(run, data, out, name, threads, beside))
+    pruning = read_pruning(layers, keep_layers, vocabulary, heads)
+    print(export_model(run, data, out, name, threads, beside, pruning))
+    if pruning:
+        done = json.loads((out / "metrics.json").read_text("utf-8"))["pruning"]
+        print("\n".join(f"  pruned: {line}" for line in told(done)))
 
 
 @app.command()

@@ -14,6 +14,7 @@ import numpy as np
 import onnx
 import structlog
 import torch
+from tokenizers import Tokenizer
 from transformers import BertConfig
 
 from models.backends import OnnxBackend
@@ -22,7 +23,7 @@ from models.behaviour import table
 from models.calibration import temperatures, thresholds, trial_topics
 from models.card import write_card
 from models.data import Example
-from models.encoding import load_tokenizer
+from models.encoding import load_tokenizer, prepare
 from models.errors import ModelError
 from models.folder import FORMAT, LABELS, METRICS, TOKENIZER, WEIGHTS, content_hash, read_folder
 from models.labels import KINDS, LANGUAGES, SENTIMENTS, load_topics
@@ -30,6 +31,7 @@ from models.measure import by_set, summary
 from models.network import Network
 from models.objectives import Tensors, to_tensors
 from models.onnx_graph import build
+from models.pruning import WHOLE, Pruning, prune, told
 from models.recipe import Recipe
 from models.scorer import load_scorer
 from models.training import gather, predict
@@ -45,7 +47,10 @@ _ENCODER = (
 )  # fmt: skip
 
 
-def export_model(run: Path, data: Path, out: Path, name: str, threads: int = 1, beside: Path | None = None) -> str:
+def export_model(
+    run: Path, data: Path, out: Path, name: str, threads: int = 1, beside: Path | None = None,
+    pruning: Pruning = WHOLE,
+) -> str:  # fmt: skip
     """Turn the folder that training left into a model folder, and return its version.
 
     Temperatures and thresholds are chosen with the integer network on the dev splits of the recipe's sets.
@@ -56,9 +61,10 @@ def export_model(run: Path, data: Path, out: Path, name: str, threads: int = 1, 
         out: the model folder; must not exist. Nothing is left there if it fails.
         name: first part of the version, such as ``e5s12``.
         beside: figures of another model for the card: ``figures.json`` of an evaluation of it on the same splits.
+        pruning: what is to stay of the network; its cost stands in ``metrics.json`` and on the card.
 
     Raises:
-        ModelError: the run is not finished, or ``out`` exists.
+        ModelError: the run is not finished, or ``out`` exists, or the network cannot be pruned so.
     """
     if out.exists():
         raise ModelError(f"export: {out} exists already: choose another folder or remove it")
@@ -73,25 +79,39 @@ def export_model(run: Path, data: Path, out: Path, name: str, threads: int = 1, 
     tokenizer = load_tokenizer(run / "tokenizer.json", recipe.max_tokens)
     train, dev, _ = gather(recipe, data)
     dev_set = to_tensors(dev, tokenizer, facts["topics"], recipe.max_tokens)
+    tokenizer_text, pruned = (run / TOKENIZER).read_text("utf-8"), None
+    if pruning:
+        whole = _summary(network, recipe, dev, dev_set, facts["topics"])
+        lines = [prepare(e.text, e.title) for e, _ in train]
+        tokenizer_text, pruned = prune(network, run / TOKENIZER, pruning, lines, dev_set, recipe)
+        tokenizer = Tokenizer.from_str(tokenizer_text)
+        tokenizer.enable_truncation(max_length=recipe.max_tokens)
+        dev_set = to_tensors(dev, tokenizer, facts["topics"], recipe.max_tokens)
+        if dev:
+            pruned["summary"] = [whole, _summary(network, recipe, dev, dev_set, facts["topics"])]
+        facts |= {"parameters": pruned["parameters"][1]}
+        log.info("pruned", what="; ".join(told(pruned)))
 
     out.parent.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(prefix=".export-", dir=out.parent))
     try:
         state = {k: v.float().numpy() for k, v in network.state_dict().items() if v.is_floating_point()}
         onnx.save(build(state, network.encoder.config.to_dict()), str(made / WEIGHTS))
-        shutil.copyfile(run / "tokenizer.json", made / TOKENIZER)
+        (made / TOKENIZER).write_text(tokenizer_text, "utf-8")
         labels: dict[str, Any] = {
             "format": FORMAT, "name": name, "made": time.strftime("%Y.%m", time.gmtime()), "precision": PRECISION,
             "languages": list(LANGUAGES), "sentiments": list(SENTIMENTS), "kinds": list(KINDS),
             "topics": [{"id": t.id, "zh": t.zh, "en": t.en} for t in load_topics(recipe.beside(recipe.topics_file))],
             "max_tokens": recipe.max_tokens, "windows": WINDOWS,
-            "encoder": {k: network.encoder.config.to_dict()[k] for k in _ENCODER},
+            "encoder": encoder_of(network),
             "temperatures": dict.fromkeys(LANGUAGES, 1.0),
             "thresholds": {lang: dict.fromkeys(facts["topics"], 0.5) for lang in LANGUAGES},
             "trial_topics": trial_topics([e for e, _ in train], facts["topics"], LANGUAGES),
         }  # fmt: skip
         _write_json(made / LABELS, labels)
         metrics: dict[str, Any] = {"dev": {}, "float32_dev": {}, "training_seconds": facts["seconds"]}
+        if pruned:
+            metrics["pruning"] = pruned
         if dev:
             sentiment, topic = OnnxBackend(read_folder(made), threads).run(dev_set.ids, dev_set.kinds)
             labels["temperatures"] = temperatures(dev, sentiment, LANGUAGES)
@@ -110,6 +130,23 @@ def export_model(run: Path, data: Path, out: Path, name: str, threads: int = 1, 
         raise
     log.info("exported", version=version, folder=str(out))
     return version
+
+
+def encoder_of(network: Network) -> dict[str, Any]:
+    """The shape of the encoder, as ``labels.json`` has it."""
+    config = network.encoder.config.to_dict()
+    heads = {"heads_per_layer": config["heads_per_layer"]} if config.get("heads_per_layer") else {}
+    return {k: config[k] for k in _ENCODER} | heads
+
+
+def _summary(
+    network: Network, recipe: Recipe, dev: Sequence[Example], dev_set: Tensors, topics: Sequence[str]
+) -> float:
+    """Of the float32 network, with topics cut at one half: the same measure before and after pruning."""
+    if not dev:
+        return 0.0
+    logits = predict(network, dev_set, torch.device("cpu"), _in_float32(recipe))
+    return round(summary(by_set(dev, topics, *logits)), 4)
 
 
 def load_run(run: Path, topics: int) -> Network:

@@ -112,6 +112,12 @@ def _checked(folder: Path, raw: dict[str, Any]) -> ModelFolder:
         raise ModelError(f"model: {file}: encoder.hidden_size is no multiple of encoder.num_attention_heads: {REMEDY}")
     if not 0 <= int(encoder["pad_token_id"]) < encoder["vocab_size"]:
         raise ModelError(f"model: {file}: encoder.pad_token_id is not below encoder.vocab_size: {REMEDY}")
+    heads = encoder.get("heads_per_layer")
+    if heads is not None and (
+        len(heads) != encoder["num_hidden_layers"]
+        or not all(isinstance(n, int) and 0 < n <= encoder["num_attention_heads"] for n in heads)
+    ):
+        raise ModelError(f"model: {file}: encoder.heads_per_layer must name the heads of each layer: {REMEDY}")
     places = _whole(encoder, "max_position_embeddings", 1)
     if padded_length(tokens) > places:
         raise ModelError(f"model: {file}: max_tokens {tokens} is more than the encoder's {places} positions: lower it")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,9 @@ class Network(nn.Module):
     def __init__(self, config: BertConfig, topics: int, dropout: float = 0.1) -> None:
         super().__init__()
         self.encoder = BertModel(config, add_pooling_layer=False)
+        pruned = getattr(config, "heads_per_layer", None)  # see models.pruning
+        for layer, heads in zip(self.encoder.encoder.layer if pruned else (), pruned or (), strict=True):
+            narrow_attention(layer, range(heads))
         self.pad_id = int(config.pad_token_id or 0)
         self.dropout = nn.Dropout(dropout)
         self.sentiment = nn.Linear(config.hidden_size, len(SENTIMENTS))
@@ -41,6 +45,24 @@ class Network(nn.Module):
         pooled = self.dropout(self.embed(ids, kinds)).float()
         with torch.autocast(pooled.device.type, enabled=False):
             return self.sentiment(pooled), self.topics(pooled)
+
+
+def narrow_attention(layer: Any, kept: Sequence[int]) -> None:
+    """Leave a BERT layer the attention heads of these numbers: fewer rows in, fewer columns out."""
+    own, out = layer.attention.self, layer.attention.output
+    size = own.attention_head_size
+    rows = torch.tensor([h * size + i for h in kept for i in range(size)], device=own.query.weight.device)
+    for name in ("query", "key", "value"):
+        whole = getattr(own, name)
+        narrow = nn.Linear(whole.in_features, len(rows), device=rows.device)
+        narrow.weight = nn.Parameter(whole.weight.detach()[rows].clone())
+        narrow.bias = nn.Parameter(whole.bias.detach()[rows].clone())
+        setattr(own, name, narrow)
+    narrow = nn.Linear(len(rows), out.dense.out_features, device=rows.device)
+    narrow.weight = nn.Parameter(out.dense.weight.detach()[:, rows].clone())
+    narrow.bias = out.dense.bias
+    out.dense = narrow
+    own.num_attention_heads, own.all_head_size = len(kept), len(rows)
 
 
 def network_from_base(base: Path, layers: int, topics: int, dropout: float = 0.1) -> Network:

@@ -42,6 +42,12 @@ class _Graph:
         self.nodes.append(helper.make_node(op, inputs, [output], name=output, domain=domain, **attributes))
         return output
 
+    def thirds(self, width: int) -> str:
+        """Where query, key and value of so many columns are split."""
+        name = f"thirds_{width}"
+        known = any(t.name == name for t in self.initializers)
+        return name if known else self.constant(name, np.array([width] * 3, np.int64))
+
     def linear(self, x: str, name: str, weight: np.ndarray, output: str) -> str:
         """x · weightᵀ without the bias (which the next, fused node adds); weight is (out, in)."""
         codes, scales = quantise_rows(weight, LINEAR_TOP)
@@ -69,7 +75,8 @@ def build(state: dict[str, np.ndarray], config: dict[str, Any]) -> onnx.ModelPro
 
     Args:
         state: its parameters by name, float32.
-        config: of its encoder (hidden_size, num_attention_heads, num_hidden_layers, layer_norm_eps, pad_token_id).
+        config: of its encoder (hidden_size, num_attention_heads, num_hidden_layers, layer_norm_eps, pad_token_id; and
+            heads_per_layer where heads were pruned).
     """
     g, eps, hidden = _Graph(), float(config["layer_norm_eps"]), int(config["hidden_size"])
     e = "encoder.embeddings."
@@ -91,9 +98,11 @@ def build(state: dict[str, np.ndarray], config: dict[str, Any]) -> onnx.ModelPro
     pad = g.constant("pad_id", np.array(config["pad_token_id"], np.int64))
     real = g.node("Not", [g.node("Equal", ["ids", pad], "padded")], "real")
     mask = g.node("Cast", [real], "mask", to=TensorProto.INT32)
-    thirds = g.constant("thirds", np.array([hidden] * 3, np.int64))
-    for k in range(int(config["num_hidden_layers"])):
-        x = _layer(g, state, k, x, mask, thirds, int(config["num_attention_heads"]), eps)
+    depth = int(config["num_hidden_layers"])
+    heads = config.get("heads_per_layer") or [int(config["num_attention_heads"])] * depth
+    size = hidden // int(config["num_attention_heads"])
+    for k in range(depth):
+        x = _layer(g, state, k, x, mask, g.thirds(heads[k] * size), heads[k], eps)
 
     weights = g.node("Cast", [real], "real_floats", to=TensorProto.FLOAT)
     weights = g.node("Unsqueeze", [weights, g.constant("two", np.array([2], np.int64))], "weights")
