@@ -33,6 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "score": ("models.cli", "Label texts with sentiment and topics"),
     "pretrain": ("models.cli", "Teach an encoder the language of the field before training"),
     "train": ("models.cli", "Train a model by a recipe"),
+    "search": ("models.cli", "Search for better values of a recipe's fields"),
     "distill": ("models.cli", "Train a small model on what larger ones say"),
     "evaluate": ("models.cli", "Measure a model on labelled sets"),
     "gold": ("models.cli", "Describe the gold set: sizes, and how far readers agree with it"),

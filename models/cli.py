@@ -126,6 +126,44 @@ def pretrain(
 
 
 @app.command()
+def search(
+    recipe: Annotated[str, typer.Argument(help="A recipe's file, or the name of a shipped one: all, stated.")],
+    data: Annotated[Path, typer.Option("--data", help="Folder of the labelled sets.")],
+    base: Annotated[Path, typer.Option("--base", help="An encoder's folder or hub name, or a model folder.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the search; one that was stopped goes on there.")],
+    trials: Annotated[int, typer.Option("--trials", min=1, help="So many trainings in all, those before a stop too.")],
+    space: Annotated[str, typer.Option("--space", help="Ranges: a YAML file, or the shipped one.")] = "default",
+    patience: Annotated[int, typer.Option("--patience", min=0, help="Stop after so many no better; 0: never.")] = 0,
+    changes: Changes = None,
+    threads: Annotated[int, typer.Option("--threads", min=1)] = 1,
+) -> None:
+    """Search for better values of a recipe's fields by training with many. Writes the best recipe as YAML."""
+    _needs_torch()
+    from models.recipe import load_recipe
+    from models.search import Found, load_space
+    from models.search import search as run
+
+    loaded = load_recipe(recipe, _changed(changes))
+    ranges = load_space(space, loaded)
+    columns = (TextColumn("{task.completed}/{task.total} steps"), BarColumn(), TimeElapsedColumn(),
+               TextColumn("{task.description}"))  # fmt: skip
+    try:
+        with Progress(*columns, console=Console(stderr=True)) as progress:
+            task = progress.add_task("reading")
+
+            def told(state: Found) -> None:
+                best = "none finished" if state.best is None else f"best {state.score:.4f} (trial {state.best})"
+                progress.console.print(f"{state.trials}/{trials} trials, {best}")
+
+            state = run(loaded, ranges, data, base, out, trials, patience, threads, lambda step, steps, line:
+                        progress.update(task, completed=step, total=steps, description=line), told)  # fmt: skip
+    except KeyboardInterrupt:
+        sys.stderr.write("search: stopped; the same command goes on from here\n")
+        raise typer.Exit(130) from None
+    print(state.recipe)
+
+
+@app.command()
 def export(
     run: Annotated[Path, typer.Argument(help="The folder that `barometer train` left.")],
     data: Annotated[Path, typer.Option("--data", help="Folder of the labelled sets: dev splits set the thresholds.")],

@@ -124,7 +124,8 @@ def head_importance(network: Network, data: Tensors, recipe: Recipe) -> list[np.
         for rows in batches([len(x) for x in data.ids], 4096):
             factors[:] = [torch.ones(len(rows), 1, n, 1, requires_grad=True) for n in counts]
             ids = torch.from_numpy(pad([data.ids[i] for i in rows], network.pad_id))
-            of_sentiment, of_topics = losses(*network(ids, torch.from_numpy(data.kinds[rows])), data, rows, recipe)
+            said: tuple[Tensor, Tensor] = network(ids, torch.from_numpy(data.kinds[rows]))
+            of_sentiment, of_topics = losses(*said, data, rows, recipe)
             # A loss is a mean over the batch: times its size, so that every text weighs the same.
             loss = (of_sentiment + recipe.topic_weight * of_topics) * len(rows)
             for k, grad in enumerate(torch.autograd.grad(loss, factors)):
@@ -246,9 +247,9 @@ def _renumbered(part: Any, number: dict[int, int]) -> Any:
 def keep_pieces(network: Network, before: Tokenizer, after: Tokenizer) -> None:
     """The embeddings of the smaller tokenizer's pieces, in its order."""
     config: Any = network.encoder.config
-    old = [before.token_to_id(after.id_to_token(i)) for i in range(after.get_vocab_size())]
+    old = [before.token_to_id(after.id_to_token(i) or "") for i in range(after.get_vocab_size())]
     words = network.encoder.embeddings.word_embeddings
-    pad_id = after.token_to_id(before.id_to_token(network.pad_id))
+    pad_id = after.token_to_id(before.id_to_token(network.pad_id) or "") or 0
     network.encoder.embeddings.word_embeddings = nn.Embedding.from_pretrained(
         words.weight.detach()[old].clone(), freeze=False, padding_idx=pad_id
     )

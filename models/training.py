@@ -107,7 +107,7 @@ def shown_an_epoch(held: dict[str, int], recipe: Recipe) -> dict[str, int]:
 
 def train_model(
     recipe: Recipe, data: Path, base: Path, out: Path, threads: int = 1, report: Report | None = None,
-    teachers: Sequence[Path] = (),
+    teachers: Sequence[Path] = (), watch: Callable[[int, float], None] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Train; leave ``best.pt``, ``tokenizer.json`` and ``training.json`` in ``out``, and return what the last one says.
 
@@ -116,6 +116,7 @@ def train_model(
             to go on from (then its own layers are kept and the heads are not probed).
         threads: of torch on the CPU; a GPU is used where there is one.
         teachers: training runs or model folders to learn from as well (``models.distillation``).
+        watch: called with (step, dev summary) after every evaluation; what it raises ends the run, which can go on.
 
     Raises:
         TrainingDataError: a set or the base model is missing or malformed.
@@ -236,6 +237,8 @@ def train_model(
                 "device_rng": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
                 "state": json.dumps(state), "recipe": json.dumps(same, sort_keys=True),
             })  # fmt: skip
+            if watch:
+                watch(state["step"], score)
             if state["since_best"] >= recipe.patience:
                 log.info("stopped early", step=state["step"])
                 break
