@@ -80,7 +80,7 @@ def by_turns(contenders: dict[str, Callable[[], object]], rounds: int, texts: in
 
 def bare(scorer: Scorer, lines: Sequence[str], kind: str) -> Callable[[], object]:
     """Tokenising and ``session.run``, nothing else; on batches as the scorer makes them."""
-    folder, backend, code = scorer.folder, scorer._backend, KINDS.index(kind)
+    folder, backend, code = scorer.folder, scorer.backend, KINDS.index(kind)
     session: Any = backend._session  # type: ignore[attr-defined]
 
     def run() -> None:
