@@ -8,6 +8,7 @@ from typing import Literal
 from dashboard.i18n_alerts import ALERT_TEXTS
 from dashboard.i18n_documents import DOCUMENT_TEXTS
 from dashboard.i18n_pages import PAGE_TEXTS
+from dashboard.i18n_shell import SHELL_TEXTS
 
 Lang = Literal["zh", "en"]
 Theme = Literal["light", "dark"]
@@ -224,6 +225,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     **ALERT_TEXTS,
     **DOCUMENT_TEXTS,
     **PAGE_TEXTS,
+    **SHELL_TEXTS,
     "alerts.title": ("告警", "Alerts"),
     "alerts.open": ("待处理", "Open"),
     "alerts.resolved": ("已解决", "Resolved"),
@@ -398,7 +400,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "system.seen": ("最近心跳", "Last seen"),
     "system.process_state": ("状态", "State"),
     "system.gone": ("失联", "gone"),
-    "system.leader": ("领导", "leader"),
+    "system.leader": ("主节点", "leader"),
     "system.jobs": ("定时任务", "Jobs"),
     "system.job": ("任务", "Job"),
     "system.last_run": ("上次运行", "Last run"),

@@ -47,7 +47,10 @@ LEARN_TEXTS: dict[str, tuple[str, str]] = {
     "annotate.taken_back": ("已撤回，请重新判断", "Taken back: choose again"),
     "annotate.nothing_back": ("没有可撤回的标注", "There is nothing to take back"),
     "annotate.failed": ("没有保存：{why}", "Not saved: {why}"),
-    "annotate.role": ("只有分析员和管理员可以标注；你可以看结果。", "Labels are for analysts and administrators. You can see what comes of them."),
+    "annotate.role": (
+        "只有分析员和管理员可以标注；你可以看结果。",
+        "Labels are for analysts and administrators. You can see what comes of them.",
+    ),
     "annotate.gone": ("这条文本已不在库里", "This text is not in the store any more"),
     "annotate.empty_random": ("暂时没有可抽的文本", "There is nothing to draw just now"),
     "annotate.empty_random_hint": (
@@ -119,7 +122,10 @@ LEARN_TEXTS: dict[str, tuple[str, str]] = {
         "人判为负面的 {n} 条里，模型找出 {share}（{low}–{high}）",
         "Of {n} texts that people call negative, the model found {share} ({low} to {high})",
     ),
-    "trust.precision_none": ("抽查里还没有模型判为负面的文本", "No text that the model calls negative has been checked"),
+    "trust.precision_none": (
+        "抽查里还没有模型判为负面的文本",
+        "No text that the model calls negative has been checked",
+    ),
     "trust.recall_none": ("抽查里还没有人判为负面的文本", "No text that people call negative has been checked"),
     "trust.alerts_words": (
         "近 30 天关闭的 {n} 条告警里，属实 {share}（{low}–{high}）",

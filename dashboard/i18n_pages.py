@@ -106,6 +106,11 @@ PAGE_TEXTS: dict[str, tuple[str, str]] = {
     "series.no_expected": ("无预期", "no expectation"),
     "series.stack": ("文本量（自下而上：负面、中性、正面）", "Texts (from below: negative, neutral, positive)"),
     "series.stack_kinds": ("文本量（按类型）", "Texts by kind"),
+    "series.chart_label": (
+        "走势图；左右方向键选择一点，下面是它的原文",
+        "Chart; the left and right arrow keys choose a point, whose texts stand below",
+    ),
+    "series.unknown_hint": ("它可能还没有出现过文本。", "Perhaps none of its texts has come yet."),
     "series.model": ("换用模型 {name}", "model {name}"),
     "series.how_to": ("点一下看原文，横向拖动放大", "Click to see texts, drag across to zoom"),
     "series.zoomed": ("放大：{from_} 至 {to}", "zoomed: {from_} to {to}"),

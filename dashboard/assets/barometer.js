@@ -80,7 +80,11 @@
   var fetchBefore = window.fetch;
   window.fetch = function (input) {
     var url = typeof input === "string" ? input : (input && input.url) || "";
-    return fetchBefore.apply(this, arguments).then(function (response) {
+    var asked = fetchBefore.apply(this, arguments);
+    var init = arguments[1];
+    if (url.indexOf("/_dash-update-component") >= 0 && init && typeof init.body === "string"
+        && init.body.lastIndexOf("_pages_content.children", 400) >= 0) going(asked);
+    return asked.then(function (response) {
       if (url.indexOf("/_dash-update-component") >= 0) {
         if (response.status === 401) {
           // Several callbacks learn of it at once; a second departure would break off the first.
@@ -93,6 +97,21 @@
       return response;
     });
   };
+
+  // A page that takes its time is announced, for eyes and for screen readers.
+  function going(asked) {
+    var main = document.getElementById("main");
+    var late = setTimeout(function () {
+      document.body.classList.add("going");
+      if (main) main.setAttribute("aria-busy", "true");
+    }, 200);
+    function come() {
+      clearTimeout(late);
+      document.body.classList.remove("going");
+      if (main) main.removeAttribute("aria-busy");
+    }
+    asked.then(come, come);
+  }
 
   document.addEventListener("visibilitychange", function () {
     if (!document.hidden) shownSince = Date.now();

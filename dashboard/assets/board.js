@@ -97,7 +97,7 @@
     var best = -1;
     row.h.forEach(function (x, i) { if (x !== null && (best < 0 || x > row.h[best])) best = i; });
     var label = best < 0 ? row.name : fill(words(props).heat, { name: row.name, share: row.h[best] + "%", time: words(props).times[best] });
-    return e("div", { className: "heat", role: "img", "aria-label": label }, row.h.map(function (share, i) {
+    return e("div", { className: "heat", role: "group", "aria-label": label }, row.h.map(function (share, i) {
       var odd = row.o.indexOf(i) >= 0;
       return e("a", {
         key: i, href: address(row, words(props).starts[i]), tabIndex: -1, "aria-hidden": "true", onClick: follow, title: said(props, i),
@@ -121,19 +121,20 @@
     box.dataset.width = state;
     api.setColumnsVisible(["n", "neg"], state === "wide");
     api.setColumnsVisible(["s", "p"], state !== "narrow");
-    api.setGridOption("rowHeight", state === "narrow" ? 58 : 40);
+    api.setGridOption("rowHeight", state === "narrow" ? 72 : 40);
     api.resetRowHeights();
+    var name = api.getColumn("name");
+    if (name) api.applyColumnState({ state: [{ colId: "name", flex: state === "narrow" ? 3 : name.getColDef().flex || null }] });
   }
-  window.dash_clientside = window.dash_clientside || {};
-  window.dash_clientside.barometer_board = {
-    fit: function () {
-      var box = document.getElementById("board");
-      if (!box || box.dataset.watched) return;
-      box.dataset.watched = "yes";
-      dash_ag_grid.getApiAsync("board").then(function (api) {
-        arrange(api, box);
-        new ResizeObserver(function () { arrange(api, box); }).observe(box);
-      });
-    },
-  };
+  // The element is made anew when the grid's own script has come, and with every filter.
+  function fit() {
+    var box = document.getElementById("board");
+    if (!box || box.dataset.watched || !box.querySelector(".ag-root")) return;
+    box.dataset.watched = "yes";
+    dash_ag_grid.getApiAsync("board").then(function (api) {
+      arrange(api, box);
+      new ResizeObserver(function () { arrange(api, box); }).observe(box);
+    });
+  }
+  new MutationObserver(fit).observe(document.documentElement, { childList: true, subtree: true });
 })();

@@ -27,6 +27,21 @@
       return at === null ? dash_clientside.no_update : at;
     },
   };
+  // The same without a mouse: the arrow keys go from point to point.
+  document.addEventListener("keydown", function (event) {
+    var box = document.getElementById("series-chart-box");
+    if (!box || event.target !== box || (event.key !== "ArrowLeft" && event.key !== "ArrowRight")) return;
+    var plot = box.querySelector(".js-plotly-plot"), points = [];
+    ((plot && plot.data) || []).forEach(function (trace) {
+      var at = Array.prototype.filter.call(trace.customdata || [], function (x) { return typeof x === "number"; });
+      if (at.length > points.length) points = at;
+    });
+    if (!points.length) return;
+    event.preventDefault();
+    var now = points.indexOf(Number(new URLSearchParams(location.search).get("at"))), last = points.length - 1;
+    var next = now < 0 ? last : Math.max(0, Math.min(last, now + (event.key === "ArrowLeft" ? -1 : 1)));
+    dash_clientside.set_props("series-point", { data: points[next] });
+  });
   function set(query, name, value) {
     if (value === null || value === undefined) query.delete(name);
     else query.set(name, value);

@@ -99,9 +99,7 @@ def _cells(v: View, a: Any, beside: Beside, below: bool) -> list[Any]:
         notes.append(html.Span([icon("mute"), v.t("alerts.silenced", time=clock(s.until, zone, now))]))
     if a.id in beside.unreached:
         notes.append(html.Span("⚠ " + v.t("alerts.unreached"), className="bad"))
-    if below:
-        notes.append(html.Span(v.t("alerts.member")))
-    elif a.incident_id in beside.incidents:
+    if not below and a.incident_id in beside.incidents:
         notes.append(html.Span(v.t("alerts.incident", n=beside.incidents[a.incident_id])))
     title = dcc.Link([html.Strong(subject(v, a, a.series)), html.Small(f"#{a.id}", className="muted num")],
                      href=alert_href(a), className="row-link")  # fmt: skip

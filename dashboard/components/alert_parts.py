@@ -7,8 +7,8 @@ from typing import Any
 from dash import dcc, html
 
 from barometer.faults import fault_wording
-from barometer.store.handling import RULE
-from dashboard.components.parts import or_code, severity_pill, state_pill
+from barometer.store.handling import RULE, snoozed
+from dashboard.components.parts import icon, or_code, severity_pill, state_pill
 from dashboard.context import View, context
 from dashboard.format import ago, clock, duration, number
 from dashboard.i18n import series_name
@@ -31,7 +31,7 @@ def sentence(v: View, alert: Any) -> str:
     if alert.type == "system":
         return fault_wording(alert.fingerprint, v.lang)[0]
     if not alert.seen_total:
-        return str(alert.explanation.get("summary") or or_code(v, "type", alert.type))
+        return _rule_sentence(v, alert) or str(alert.explanation.get("summary") or or_code(v, "type", alert.type))
     window = duration(v.lang, alert.window_seconds * 1000)
     expected = number(v.lang, round(alert.expected_negative, 1))
     text = v.t("alert.sentence", window=window, seen=number(v.lang, alert.seen_negative), expected=expected)
@@ -43,6 +43,16 @@ def sentence(v: View, alert: Any) -> str:
             else f"（{v.t('alert.times', n=f'{times:.1f}')}）"
         )
     return text
+
+
+def _rule_sentence(v: View, alert: Any) -> str:
+    """The latest rule that was hit, its words, and how many texts have hit rules."""
+    hits = [h for h in alert.explanation.get("hits") or [] if isinstance(h, dict) and h.get("rule")]
+    if not hits:
+        return ""
+    words = ("、" if v.lang == "zh" else ", ").join(map(str, hits[-1].get("words") or []))
+    said = v.t("alert.rule_sentence", rule=hits[-1]["rule"], words=words)
+    return said + (v.t("alert.rule_more", n=number(v.lang, len(hits))) if len(hits) > 1 else "")
 
 
 def actor_name(v: View, actor: str | None) -> str:
@@ -57,14 +67,20 @@ def alert_href(alert: Any) -> str:
 
 
 def alert_strip(v: View, alert: Any, series: str | None, now: int) -> Any:
-    """One running alert as a wide link."""
+    """One running alert as a wide link: what, how much, since when, and in whose hands it is."""
     zone = context().zone
+    hands: list[Any] = []
+    if snoozed(alert, now):
+        hands.append(html.Span([icon("snooze"), v.t("alerts.snoozed", time=clock(alert.snoozed_until, zone, now))]))
+    owner = alert.assignee or alert.acknowledged_by
+    if owner:
+        hands.append(html.Span(v.t("alert.owner", name=owner)))
     return dcc.Link(
         [
             html.Div([severity_pill(v, alert.severity), html.Strong(subject(v, alert, series), className="strip-name")],
                      className="strip-title"),
             html.Div(sentence(v, alert), className="strip-text"),
-            html.Div([html.Span(f"{clock(alert.started_at, zone, now)} · {ago(v.lang, alert.started_at, now)}"),
+            html.Div([*hands, html.Span(f"{clock(alert.started_at, zone, now)} · {ago(v.lang, alert.started_at, now)}"),
                       state_pill(v, alert.state)], className="strip-meta"),
         ],
         href=alert_href(alert),

@@ -15,7 +15,7 @@ from dashboard.format import duration, wall
 
 PALETTE: dict[str, dict[str, str]] = {
     "light": {
-        "ink": "#20242e", "muted": "#6b7280", "grid": "#ebe8e1", "negative": "#7b3fb5", "faint": "rgba(123,63,181,.38)",
+        "ink": "#20242e", "muted": "#5f6673", "grid": "#ebe8e1", "negative": "#7b3fb5", "faint": "rgba(123,63,181,.38)",
         "band": "rgba(90,110,140,.17)", "expected": "#7d8aa0", "volume": "#b9c2cf", "volume_open": "#dde2e9",
         "alert": "rgba(201,82,26,.11)", "outage": "rgba(120,120,120,.16)", "hover": "#ffffff", "line": "#d9d5cc",
         "second": "#2b5f8c", "critical": "#b8400f",

@@ -11,6 +11,8 @@ from flask import request
 from flask_login import current_user
 
 from barometer.store.users import change_preferences
+from dashboard.components.keys import help_body, help_button, help_dialog
+from dashboard.components.keys import register as register_keys
 from dashboard.components.live import fresh, live, register_live, target
 from dashboard.components.parts import aria, data, icon
 from dashboard.components.truth import truth_line
@@ -51,6 +53,7 @@ def layout() -> Any:
                          **data(text=v.t("offline", time="{time}"))),
                 live("truth", None, "truth-slot", **aria(live="polite")),
                 html.Main(dash.page_container, id="main", tabIndex=-1),
+                help_dialog(v) if current_user.is_authenticated else None,
             ],
             className="shell",
         ),
@@ -80,6 +83,7 @@ def top(v: View, pathname: str) -> list[Any]:
                 html.Button(v.t("switch.lang"), id="switch-lang", className="tool", title=v.t("switch.lang_label")),
                 html.Button(icon("dark" if v.theme == "light" else "light"), id="switch-theme", className="tool square",
                             title=v.t("switch.theme"), **aria(label=v.t("switch.theme"))),
+                help_button(v),
                 html.Div([html.Span(current_user.name), html.Small(v.t(f"role.{current_user.role}"))], className="who"),
                 html.Form(html.Button(icon("logout"), className="tool square", title=v.t("logout"),
                                       **aria(label=v.t("logout"))), action="/logout", method="POST"),
@@ -92,6 +96,7 @@ def top(v: View, pathname: str) -> list[Any]:
 def register(app: dash.Dash) -> None:
     """Callbacks of the frame."""
     register_live(app, "truth")
+    register_keys(app)
 
     @app.callback(
         Output("ui", "data"),
@@ -121,12 +126,14 @@ def register(app: dash.Dash) -> None:
     @app.callback(
         Output("top", "children"),
         Output("offline", "data-text"),
+        Output("keys-dialog", "children"),
+        Output("keys-dialog", "title"),
         Input("ui", "data"),
         Input("_pages_location", "pathname"),
     )
     def frame(ui: dict[str, Any], pathname: str | None) -> Any:
         v = view(ui)
-        return top(v, pathname or "/"), v.t("offline", time="{time}")
+        return top(v, pathname or "/"), v.t("offline", time="{time}"), help_body(v), v.t("keys.title")
 
     @app.callback(
         target("truth"),

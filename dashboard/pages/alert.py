@@ -24,6 +24,7 @@ from dashboard.components.live import fresh, live, register_live, target
 from dashboard.components.parts import (
     empty,
     facts,
+    href,
     icon,
     kind_name,
     or_code,
@@ -37,7 +38,7 @@ from dashboard.context import KINDS, View, context, view
 from dashboard.format import clock, duration, number, percent, stamp
 from dashboard.i18n import series_name, t
 
-PARTS = ("alert-head", "alert-side", "alert-why", "alert-steps")
+PARTS = ("alert-head", "alert-side", "alert-why", "alert-steps", "alert-history")
 DIALOGS = ("assign", "level", "step", "snooze", "silence", "resolve", "false-alarm")
 _COMMENT = State("alert-comment", "value")
 PLAIN: Mapping[str, Mapping[str, Any]] = {
@@ -55,7 +56,12 @@ def layout(number_: str = "", ui: dict[str, Any] | None = None, **query: str) ->
     page = load(int(number_)) if number_.isdigit() and len(number_) < 16 else None
     if page is None:
         return html.Div(
-            [empty(v.t("alert.unknown"), None, "lost"), dcc.Link(v.t("alert.back"), href="/alerts")], className="lost"
+            [
+                html.H1(v.t("alert.unknown")),
+                empty(v.t("not_found.hint"), None, "lost"),
+                dcc.Link(v.t("alert.back"), href="/alerts"),
+            ],
+            className="lost",
         )
     figure, now = chart(v, page), _now()
     return html.Div(
@@ -71,6 +77,7 @@ def layout(number_: str = "", ui: dict[str, Any] | None = None, **query: str) ->
                             _what_to_do(v, page),
                             live("alert-why", why(v, page.alert)),
                             _evidence(v, page),
+                            live("alert-history", _history(v, page, now)),
                         ],
                         className="wide",
                     ),
@@ -107,7 +114,13 @@ def register(app: dash.Dash) -> None:
         if page is None:
             return (no_update,) * (len(PARTS) + 1)
         now = _now()
-        new = (head(v, page, now), side(v, page, now), why(v, page.alert), steps(v, page.steps, now))
+        new = (
+            head(v, page, now),
+            side(v, page, now),
+            why(v, page.alert),
+            steps(v, page.steps, now),
+            _history(v, page, now),
+        )
         return (*(fresh(part, x) for part, x in zip(PARTS, new, strict=True)), form_class(page, now))
 
 
@@ -162,11 +175,24 @@ def head(v: View, page: AlertPage, now: int) -> list[Any]:
                 dcc.Link(v.t("alert.back"), href="/alerts", className="crumb"),
                 html.Div([html.H1(subject(v, a, page.series)), *marks], className="alert-title"),
                 html.P((" · " if v.lang == "en" else "，").join(summary), className="lead"),
-                html.P(hands, className="note"),
+                html.P([html.Span(hands), *_ways_on(v, page)], className="note ways-on"),
             ],
             className=f"alert-head strip-{a.severity} is-{a.state}",
         ),
         html.Div(notices, className="notices"),
+    ]
+
+
+def _ways_on(v: View, page: AlertPage) -> list[Any]:
+    """Where an analyst goes from here: the series around the alert, and its texts."""
+    a = page.alert
+    if not page.series:
+        return []
+    end = a.ended_at or a.last_bucket_end
+    asked = {"sentiment": "negative", "series": page.series, "from": str(a.started_at), "to": str(end)}
+    return [
+        dcc.Link(v.t("alert.see_series") + " →", href=series_href(page.series)),
+        dcc.Link(v.t("alert.to_texts") + " →", href=href("/documents", asked)) if end > a.started_at else None,
     ]
 
 
@@ -204,7 +230,7 @@ def _what_to_do(v: View, page: AlertPage) -> Any:
 
 
 def side(v: View, page: AlertPage, now: int) -> list[Any]:
-    """Figures, history and notifications."""
+    """Notifications, the incident, figures."""
     a, zone = page.alert, context().zone
     rows: list[tuple[str, Any]] = [
         (v.t("alert.number", id=a.id), or_code(v, "type", a.type)),
@@ -226,14 +252,16 @@ def side(v: View, page: AlertPage, now: int) -> list[Any]:
             rows.append((v.t("alert.detector"), a.detector_version))
         if page.model:
             rows.append((v.t("alert.model"), page.model))
-    figures = section(v.t("alert.numbers"), facts(rows), dcc.Link(v.t("alert.see_series"),
-                      href=series_href(page.series)) if page.series else None)  # fmt: skip
+    figures = section(v.t("alert.numbers"), facts(rows))
     return [
         section(v.t("alert.notifications"), notifications(v, page.notifications, now)),
         incident(v, page.together, {f: series_name(v.lang, f) for f in (x.fingerprint for x in page.together)}),
-        section(v.t("alert.history"), history(v, page.events, now)),
         figures,
     ]
+
+
+def _history(v: View, page: AlertPage, now: int) -> Any:
+    return section(v.t("alert.history"), history(v, page.events, now))
 
 
 def _evidence(v: View, page: AlertPage) -> Any:

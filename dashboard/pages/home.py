@@ -165,7 +165,9 @@ def _watching(v: View) -> list[Any]:
     note = None
     if not chosen:
         busiest = sorted((s for s in found.series if s.name != "all"), key=lambda s: -found.of(s).total)
-        alerting = [s.name for s in found.series if s.id in found.alerting]
+        worst = list(dict.fromkeys(a.series_id for a in found.running))
+        names = {s.id: s.name for s in found.series}
+        alerting = [names[i] for i in worst if i in names]
         chosen = [by_name[n] for n in by_default(alerting, [s.name for s in busiest], _BY_DEFAULT)]
         note = html.P(v.t("home.watching_default"), className="note list-note")
     mine = set(watched())

@@ -15,7 +15,11 @@ from dashboard.i18n import t
 def layout(ui: dict[str, Any] | None = None, **_query: str) -> Any:
     v = view(ui)
     return html.Div(
-        [empty(v.t("not_found"), v.t("not_found.hint"), "lost"), dcc.Link(v.t("not_found.home"), href="/")],
+        [
+            html.H1(v.t("not_found")),
+            empty(v.t("not_found.hint"), None, "lost"),
+            dcc.Link(v.t("not_found.home"), href="/"),
+        ],
         className="lost",
     )
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import dash
 import dash_mantine_components as dmc
-from dash import ClientsideFunction, Input, Output, State, dcc, html, no_update
+from dash import Input, Output, State, dcc, html, no_update
 from flask_login import current_user
 
 from barometer.store.queries import Totals
@@ -76,8 +76,6 @@ def layout(ui: dict[str, Any] | None = None, **query: str) -> Any:
 def register(app: dash.Dash) -> None:
     dash.register_page("overview", path="/overview", layout=layout, title=t("zh", "product"))
     register_live(app, "overview-alerts", "overview-figures")
-
-    app.clientside_callback(ClientsideFunction("barometer_board", "fit"), Input("overview-version", "data"))
 
     @app.callback(
         target("overview-alerts"),

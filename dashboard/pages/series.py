@@ -15,7 +15,7 @@ from dashboard.board import version
 from dashboard.components import star as stars
 from dashboard.components.charts import graph
 from dashboard.components.live import fresh, live, register_live, target
-from dashboard.components.parts import chips, empty, kpi, section, series_href, state_pill
+from dashboard.components.parts import aria, chips, empty, kpi, section, series_href, state_pill
 from dashboard.components.series_parts import alerts_part, changes_part, texts_part
 from dashboard.context import View, context, ranges, view
 from dashboard.format import clock, duration, from_wall, number, percent
@@ -35,7 +35,12 @@ def layout(name: str = "", ui: dict[str, Any] | None = None, **query: str) -> An
     shown = look(v, chosen)
     if shown is None:
         return html.Div(
-            [empty(v.t("series.unknown"), name, "lost"), dcc.Link(v.t("not_found.home"), href="/")], className="lost"
+            [
+                html.H1(v.t("series.unknown")),
+                empty(name, v.t("series.unknown_hint"), "lost"),
+                dcc.Link(v.t("nav.overview"), href="/overview"),
+            ],
+            className="lost",
         )
     drawn = figure(v, shown)
     point = number_of(chosen, "at")
@@ -50,7 +55,8 @@ def layout(name: str = "", ui: dict[str, Any] | None = None, **query: str) -> An
             live("series-figures", _kpis(v, shown), "kpis"),
             html.Section(
                 [
-                    graph("series-chart", drawn, HEIGHT),
+                    html.Div(graph("series-chart", drawn, HEIGHT), id="series-chart-box", tabIndex=0, role="group",
+                             **aria(label=v.t("series.chart_label"))),
                     html.Div(
                         [
                             html.P(_hint(v, shown), className="note", id="series-note"),

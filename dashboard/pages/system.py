@@ -59,11 +59,15 @@ def body(v: View) -> list[Any]:
 def _problems(v: View, report: dict[str, Any]) -> Any:
     if not report["problems"]:
         return html.Div(v.t("system.fine"), className="calm")
-    items = [
-        html.Li(v.t(f"problem.{p['code']}", **{k: x for k, x in p.items() if k not in ("code", "text")}))
-        for p in report["problems"]
-    ]
+    items = [html.Li(v.t(f"problem.{p['code']}", **_named(v, p))) for p in report["problems"]]
     return html.Section([html.H2(v.t("system.problems")), html.Ul(items)], className="card problems")
+
+
+def _named(v: View, problem: dict[str, Any]) -> dict[str, Any]:
+    found = {k: x for k, x in problem.items() if k not in ("code", "text")}
+    if problem["code"] == "job":
+        found["name"] = or_code(v, "job", found["name"])
+    return found
 
 
 def _flow(v: View, report: dict[str, Any]) -> Any:
@@ -107,10 +111,10 @@ def _processes(v: View, report: dict[str, Any]) -> Any:
     now, leader = report["now"], report["leader"]
     rows = []
     for p in report["processes"]:
-        name: list[Any] = [html.Strong(p["role"])]
+        name: list[Any] = [html.Strong(or_code(v, "role_of", p["role"]), title=p["role"])]
         if leader and p["id"] == leader:
             name.append(html.Span(v.t("system.leader"), className="pill state-acknowledged"))
-        state = p["state"] if p["live"] else v.t("system.gone")
+        state = or_code(v, "process", p["state"]) if p["live"] else v.t("system.gone")
         rows.append(
             [html.Div(name, className="marks"), f"{p['host']}:{p['pid']}",
              html.Span(state, className="pill quiet" if p["live"] else "pill notify-failed"),
@@ -125,7 +129,7 @@ def _processes(v: View, report: dict[str, Any]) -> Any:
 def _leases(v: View, report: dict[str, Any]) -> Any:
     now = report["now"]
     rows = [
-        [html.Strong(x["name"]), x["holder"], exact(x["term"]),
+        [html.Strong(or_code(v, "lease", x["name"]), title=x["name"]), x["holder"], exact(x["term"]),
          clock(x["expires_at"], context().zone, now, seconds=True) if x["live"] else v.t("system.expired")]
         for x in report["leases"]
     ]  # fmt: skip
@@ -144,7 +148,8 @@ def _jobs(v: View, report: dict[str, Any]) -> Any:
             result = html.Span(v.t("system.ok" if j["ok"] else "system.failed"),
                                className="pill quiet" if j["ok"] else "pill notify-failed")  # fmt: skip
         rows.append(
-            [html.Div([html.Strong(j["name"]), html.Small(j["message"] or "", className="muted")], className="two"),
+            [html.Div([html.Strong(or_code(v, "job", j["name"]), title=j["name"]),
+                       html.Small(j["message"] or "", className="muted")], className="two"),
              ago(v.lang, j["started_at"], report["now"]), took, result]
         )  # fmt: skip
     heads = [(v.t("system.job"), "grow"), (v.t("system.last_run"), "num"), (v.t("system.took"), "num right"),
