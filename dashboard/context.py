@@ -22,6 +22,7 @@ from dashboard.i18n import Lang, Theme, as_lang, as_theme, t
 
 KEY = "barometer"
 BRIEF_SECONDS = 1.5
+SEALED_SECONDS, SEALED_SIZE = 900.0, 24
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
 RANGES = {
     "15m": 15 * MINUTE, "1h": HOUR, "6h": 6 * HOUR, "24h": DAY, "7d": 7 * DAY, "30d": 30 * DAY, "90d": 90 * DAY,
@@ -45,6 +46,11 @@ class Context:
     def brief(self) -> Brief:
         """What all readers share for a moment."""
         return Brief(BRIEF_SECONDS)
+
+    @cached_property
+    def sealed(self) -> Brief:
+        """Sums of sealed buckets, by what was asked and how far the store was sealed."""
+        return Brief(SEALED_SECONDS, SEALED_SIZE)
 
     def status(self) -> dict[str, Any]:
         """The report of :func:`barometer.store.status.status`, at most ``BRIEF_SECONDS`` old."""

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row
 
 from barometer.store.coarse import align
-from barometer.store.queries import SeriesRow, Totals, list_series, totals
+from barometer.store.queries import SeriesRow, Totals, list_series, sealed_totals, sealed_until, with_open
 from barometer.store.queries_alerts import open_alerts
 from barometer.store.queries_filtered import MOST_TEXTS, filtered_totals, texts_between
 from dashboard.context import DAY, KINDS, RANGES, Context, Period, period, step_of
@@ -67,7 +67,7 @@ def figures(ctx: Context, range_: str | None, kind: str) -> Figures:
     def make() -> Figures:
         with ctx.store.read() as c:
             span, start, step, steps = cells(c, ctx, range_)
-            counts = totals(c, start, start + steps * step, steps, KINDS[kind])
+            counts = _totals(c, ctx, start, start + steps * step, steps, kind)
             return Figures(span, start, step, steps, tuple(list_series(c)), counts, open_alerts(c))
 
     return ctx.brief.get(("figures", range_, kind), make)
@@ -106,6 +106,14 @@ def totals_since(ctx: Context, from_ms: int, to_ms: int) -> dict[int, Totals]:
 
     def make() -> dict[int, Totals]:
         with ctx.store.read() as c:
-            return totals(c, from_ms // width * width, to_ms, 1, KINDS["all"])
+            return _totals(c, ctx, from_ms // width * width, to_ms, 1, "all")
 
     return ctx.brief.get(("since", from_ms // width, to_ms // width), make)
+
+
+def _totals(c: Connection, ctx: Context, from_ms: int, to_ms: int, steps: int, kind: str) -> dict[int, Totals]:
+    """:func:`barometer.store.queries.totals`; what is sealed is added up once in all the time that nothing more is
+    sealed, since it cannot change."""
+    asked = (from_ms, to_ms, steps, KINDS[kind])
+    sealed = ctx.sealed.get((*asked, sealed_until(c)), lambda: sealed_totals(c, *asked))
+    return with_open(c, sealed, *asked)

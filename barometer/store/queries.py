@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Select, case, func, select
@@ -86,16 +86,41 @@ def totals(c: Connection, from_ms: int, to_ms: int, steps: int, kinds: Sequence[
     Args:
         kinds: which kinds to add up.
     """
+    return with_open(c, sealed_totals(c, from_ms, to_ms, steps, kinds), from_ms, to_ms, steps, kinds)
+
+
+def sealed_totals(c: Connection, from_ms: int, to_ms: int, steps: int, kinds: Sequence[int]) -> dict[int, Totals]:
+    """The part of :func:`totals` that is sealed: the same for as long as :func:`sealed_until` is."""
     out: dict[int, Totals] = defaultdict(Totals)
     width = max(1, (to_ms - from_ms) // steps)
-    sealed = sealed_until(c)
     ids = [s.id for s in list_series(c)]
     for piece in pieces(c, from_ms, to_ms, to_ms - from_ms if steps == 1 else width):
-        for r in c.execute(_added_up(piece, ids, kinds, from_ms, width)):
+        for r in c.execute(_added_up(piece, ids, kinds, from_ms, width)).all():
             _add(out[r[0]], min(int(r[1]), steps - 1), int(r[2] or 0), int(r[3] or 0), int(r[4] or 0), r[5:])
-    for row in open_buckets(c, max(from_ms, sealed or from_ms), to_ms, kinds, None):
-        _add(out[row.series_id], min((row.bucket - from_ms) // width, steps - 1), row.total, row.negative, row.unscored)
     return dict(out)
+
+
+def with_open(
+    c: Connection, sealed: dict[int, Totals], from_ms: int, to_ms: int, steps: int, kinds: Sequence[int]
+) -> dict[int, Totals]:
+    """What :func:`sealed_totals` gave for the same arguments, and the open buckets. What was given stays as it was."""
+    until = sealed_until(c)
+    width = max(1, (to_ms - from_ms) // steps)
+    out, mine = dict(sealed), set[int]()
+    for row in open_buckets(c, max(from_ms, until or from_ms), to_ms, kinds, None):
+        if row.series_id not in mine:
+            mine.add(row.series_id)
+            out[row.series_id] = _copy(out[row.series_id]) if row.series_id in out else Totals()
+        step = min((row.bucket - from_ms) // width, steps - 1)
+        _add(out[row.series_id], step, row.total, row.negative, row.unscored)
+    return out
+
+
+def _copy(item: Totals) -> Totals:
+    copied = replace(item, points=item.points.copy())
+    for step, point in item.points.items():
+        copied.points[step] = point.copy()
+    return copied
 
 
 def _added_up(piece: Piece, ids: Sequence[int], kinds: Sequence[int], from_ms: int, width: int) -> Select[Any]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 
 import pytest
 from sqlalchemy import delete, insert, update
 
 from barometer.settings import Settings
 from barometer.store.engine import Store
-from barometer.store.queries import find_series, list_series, sealed_until, totals
+from barometer.store.queries import find_series, list_series, sealed_totals, sealed_until, totals, with_open
 from barometer.store.queries_alerts import alert_page, alerts_between, open_alerts, past_alerts
 from barometer.store.queries_documents import latest_texts, texts_behind
 from barometer.store.queries_points import points
@@ -113,6 +114,23 @@ def test_totals_count_sealed_and_open_once(small: Store) -> None:
     assert found.expected_negative == pytest.approx(4.0)
     assert found.share == pytest.approx(7 / 13)
     assert {k: x[0] for k, x in found.points.items()} == {0: 4, 1: 0, 3: 1, 4: 2}
+
+
+def test_what_is_sealed_is_added_up_once_and_what_is_open_every_time(small: Store) -> None:
+    asked = (BEGIN, BEGIN + 5 * WIDTH, 5, (0, 1, 2))
+    with small.read() as c:
+        sealed = sealed_totals(c, *asked)
+        before = deepcopy(sealed)
+        first, second = with_open(c, sealed, *asked), with_open(c, sealed, *asked)
+        whole = totals(c, *asked)
+    assert first == second == whole
+    assert sealed == before, "what is kept is nobody's to change"
+    assert sealed[1].total == whole[1].total - 2
+    with small.write() as c:
+        c.execute(update(Rollup).where(Rollup.partition == 0, Rollup.bucket > BEGIN).values(total=10))
+    with small.read() as c:
+        assert with_open(c, sealed, *asked) == totals(c, *asked)
+        assert totals(c, *asked)[1].total == whole[1].total + 7
 
 
 def test_the_screens_queries_on_a_full_store(store: Store, settings: Settings) -> None:
