@@ -98,6 +98,10 @@ PAGE_TEXTS: dict[str, tuple[str, str]] = {
     "overview.watch": ("关注", "Watch"),
     # series
     "kind.apart": ("分开", "Apart"),
+    "series.latest": (
+        "只在最近的 {n} 条中找（{time} 起）",
+        "Looked for among the latest {n} texts only (from {time} on)",
+    ),
     "series.voices": ("声音", "Voices"),
     "voices.all": ("所有", "All voices"),
     "voices.independent": ("独立", "Independent"),

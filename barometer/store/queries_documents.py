@@ -62,6 +62,19 @@ class Text:
         return str(self.row_id)
 
 
+def latest_of(c: Connection, series_id: int, from_ms: int, to_ms: int, kinds: Sequence[int], most: int) -> int:
+    """From when on a series has at most ``most`` texts before ``to_ms``: ``from_ms``, or later."""
+    m = SeriesDocument
+    last = c.execute(
+        select(m.observed_at)
+        .where(m.series_id == series_id, m.observed_at >= from_ms, m.observed_at < to_ms, m.kind.in_(kinds))
+        .order_by(m.observed_at.desc())
+        .offset(most)
+        .limit(1)
+    ).scalar()
+    return from_ms if last is None else int(last) + 1
+
+
 def texts_behind(
     c: Connection,
     series_id: int,

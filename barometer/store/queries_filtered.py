@@ -46,7 +46,7 @@ def filtered_totals(
         where.append(d.lang == lang)
     if source is not None:
         where.append(d.source_id == select(Source.id).where(Source.name == source).scalar_subquery())
-    whole = _whole(c, where)
+    whole = _whole(c, where, from_ms, to_ms)
     # Series by series along the key: nothing else leads from a time to the series of its texts.
     where.append(m.series_id.in_(select(Series.id)))
     out: dict[int, Totals] = defaultdict(Totals)
@@ -71,17 +71,18 @@ def filtered_totals(
     return dict(out)
 
 
-def _whole(c: Connection, where: Sequence[ColumnElement[bool]]) -> Totals:
+def _whole(c: Connection, where: Sequence[ColumnElement[bool]], from_ms: int, to_ms: int) -> Totals:
     """All texts that fit, whatever series they belong to."""
     d, p = Document, Prediction
     total, unscored = c.execute(
         select(func.count(), func.sum(case((d.scored.is_(False), 1), else_=0))).where(*where)
     ).one()
-    # A text that several models have read is still one text.
+    # A text that several models have read is still one text. The time is said of both tables: PostgreSQL does not
+    # conclude from one to the other, and would read all months of predictions.
     negative = c.execute(
         select(func.count(d.row_id.distinct()))
         .join(p, and_(p.observed_at == d.observed_at, p.row_id == d.row_id))
-        .where(*where, p.sentiment == int(Sentiment.NEGATIVE))
+        .where(*where, p.sentiment == int(Sentiment.NEGATIVE), p.observed_at >= from_ms, p.observed_at < to_ms)
     ).scalar()
     return Totals(total=int(total), negative=int(negative or 0), unscored=int(unscored or 0))
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, case, func, select
 
 from barometer.settings import Settings
 from barometer.store.engine import Store
@@ -200,46 +200,51 @@ def _sources(c: Connection, now: int, settings: Settings) -> list[dict[str, Any]
     judged.
     """
     r = SourceRollup
+    names = c.execute(select(Source.id, Source.name, Source.muted).order_by(Source.name)).all()
+    ids = [source.id for source in names]
+    # Source by source along the key, once for all three: nothing leads from an hour to its rows.
     sums = {
         row[0]: row
         for row in c.execute(
-            select(r.source_id, func.max(r.last_observed_at), func.sum(r.total))
-            .where(r.hour >= now - WEEK_MS)
+            select(
+                r.source_id,
+                func.max(r.last_observed_at),
+                func.sum(r.total),
+                func.sum(case((r.hour >= now - DAY_MS, r.total), else_=0)),
+            )
+            .where(r.source_id.in_(ids), r.hour >= now - WEEK_MS)
             .group_by(r.source_id)
         )
     }
-    day = {
-        row[0]: int(row[1])
-        for row in c.execute(select(r.source_id, func.sum(r.total)).where(r.hour >= now - DAY_MS).group_by(r.source_id))
-    }
-    missed = _missed(c, now)
+    missed = _missed(c, now, {i: int(row[1]) for i, row in sums.items()})
     out = []
-    for source in c.execute(select(Source.id, Source.name, Source.muted).order_by(Source.name)):
+    for source in names:
         row = sums.get(source.id)
         silent = not source.muted and missed.get(source.id, 0) >= settings.silent_source_factor
         out.append({"name": source.name, "muted": bool(source.muted),
-                    "last_observed_at": int(row[1]) if row else None, "last_day": day.get(source.id, 0),
+                    "last_observed_at": int(row[1]) if row else None, "last_day": int(row[3]) if row else 0,
                     "last_week": int(row[2]) if row else 0, "silent": silent})  # fmt: skip
     return out
 
 
-def _missed(c: Connection, now: int) -> dict[int, int]:
+def _missed(c: Connection, now: int, last: dict[int, int]) -> dict[int, int]:
     """Texts that each source sent, a week before, in the whole hours between its last text and now. Sources that have
-    been quiet for more than a week have ended rather than fallen silent."""
+    been quiet for more than a week have ended rather than fallen silent.
+
+    Args:
+        last: when the last text of each source came, of those that sent something within the week.
+    """
     r = SourceRollup
-    last = (
-        select(r.source_id, func.max(r.last_observed_at).label("at"))
-        .where(r.hour >= now - WEEK_MS)
-        .group_by(r.source_id)
-        .subquery()
-    )
-    rows = c.execute(
-        select(r.source_id, func.sum(r.total))
-        .join(last, last.c.source_id == r.source_id)
-        .where(r.hour >= last.c.at - WEEK_MS, r.hour <= now - WEEK_MS - HOUR_MS)
-        .group_by(r.source_id)
-    )
-    return {row[0]: int(row[1]) for row in rows}
+    out = {}
+    for source_id, at in last.items():
+        if at <= now - HOUR_MS:  # else there is no whole hour
+            missed = c.execute(
+                select(func.sum(r.total)).where(
+                    r.source_id == source_id, r.hour >= at - WEEK_MS, r.hour <= now - WEEK_MS - HOUR_MS
+                )
+            ).scalar()
+            out[source_id] = int(missed or 0)
+    return out
 
 
 def _processes(c: Connection, now: int) -> list[dict[str, Any]]:

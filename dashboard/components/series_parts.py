@@ -8,7 +8,7 @@ from typing import Any
 from dash import dcc, html
 
 from barometer.store.queries_behind import Beside, beside
-from barometer.store.queries_documents import Text, texts_behind
+from barometer.store.queries_documents import Text, latest_of, texts_behind
 from dashboard.changes import Risen, changes
 from dashboard.components.alert_parts import alert_href, sentence
 from dashboard.components.parts import empty, href, section, series_href, severity_pill, state_pill
@@ -18,6 +18,8 @@ from dashboard.format import clock, duration, number
 from dashboard.series_view import Shown
 
 TEXTS = 40
+LOOKED_AT = 20_000
+"""The most negative texts are looked for among so many: the latest."""
 
 
 def texts_part(v: View, shown: Shown, point: int | None) -> Any:
@@ -31,11 +33,15 @@ def texts_part(v: View, shown: Shown, point: int | None) -> Any:
     if shown.row.name == "all":
         return section(title, empty(v.t("series.no_texts_all"), None, "texts"))
     with ctx.store.read() as c:
-        found = texts_behind(c, shown.row.id, begin, end, shown.kinds, TEXTS)
-        known = beside(c, shown.row.id, found, begin)
+        since = latest_of(c, shown.row.id, begin, end, shown.kinds, LOOKED_AT)
+        found = texts_behind(c, shown.row.id, since, end, shown.kinds, TEXTS)
+        known = beside(c, shown.row.id, found, since)
     if not found:
         return section(title, empty(v.t("series.no_texts"), None, "texts"))
     more = v.t("series.more", n=TEXTS) if len(found) == TEXTS else None
+    if since > begin:
+        said = v.t("series.latest", n=number(v.lang, LOOKED_AT), time=clock(since, ctx.zone, now))
+        more = f"{more} · {said}" if more else said
     cards = [text_card(v, x, now, topics=False, extra=_facts(v, x, known[x.key], now)) for x in found]
     total = reach_words(v, _summed([x.engagement for x in found]))
     aside = html.Span([total, " · " if total and more else None, more]) if total or more else None

@@ -12,7 +12,7 @@ from barometer.settings import Settings
 from barometer.store.engine import Store
 from barometer.store.queries import find_series, list_series, sealed_totals, sealed_until, totals, with_open
 from barometer.store.queries_alerts import alert_page, alerts_between, open_alerts, past_alerts
-from barometer.store.queries_documents import latest_texts, texts_behind
+from barometer.store.queries_documents import latest_of, latest_texts, texts_behind
 from barometer.store.queries_points import points
 from barometer.store.status import status
 from barometer.store.tables import Log, Offset, Process, Rollup, SealedBucket, SealingState, Series
@@ -148,6 +148,11 @@ def test_the_screens_queries_on_a_full_store(store: Store, settings: Settings) -
         folded = next(t for t in behind if t.copies > 1)
         assert folded.copies == 10
         assert int(folded.key) == folded.row_id > 2**52
+        since = latest_of(c, row.id, now - DAY, now + 1, (0, 1, 2), 5)
+        few = texts_behind(c, row.id, since, now + 1, (0, 1, 2))
+        assert sum(t.copies for t in few) <= 5
+        assert latest_of(c, row.id, since, now + 1, (0, 1, 2), 5) == since
+        assert latest_of(c, row.id, now - DAY, now + 1, (0, 1, 2), 10_000) == now - DAY
         page = latest_texts(c, limit=20)
         after = latest_texts(c, limit=20, before=(page[-1].observed_at, page[-1].row_id))
         assert len({t.row_id for t in page + after}) == 40
