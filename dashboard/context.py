@@ -17,6 +17,7 @@ from barometer.settings import Settings
 from barometer.store.engine import Store
 from barometer.store.queries import last_bucket
 from barometer.store.status import status
+from barometer.workdays import Workdays
 from dashboard.brief import Brief
 from dashboard.i18n import Lang, Theme, as_lang, as_theme, t
 
@@ -41,6 +42,11 @@ class Context:
     @cached_property
     def zone(self) -> ZoneInfo:
         return self.settings.zone
+
+    @cached_property
+    def workdays(self) -> Workdays:
+        """Working days and days off of the users' country."""
+        return Workdays.of(self.settings)
 
     @cached_property
     def brief(self) -> Brief:

@@ -47,6 +47,9 @@ SHELL_TEXTS: dict[str, tuple[str, str]] = {
     "job.heartbeat": ("心跳", "Heartbeat"),
     "job.dead-letter-relay": ("转发死信", "Dead-letter relay"),
     "lease.leader": ("主持", "leader"),
+    # days
+    "days.off": ("休", "off"),
+    "days.working": ("班", "working"),
     # an alert's ways on
     "alert.to_texts": ("搜索这段时间的负面文本", "Search its negative texts"),
     "alert.rule_sentence": ("命中红线规则“{rule}”：{words}", "Red line “{rule}”: {words}"),

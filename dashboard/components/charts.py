@@ -18,13 +18,13 @@ PALETTE: dict[str, dict[str, str]] = {
         "ink": "#20242e", "muted": "#5f6673", "grid": "#ebe8e1", "negative": "#7b3fb5", "faint": "rgba(123,63,181,.38)",
         "band": "rgba(90,110,140,.17)", "expected": "#7d8aa0", "volume": "#b9c2cf", "volume_open": "#dde2e9",
         "alert": "rgba(201,82,26,.11)", "outage": "rgba(120,120,120,.16)", "hover": "#ffffff", "line": "#d9d5cc",
-        "second": "#2b5f8c", "critical": "#b8400f",
+        "second": "#2b5f8c", "critical": "#b8400f", "day_off": "rgba(90,80,60,.05)",
     },
     "dark": {
         "ink": "#e9e6df", "muted": "#98a1b0", "grid": "#262b36", "negative": "#c397f5", "faint": "rgba(195,151,245,.4)",
         "band": "rgba(150,170,200,.16)", "expected": "#8d9ab0", "volume": "#4a5567", "volume_open": "#323a48",
         "alert": "rgba(255,138,84,.13)", "outage": "rgba(160,160,160,.14)", "hover": "#232936", "line": "#394152",
-        "second": "#86b8e4", "critical": "#ff9666",
+        "second": "#86b8e4", "critical": "#ff9666", "day_off": "rgba(255,250,235,.035)",
     },
 }  # fmt: skip
 HOUR_MS = 3_600_000

@@ -9,6 +9,7 @@ from typing import Any
 
 from barometer.store.queries_points import Point
 from dashboard.components.charts import PALETTE, SHARE_TEXTS, alert_mark, base_layout, row_title, shade
+from dashboard.components.days import day_shapes
 from dashboard.context import View, context
 from dashboard.format import duration, wall
 
@@ -69,8 +70,9 @@ def series_figure(v: View, lines: Sequence[Line], drawn: Drawn) -> dict[str, Any
         shares, over = rolling(line.points, drawn.independent)
         data.append(_share(v, line, shares, color, i, len(lines)))
     data += _stack(v, lines, drawn.independent, color)
-    shapes = [shade(wall(a, zone), wall(b, zone), color["alert"]) for _, a, b, _ in drawn.alerts]
-    shapes += [shade(wall(p.start, zone), wall(p.end, zone), color["outage"]) for p in first if p.outage]
+    shapes = day_shapes(v, drawn.window, zone, context().workdays, color)
+    shapes += [shade(wall(a, zone), wall(b, zone), color["alert"]) for _, a, b, _ in drawn.alerts]
+    shapes += _outages(v, first, color)
     changes = model_changes(lines, drawn.models)
     for at, _ in changes:
         when = wall(at, zone)
@@ -91,6 +93,21 @@ def series_figure(v: View, lines: Sequence[Line], drawn: Drawn) -> dict[str, Any
         *(_model_note(v, wall(at, zone), name, color) for at, name in changes),
     ]
     return {"data": data, "layout": layout}
+
+
+def _outages(v: View, found: Sequence[Point], color: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Stretches without data, shaded and named."""
+    zone, shapes = context().zone, list[dict[str, Any]]()
+    for before, p in pairwise([None, *found]):
+        if p is None or not p.outage:
+            continue
+        if before is not None and before.outage and shapes:
+            shapes[-1]["x1"] = wall(p.end, zone)
+        else:
+            label = {"text": v.t("series.outage"), "textposition": "top left",
+                     "font": {"size": 11, "color": color["muted"]}}  # fmt: skip
+            shapes.append({**shade(wall(p.start, zone), wall(p.end, zone), color["outage"]), "label": label})
+    return shapes
 
 
 def rolling(points: Sequence[Point], independent: bool) -> tuple[list[float | None], int]:

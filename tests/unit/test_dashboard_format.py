@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import re
 import string
+from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -14,8 +15,11 @@ from hypothesis import strategies as st
 
 import dashboard.format as module
 from barometer.store.queries_points import Point
-from dashboard.components.charts import rolling_share
+from barometer.workdays import Workdays
+from dashboard.components.charts import PALETTE, rolling_share
+from dashboard.components.days import LONGEST_MS, day_shapes
 from dashboard.components.spark import sparkline
+from dashboard.context import View
 from dashboard.format import ago, clock, duration, number, percent
 from dashboard.i18n import LANGS, TEXTS, as_lang, series_name, t
 
@@ -127,3 +131,17 @@ def test_a_gap_in_the_points_does_not_stretch_the_hour() -> None:
 def test_a_sparkline_without_anything_in_it_is_drawn() -> None:
     assert len(sparkline([0, 0, 0], [None, None, None], "nothing").children) == 2
     assert len(sparkline([1, 2, 3], [1.0, None, 2.0], "something").children) == 3
+
+
+def test_holidays_and_working_weekends_are_marked_on_charts() -> None:
+    def ms(day: str) -> int:
+        return int(datetime.fromisoformat(f"{day}T00:00:00+08:00").timestamp() * 1000)
+
+    v, zone, workdays = View("zh", "light"), ZoneInfo("Asia/Shanghai"), Workdays("CN")
+    # National Day 2026 from Thursday 1 to Wednesday 7 October; Saturday 10 is worked.
+    shapes = day_shapes(v, (ms("2026-09-28"), ms("2026-10-12")), zone, workdays, PALETTE["light"])
+    signs = {s["x0"][5:10]: s["label"]["text"] for s in shapes if "label" in s}
+    assert signs == {"10-01": "休", "10-02": "休", "10-05": "休", "10-06": "休", "10-07": "休", "10-10": "班"}
+    off = [(s["x0"][5:10], s["x1"][5:10]) for s in shapes if "label" not in s]
+    assert off == [("10-01", "10-08"), ("10-11", "10-12")]
+    assert day_shapes(v, (0, LONGEST_MS + 1), zone, workdays, PALETTE["light"]) == []
