@@ -12,7 +12,7 @@ from flask import Flask, request
 from barometer.errors import SettingsError
 from barometer.settings import Settings
 from barometer.store.engine import Store
-from dashboard import api, api_alerts, auth, export, operations, pages, wire
+from dashboard import api, auth, export, operations, pages, wire
 from dashboard.components import shell
 from dashboard.context import KEY, Context, view
 from dashboard.i18n import add_topics, t
@@ -86,8 +86,7 @@ def create_app(settings: Settings, store: Store) -> Flask:
     operations.measure(server)
     auth.protect(server, settings, store)
     wire.register(server)
-    server.register_blueprint(api.blueprint)
-    server.register_blueprint(api_alerts.blueprint)
+    server.extensions["barometer_contract"] = api.register(server)
     server.register_blueprint(export.blueprint)
     app = _App(
         "dashboard",
@@ -97,7 +96,7 @@ def create_app(settings: Settings, store: Store) -> Flask:
         title=t("zh", "product"),
         update_title="",
         serve_locally=True,
-        assets_ignore=r"login\.css",
+        assets_ignore=r"(login|api)\.css",
         suppress_callback_exceptions=True,
         routing_callback_inputs={"ui": dash.Input("ui", "data")},
         include_pages_meta=False,

@@ -135,7 +135,8 @@ def _gate() -> Any:
         answer, code = _refusal("token", "the token is unknown, expired or revoked", 401)
         answer.headers["WWW-Authenticate"] = 'Bearer realm="barometer", error="invalid_token"'
         return answer, code
-    if request.path.startswith(("/_", "/api/", "/export/")) or request.method != "GET":
+    for_people = request.method == "GET" and request.endpoint == "api.docs"
+    if not for_people and (request.method != "GET" or request.path.startswith(("/_", "/api/", "/export/"))):
         answer, code = _refusal("log_in", "log in first, or send a token: Authorization: Bearer ...", 401)
         answer.headers["WWW-Authenticate"] = 'Bearer realm="barometer"'
         return answer, code

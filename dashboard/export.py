@@ -7,7 +7,7 @@ texts are then read and sent in pieces, so that neither memory nor a transaction
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -45,20 +45,32 @@ def _refused(error: BarometerError) -> Any:
 
 
 @blueprint.get("/documents.<any(csv, parquet, xlsx):form>")
-def documents(form: str) -> Any:
-    """The newest ``export_rows`` documents that match. Headers say how many these are (``X-Barometer-Rows``), and
-    ``X-Barometer-Cut: true`` that there would be more; the file's name says so too."""
-    v, ctx = view(), context()
+def of_page(form: str) -> Any:
+    """What the page's address line matches."""
     if not current_user.may_act:
-        return jsonify(error=v.t("export.forbidden")), 403
-    query = {name: request.args[name] for name in FIELDS if request.args.get(name)}
+        return jsonify(error=view().t("export.forbidden")), 403
+    return documents(form, {name: request.args[name] for name in FIELDS if request.args.get(name)})
+
+
+def documents(form: str, query: Mapping[str, str | None]) -> Response:
+    """The newest ``export_rows`` documents that match. Headers say how many these are (``X-Barometer-Rows``), and
+    ``X-Barometer-Cut: true`` that there would be more; the file's name says so too.
+
+    Args:
+        form: one of :data:`FORMATS`.
+        query: fields of the address line, see :func:`dashboard.sought.wanted`.
+
+    Raises:
+        NotSought: a field has a value that it cannot have.
+    """
+    v, ctx = view(), context()
     most = ctx.settings.export_rows
     with ctx.store.read() as c:
         now = ctx.store.now_ms(c)
         keys, complete = matching_keys(c, ctx.store, wanted(query, now, ctx.zone), most + 1)
     cut = len(keys) > most
     keys = keys[:most]
-    told = {"format": form, "rows": len(keys), "cut": cut, "complete": complete, "query": query}
+    told = {"format": form, "rows": len(keys), "cut": cut, "complete": complete, "query": dict(query)}
     with ctx.store.write() as c:
         c.execute(
             insert(AuditEntry).values(at=now, actor=current_user.name, action=EXPORTED, object="documents", data=told)
@@ -83,7 +95,9 @@ def _texts(store: Store, keys: Sequence[Key]) -> Iterator[Text]:
         yield from found
 
 
-def _file(form: str, keys: Sequence[Key], v: View, query: dict[str, str], cut: bool, complete: bool) -> Iterator[bytes]:
+def _file(
+    form: str, keys: Sequence[Key], v: View, query: Mapping[str, str | None], cut: bool, complete: bool
+) -> Iterator[bytes]:
     """Formats whose end must be known before their beginning is sent: written to disk first."""
     folder = TemporaryDirectory(prefix="barometer-export-")
     try:
@@ -106,14 +120,14 @@ def _sent(file: Path, folder: TemporaryDirectory[str]) -> Iterator[bytes]:
             yield piece
 
 
-def _about(v: View, query: dict[str, str], rows: int, cut: bool, complete: bool) -> list[tuple[str, str]]:
+def _about(v: View, query: Mapping[str, str | None], rows: int, cut: bool, complete: bool) -> list[tuple[str, str]]:
     zone = context().zone
     out = [
         (v.t("export.made_at"), datetime.fromtimestamp(time.time(), zone).strftime("%Y-%m-%d %H:%M:%S")),
         (v.t("export.made_by"), current_user.name),
         (v.t("export.zone"), zone.key),
         (v.t("export.rows"), str(rows)),
-        *((v.t(f"export.field_{name}"), value) for name, value in query.items()),
+        *((v.t(f"export.field_{name}"), value or "") for name, value in query.items()),
     ]
     if cut:
         out.append((v.t("export.note"), v.t("export.cut", n=rows)))

@@ -99,6 +99,10 @@ def expire_silence(c: Connection, silence_id: int, actor: str, why: str | None, 
     _audit(c, now_ms, actor, "silence.expire", silence_id, {"why": why, "was_to_end_at": row.ends_at})
 
 
+def find_silence(c: Connection, silence_id: int) -> Row[Any] | None:
+    return c.execute(select(Silence.__table__).where(Silence.id == silence_id)).one_or_none()
+
+
 def list_silences(c: Connection, now_ms: int, *, past: bool = False, limit: int = 200) -> Sequence[Row[Any]]:
     """Silences that hold or will (columns of ``silences``), the first to end first; with ``past`` those that are over,
     too, the newest first."""

@@ -23,6 +23,7 @@ from barometer.store.tables import Alert, AlertEvent, AlertStep, AuditEntry, Sil
 from dashboard.acts import ACTS
 from dashboard.app import create_app
 from tests.browser.seed import PASSWORD, seed, storm
+from tests.integration.api_client import watched
 
 GOOD: dict[str, dict[str, Any]] = {
     "acknowledge": {"comment": "我看看"},
@@ -66,7 +67,7 @@ def opened(settings: Settings, seeded: Path, tmp_path: Path) -> Iterator[Store]:
 
 @pytest.fixture
 def server(settings: Settings, opened: Store) -> Flask:
-    made = create_app(settings, opened)
+    made = watched(create_app(settings, opened))
     made.config["PROPAGATE_EXCEPTIONS"] = True
     return made
 

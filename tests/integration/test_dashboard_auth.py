@@ -20,6 +20,7 @@ from barometer.store.users import set_password, set_role
 from dashboard.app import create_app
 from dashboard.auth import OPEN_ASSETS, OPEN_ENDPOINTS
 from tests.browser.seed import PASSWORD, seed
+from tests.integration.api_client import watched
 
 OPEN_PATHS = {"/login", "/logout", "/health", "/metrics"}
 
@@ -39,7 +40,7 @@ def opened(settings: Settings) -> Iterator[Store]:
 
 @pytest.fixture
 def server(settings: Settings, opened: Store) -> Flask:
-    made = create_app(settings, opened)
+    made = watched(create_app(settings, opened))
     made.config["PROPAGATE_EXCEPTIONS"] = True
     return made
 
@@ -66,10 +67,12 @@ def as_role(server: Flask) -> Callable[[str], FlaskClient]:
 
 def filled(rule: Any) -> str:
     path = str(rule)
-    values = {"int:alert_id": "1", "name": "all", "path:path": "alerts", "path:filename": "barometer.js",
-              "string:package_name": "dash", "path:fingerprinted_path": "deps/react@18.js"}  # fmt: skip
+    values = {"name": "all", "path:path": "alerts", "path:filename": "barometer.js", "path:rest": "nowhere",
+              "string:package_name": "dash", "path:fingerprinted_path": "deps/react@18.js",
+              "document_id": "1-1"}  # fmt: skip
     for name, value in values.items():
         path = path.replace(f"<{name}>", value)
+    path = re.sub(r"<int:\w+>", "1", path)
     path = re.sub(r"<any\(([^,)]+)[^)]*\):\w+>", r"\1", path)  # any of several words: the first
     assert "<" not in path, f"teach this test about {rule}"
     return path

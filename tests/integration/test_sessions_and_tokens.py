@@ -24,6 +24,7 @@ from barometer.store.users import add_user, set_active, set_password, set_role
 from dashboard.app import create_app
 from dashboard.limits import Limit
 from tests.browser.seed import PASSWORD, seed
+from tests.integration.api_client import watched
 from tests.integration.test_dashboard_auth import log_in
 
 GOOD = "correct horse battery"
@@ -45,7 +46,7 @@ def opened(settings: Settings) -> Iterator[Store]:
 
 @pytest.fixture
 def server(settings: Settings, opened: Store) -> Flask:
-    return create_app(settings, opened)
+    return watched(create_app(settings, opened))
 
 
 def make(store: Store, user: str, scope: str = "read", days: int = 1, name: str = "a script") -> tuple[int, str]:
