@@ -23,10 +23,9 @@ from sqlalchemy import func, select, update
 from typer.testing import CliRunner
 
 from barometer.settings import Settings
-from barometer.store import leases, tokens
+from barometer.store import tokens
 from barometer.store.engine import Store
 from barometer.store.migrate import open_store
-from barometer.store.search_index import enqueue, index_waiting
 from barometer.store.tables import AuditEntry, Document, Identity, Silence
 from dashboard.app import create_app
 from tests.browser.seed import SCRIPT, seed
@@ -59,7 +58,6 @@ def seeded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Flask, St
     )  # fmt: skip
     store = open_store(settings, migrate=True)
     seed(store, settings, days=0.3)
-    _index(store)
     yield watched(create_app(settings, store)), store, settings
     store.close()
 
@@ -182,7 +180,6 @@ def test_one_document_with_copies_and_revisions(store: Store, settings_for: Call
     """On both databases."""
     settings = settings_for(database_url=store.url.render_as_string(hide_password=False))
     seed(store, settings, days=0.1)
-    _index(store)
     server = watched(create_app(settings, store))
     with store.write() as c:
         _, secret = tokens.add_token(c, "viewer", "tests", "read", 1, store.now_ms(c), actor="tests")
@@ -211,16 +208,6 @@ def test_one_document_with_copies_and_revisions(store: Store, settings_for: Call
     assert found["predictions"][0]["model"] == found["model"]
     for wrong in ("x", "1", "1-", "-1", "1-1", "9" * 30 + "-1", "1-1-1", "%2e%2e%2fsettings"):
         assert caller.get(f"/documents/{wrong}").status_code == 404, wrong
-
-
-def _index(store: Store) -> None:
-    """Rows of the seed are not queued, as they did not come by a worker."""
-    with store.write() as c:
-        enqueue(c, store, [(int(r[0]), int(r[1])) for r in c.execute(select(Document.observed_at, Document.row_id))])
-    lease = leases.acquire(store, "indexing in tests", "tests", 60.0)  # the seed has a leader
-    assert lease is not None
-    while index_waiting(store, lease):
-        pass
 
 
 def test_an_export_is_the_pages(seeded: tuple[Flask, Store, Settings], analyst: Caller, viewer: Caller) -> None:
