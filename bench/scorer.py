@@ -102,7 +102,7 @@ def pipeline(folder: ModelFolder, kind: str) -> Callable[[Sequence[str], int], l
 
     from models.rebuild import rebuild
 
-    logging.set_verbosity_error()  # it doesn't know the class below, and lists all that it knows
+    logging.set_verbosity(logging.CRITICAL)  # it doesn't know the class below, and lists all that it knows
     rebuilt, code = rebuild(folder), KINDS.index(kind)
 
     class Classifier(BertPreTrainedModel):

@@ -46,9 +46,14 @@ def encode(tokenizer: Tokenizer, lines: Sequence[str], max_tokens: int) -> list[
     return [e.ids for e in tokenizer.encode_batch_fast([line[:cut] for line in lines])]
 
 
+def cut_of(max_tokens: int, windows: int) -> int:
+    """Characters of a line that are tokenised for so many windows."""
+    return max_tokens * _CHARACTERS_PER_TOKEN * (windows + 1) // 2
+
+
 def encode_windows(tokenizer: Tokenizer, lines: Sequence[str], max_tokens: int, most: int) -> list[list[list[int]]]:
     """As :func:`encode`, but a line beyond ``max_tokens`` gives up to ``most`` successive windows of so many."""
-    cut = max_tokens * _CHARACTERS_PER_TOKEN * (most + 1) // 2
+    cut = cut_of(max_tokens, most)
     made = tokenizer.encode_batch_fast([line[:cut] for line in lines])
     return [[e.ids, *(o.ids for o in e.overflowing[: most - 1])] if most > 1 else [e.ids] for e in made]
 

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from tokenizers import Encoding
 
 from models.backends import Backend, OnnxBackend, TorchBackend, choose_backend
-from models.encoding import encode_windows, load_tokenizer, prepare
+from models.encoding import cut_of, encode_windows, load_tokenizer, prepare
 from models.errors import REMEDY, ModelError
 from models.folder import LABELS, TOKENIZER, WEIGHTS, ModelFolder, read_folder
 from models.labels import KINDS, SENTIMENTS
@@ -166,13 +167,46 @@ class Scorer:
 
     def offsets(self, line: str) -> list[tuple[int, int]]:
         """Where the pieces that the network reads of a prepared line stand in it: (start, end) in characters."""
-        made = self._tokenizer.encode(line)
         return [
             o
-            for window in [made, *made.overflowing[: self.folder.windows - 1]]
+            for window in self._windows(line)
             for o, special in zip(window.offsets, window.special_tokens_mask, strict=True)
             if not special
         ]
+
+    def score_without(self, line: str, kind: str | None, lang: str, spans: Sequence[tuple[int, int]]) -> list[Scored]:
+        """Score a prepared line once for each span, without the pieces that lie in it.
+
+        Only the window that a span stands in is run again, so a span of a long text costs no more than one of a short.
+        """
+        if not spans:
+            return []
+        windows = self._windows(line)
+        ids = [list(w.ids) for w in windows]
+        rows: list[list[int]] = []
+        """For each span and window, the place of its logits among the sequences run."""
+        for start, end in spans:
+            row = list(range(len(windows)))
+            for k, w in enumerate(windows):
+                places = zip(w.ids, w.offsets, w.special_tokens_mask, strict=True)
+                rest = [i for i, (a, b), special in places if special or b <= start or a >= end]
+                if len(rest) < len(w.ids):
+                    row[k] = len(ids)
+                    ids.append(rest)
+            rows.append(row)
+        code = KINDS.index(kind or "unknown")
+        sentiment, topics = self.backend.run(ids, np.full(len(ids), code, np.int64))
+        chosen = np.array(rows).ravel()
+        owner = np.repeat(np.arange(len(spans)), len(windows))
+        return self.results([(line, code, lang)] * len(spans), sentiment[chosen], topics[chosen], owner)
+
+    def tokens(self, line: str) -> int:
+        """How many pieces, markers included, the longest window of a prepared line has."""
+        return max(len(w.ids) for w in self._windows(line))
+
+    def _windows(self, line: str) -> list[Encoding]:
+        made = self._tokenizer.encode(line[: cut_of(self.folder.max_tokens, self.folder.windows)])
+        return [made, *made.overflowing[: self.folder.windows - 1]]
 
     def _run(self, keys: Sequence[tuple[str, int, str]]) -> list[Scored]:
         if not keys:
