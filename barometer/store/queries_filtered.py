@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, Connection, and_, case, func, select
+from sqlalchemy import ColumnElement, Connection, and_, case, func, select, text
 
 from barometer.records import Sentiment
 from barometer.store.queries import Totals
@@ -40,6 +40,8 @@ def filtered_totals(
     There is no expectation of a part."""
     d, m = Document, SeriesDocument
     width = max(1, (to_ms - from_ms) // steps)
+    if c.dialect.name == "postgresql":
+        c.execute(text("SET LOCAL work_mem = '32MB'"))  # a day's texts are sorted and counted in memory
     step = ((m.observed_at - from_ms) // width).label("step")
     where = [d.observed_at >= from_ms, d.observed_at < to_ms, d.kind.in_(kinds), d.late.is_(False)]
     if lang is not None:
@@ -47,8 +49,9 @@ def filtered_totals(
     if source is not None:
         where.append(d.source_id == select(Source.id).where(Source.name == source).scalar_subquery())
     whole = _whole(c, where, from_ms, to_ms)
-    # Series by series along the key: nothing else leads from a time to the series of its texts.
-    where.append(m.series_id.in_(select(Series.id)))
+    # Series by series along the key: nothing else leads from a time to the series of its texts. Their numbers are
+    # written out, or PostgreSQL reads a whole month instead.
+    where.append(m.series_id.in_(list(c.execute(select(Series.id)).scalars())))
     out: dict[int, Totals] = defaultdict(Totals)
     rows = c.execute(
         select(m.series_id, step, func.count(), func.sum(case((m.sentiment == int(Sentiment.NEGATIVE), 1), else_=0)))

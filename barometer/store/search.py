@@ -32,8 +32,9 @@ from barometer.store.search_index import (
 from barometer.store.search_terms import Question, SearchError, question
 from barometer.store.tables import Document, Prediction, SearchQueue, SeriesDocument, Source
 
-LOOKED_THROUGH = 2_000
-"""PostgreSQL: so many of the newest texts are looked through before the index is asked."""
+LOOKED_THROUGH = (2_000, 20_000)
+"""PostgreSQL: so many of the newest texts are looked through before the index is asked; more where the fewer do not
+fill the page."""
 READ_OF_QUEUE = 5_000
 """Of what is not indexed yet, this much is read text by text: the newest."""
 MOST_COPIES = 1_000
@@ -288,10 +289,21 @@ _SURE_SQL = (
 )
 
 
+_NEWEST = (
+    "SELECT count(*), min(observed_at) FROM (SELECT observed_at FROM search WHERE observed_at >= :low AND"
+    " (observed_at, row_id) < (:at, :row) ORDER BY observed_at DESC, row_id DESC LIMIT :n) AS s"
+)
+_LOOK_THROUGH = (
+    "WITH s AS MATERIALIZED (SELECT observed_at, row_id, terms FROM search WHERE observed_at >= :low AND"
+    " (observed_at, row_id) < (:at, :row) ORDER BY observed_at DESC, row_id DESC LIMIT :n),"
+    " m AS MATERIALIZED (SELECT observed_at, row_id FROM s WHERE terms @@ CAST(:asked AS tsquery)) "
+)
+
+
 def _postgres(c: Connection, look: _Look) -> list[Key]:
     parameters: dict[str, Any] = {
         "asked": look.asked.for_postgres(look.marks), "low": look.low, "at": look.before[0], "row": look.before[1],
-        "n": LOOKED_THROUGH, "limit": look.limit, "sure": (look.wanted.min_confidence or 0) - _ROUNDING,
+        "limit": look.limit, "sure": (look.wanted.min_confidence or 0) - _ROUNDING,
     }  # fmt: skip
     sure = ""
     if look.wanted.min_confidence is not None:
@@ -300,27 +312,14 @@ def _postgres(c: Connection, look: _Look) -> list[Key]:
     page = f"SELECT m.observed_at, m.row_id FROM m{sure} ORDER BY m.observed_at DESC, m.row_id DESC LIMIT :limit"
     # What is best depends on the words.
     c.execute(text("SET LOCAL plan_cache_mode = force_custom_plan"))
-    newest = c.execute(
-        text(
-            "SELECT count(*), min(observed_at) FROM (SELECT observed_at FROM search WHERE observed_at >= :low AND"
-            " (observed_at, row_id) < (:at, :row) ORDER BY observed_at DESC, row_id DESC LIMIT :n) AS s"
-        ),
-        parameters,
-    ).one()
-    if not newest[0]:
-        return []
-    hits = _keys(
-        c.execute(
-            text(
-                "WITH s AS MATERIALIZED (SELECT observed_at, row_id, terms FROM search WHERE observed_at >= :low AND"
-                " (observed_at, row_id) < (:at, :row) ORDER BY observed_at DESC, row_id DESC LIMIT :n),"
-                " m AS MATERIALIZED (SELECT observed_at, row_id FROM s WHERE terms @@ CAST(:asked AS tsquery)) " + page
-            ),
-            parameters,
-        )
-    )
-    if len(hits) >= look.limit or newest[0] < LOOKED_THROUGH:
-        return hits
+    for looked_through in LOOKED_THROUGH:
+        parameters["n"] = looked_through
+        newest = c.execute(text(_NEWEST), parameters).one()
+        if not newest[0]:
+            return []
+        hits = _keys(c.execute(text(_LOOK_THROUGH + page), parameters))
+        if len(hits) >= look.limit or newest[0] < looked_through:
+            return hits
     # What was looked through ends in the middle of this millisecond, perhaps: the rest of it is looked up again.
     end = int(newest[1]) + 1
     found = dict.fromkeys(hits)
