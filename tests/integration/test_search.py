@@ -79,7 +79,7 @@ CASES: list[tuple[Wanted, list[int]]] = [
 ]
 
 
-@pytest.mark.parametrize("looked_through", [search.LOOKED_THROUGH, 2])
+@pytest.mark.parametrize("looked_through", [search.LOOKED_THROUGH, (2, 4)])
 def test_words_and_filters(ready: Store, monkeypatch: pytest.MonkeyPatch, looked_through: int) -> None:
     monkeypatch.setattr(search, "LOOKED_THROUGH", looked_through)
     put(ready, DOCS)
@@ -158,7 +158,7 @@ def fits(d: Doc, w: Wanted) -> bool:
 
 def test_search_is_reading_every_text(ready: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever part of the texts is indexed, whatever is asked, page by page of any size."""
-    monkeypatch.setattr(search, "LOOKED_THROUGH", 3)
+    monkeypatch.setattr(search, "LOOKED_THROUGH", (3, 5))
     lease = lead(ready)
 
     @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
