@@ -14,6 +14,7 @@ from barometer.settings import Settings
 from barometer.store.engine import Store
 from dashboard import api, auth, export, operations, pages, wire
 from dashboard.components import shell
+from dashboard.components.broken import guard_pages
 from dashboard.context import KEY, Context, view
 from dashboard.i18n import add_topics, t
 
@@ -108,4 +109,5 @@ def create_app(settings: Settings, store: Store) -> Flask:
     app.layout = shell.layout
     shell.register(app)
     pages.register(app)
+    guard_pages()
     return server

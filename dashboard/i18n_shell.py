@@ -47,6 +47,22 @@ SHELL_TEXTS: dict[str, tuple[str, str]] = {
     "job.heartbeat": ("心跳", "Heartbeat"),
     "job.dead-letter-relay": ("转发死信", "Dead-letter relay"),
     "lease.leader": ("主持", "leader"),
+    # what went wrong
+    "broken.title": ("这个页面没能打开", "This page could not be opened"),
+    "broken.database": (
+        "数据库没有回答。告警照常检测和通知，只是这里看不到；稍后再试，或查看 dashboard 的日志。",
+        "The database did not answer. Alerts are detected and sent as ever, they just cannot be shown: try again in a "
+        "moment, or see the dashboard's log.",
+    ),
+    "broken.other": (
+        "服务器出了错，已记入 dashboard 的日志。其它页面不受影响。",
+        "An error on the server; it is in the dashboard's log. Other pages may well work.",
+    ),
+    "broken.again": ("再试一次", "Try again"),
+    "broken.parts": (
+        "自 {time} 起，服务器没能更新部分内容：以下可能不是现在的情况",
+        "Since {time} the server could not refresh all of this page: it may not be the present",
+    ),
     # days
     "days.off": ("休", "off"),
     "days.working": ("班", "working"),

@@ -3,6 +3,8 @@
   "use strict";
   var SILENCE_MS = 15000;
   var lastAnswer = Date.now();
+  var FAILING_MS = 12000; // longer than two refreshes
+  var failures = []; // when the server answered with an error
   var shownSince = Date.now();
   var leaving = false;
 
@@ -90,6 +92,8 @@
           // Several callbacks learn of it at once; a second departure would break off the first.
           if (!leaving) location.assign("/login?expired=1&next=" + encodeURIComponent(location.pathname + location.search));
           leaving = true;
+        } else if (response.status >= 500) {
+          failures.push(Date.now());
         } else if (response.ok) {
           lastAnswer = Date.now();
         }
@@ -138,8 +142,12 @@
     // A hidden page asks less often, so it is judged only after it has been visible for a while.
     if (!bar || document.hidden || Date.now() - shownSince < SILENCE_MS) return;
     var lost = Date.now() - lastAnswer > SILENCE_MS;
-    bar.hidden = !lost;
+    var now = Date.now();
+    if (failures.length && now - failures[failures.length - 1] > FAILING_MS) failures = [];
+    var broken = !lost && failures.length > 1;
+    bar.hidden = !lost && !broken;
     document.body.classList.toggle("offline", lost);
+    if (broken) bar.textContent = (bar.dataset.broken || "").replace("{time}", clock(failures[0]));
     if (lost) bar.textContent = (bar.dataset.text || "").replace("{time}", clock(lastAnswer));
   }, 1000);
 })();

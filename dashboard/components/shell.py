@@ -50,7 +50,7 @@ def layout() -> Any:
                 # Dash also builds this page for itself, at the first request of anybody.
                 html.Header(top(v, request.path) if current_user.is_authenticated else [], id="top"),
                 html.Div(id="offline", hidden=True, role="alert",
-                         **data(text=v.t("offline", time="{time}"))),
+                         **data(text=v.t("offline", time="{time}"), broken=v.t("broken.parts", time="{time}"))),
                 live("truth", None, "truth-slot", **aria(live="polite")),
                 html.Main(dash.page_container, id="main", tabIndex=-1),
                 help_dialog(v) if current_user.is_authenticated else None,
@@ -126,6 +126,7 @@ def register(app: dash.Dash) -> None:
     @app.callback(
         Output("top", "children"),
         Output("offline", "data-text"),
+        Output("offline", "data-broken"),
         Output("keys-dialog", "children"),
         Output("keys-dialog", "title"),
         Input("ui", "data"),
@@ -133,7 +134,8 @@ def register(app: dash.Dash) -> None:
     )
     def frame(ui: dict[str, Any], pathname: str | None) -> Any:
         v = view(ui)
-        return top(v, pathname or "/"), v.t("offline", time="{time}"), help_body(v), v.t("keys.title")
+        said = v.t("offline", time="{time}"), v.t("broken.parts", time="{time}")
+        return top(v, pathname or "/"), *said, help_body(v), v.t("keys.title")
 
     @app.callback(
         target("truth"),

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 
 from barometer.settings import load_settings
 from barometer.store.engine import Store
@@ -309,6 +309,30 @@ def test_a_lost_server_and_a_lost_session_are_noticed(browser: Browser, tmp_path
         page.wait_for_selector(".empty")
         site.process.terminate()
         expect(page.locator("#offline")).to_contain_text("连接已中断", timeout=40_000)
+    finally:
+        context.close()
+        stop_site(site)
+
+
+def test_a_page_that_cannot_be_made_says_so(browser: Browser, tmp_path: Path) -> None:
+    site = start_site(tmp_path, full=True)
+    context = browser.new_context()
+    page = context.new_page()
+    try:
+        page.goto(site.url)
+        page.get_by_label("用户名").fill("viewer")
+        page.get_by_label("密码").fill(PASSWORD)
+        page.locator("button[type=submit]").click()
+        page.wait_for_selector("#home-waiting .strip")
+        with site.store.write() as c:
+            c.execute(text("ALTER TABLE alerts RENAME TO alerts_away"))
+        expect(page.locator("#offline")).to_contain_text("没能更新部分内容", timeout=20_000)
+        page.get_by_role("link", name="告警").first.click()
+        expect(page.locator("#main")).to_contain_text("数据库没有回答")
+        with site.store.write() as c:
+            c.execute(text("ALTER TABLE alerts_away RENAME TO alerts"))
+        page.get_by_role("link", name="再试一次").click()
+        expect(page.locator("tr[data-alert]").first).to_be_visible()
     finally:
         context.close()
         stop_site(site)
