@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dash import dcc, html
 
 from barometer.faults import fault_wording
+from barometer.store.alerts import SEVERITIES
 from barometer.store.handling import RULE, snoozed
 from dashboard.components.parts import icon, or_code, severity_pill, state_pill
 from dashboard.context import View, context
@@ -55,6 +57,11 @@ def _rule_sentence(v: View, alert: Any) -> str:
     return said + (v.t("alert.rule_more", n=number(v.lang, len(hits))) if len(hits) > 1 else "")
 
 
+def _without_subject(text: str, name: str) -> str:
+    """A sentence that begins with what stands before it anyway: the rest of it."""
+    return text.removeprefix(name).lstrip(" ：:,，") or text
+
+
 def actor_name(v: View, actor: str | None) -> str:
     """Who did it: a user's name, or which part of the product."""
     if actor is not None and actor.startswith(RULE):
@@ -64,6 +71,42 @@ def actor_name(v: View, actor: str | None) -> str:
 
 def alert_href(alert: Any) -> str:
     return f"/alerts/{alert.id}"
+
+
+def strips(v: View, alerts: Sequence[Any], names: Mapping[int, str], now: int, most: int) -> tuple[list[Any], int]:
+    """Alerts as wide links in their order, at most ``most``, and how many alerts are left out. Several alarms of one
+    kind about the product itself (sources that fell silent together) are one link."""
+    groups: dict[str, list[Any]] = {}
+    for a in alerts:
+        own = a.type == "system"
+        groups.setdefault(":".join(str(a.fingerprint).split(":")[:2]) if own else f"#{a.id}", []).append(a)
+    shown = list(groups.values())[:most]
+    found = [
+        alert_strip(v, group[0], names.get(group[0].series_id or 0), now) if len(group) == 1
+        else _folded_strip(v, group, now)
+        for group in shown
+    ]  # fmt: skip
+    return found, len(alerts) - sum(map(len, shown))
+
+
+def _folded_strip(v: View, alerts: Sequence[Any], now: int) -> Any:
+    """Several alarms of one kind about the product itself."""
+    first = min(a.started_at for a in alerts)
+    worst = max(alerts, key=lambda a: SEVERITIES.index(a.severity))
+    what = [str(a.fingerprint).split(":", 2)[2] for a in alerts if str(a.fingerprint).count(":") > 1]
+    some = ("、" if v.lang == "zh" else ", ").join(what[:4]) + (" …" if len(what) > 4 else "")
+    title = f"{or_code(v, 'fault', str(worst.fingerprint).split(':')[1])} × {len(alerts)}"
+    return dcc.Link(
+        [
+            html.Div([severity_pill(v, worst.severity), html.Strong(title, className="strip-name")],
+                     className="strip-title"),
+            html.Div(some, className="strip-text"),
+            html.Div([html.Span(f"{clock(first, context().zone, now)} · {ago(v.lang, first, now)}"),
+                      state_pill(v, worst.state)], className="strip-meta"),
+        ],
+        href="/alerts",
+        className=f"strip strip-{worst.severity}",
+    )  # fmt: skip
 
 
 def alert_strip(v: View, alert: Any, series: str | None, now: int) -> Any:
@@ -79,7 +122,7 @@ def alert_strip(v: View, alert: Any, series: str | None, now: int) -> Any:
         [
             html.Div([severity_pill(v, alert.severity), html.Strong(subject(v, alert, series), className="strip-name")],
                      className="strip-title"),
-            html.Div(sentence(v, alert), className="strip-text"),
+            html.Div(_without_subject(sentence(v, alert), subject(v, alert, series)), className="strip-text"),
             html.Div([*hands, html.Span(f"{clock(alert.started_at, zone, now)} · {ago(v.lang, alert.started_at, now)}"),
                       state_pill(v, alert.state)], className="strip-meta"),
         ],

@@ -11,7 +11,7 @@ from flask_login import current_user
 from barometer.store.queries import SeriesRow, Totals
 from barometer.store.queries_alerts import changed_since
 from dashboard.components import star as stars
-from dashboard.components.alert_parts import alert_href, alert_strip, subject
+from dashboard.components.alert_parts import alert_href, strips, subject
 from dashboard.components.live import fresh, live, register_live, target
 from dashboard.components.parts import data, empty, section, series_href, severity_pill
 from dashboard.components.peers import peer_line
@@ -120,15 +120,15 @@ def _waiting(v: View) -> list[Any]:
     others = len(found.alerts) - len(firing)
     if not firing:
         return [_calm(v, others)]
-    strips: list[Any] = [alert_strip(v, a, names.get(a.series_id or 0), found.span.now) for a in firing[:_STRIPS]]
+    shown, left = strips(v, firing, names, found.span.now, _STRIPS)
     more = []
-    if len(firing) > _STRIPS:
-        more.append(dcc.Link(v.t("home.waiting_more", n=len(firing) - _STRIPS), href="/alerts?state=firing"))
+    if left:
+        more.append(dcc.Link(v.t("home.waiting_more", n=left), href="/alerts?state=firing"))
     if others:
         more.append(dcc.Link(v.t("home.handled", n=others), href="/alerts?state=acknowledged", className="muted"))
     title = html.H2([v.t("home.waiting"), html.Span(str(len(firing)), className="count")])
     return [html.Section([html.Div([title, html.Div(more, className="aside more-links")], className="section-head"),
-                          html.Div(strips, className="strips")])]  # fmt: skip
+                          html.Div(shown, className="strips")])]  # fmt: skip
 
 
 def _calm(v: View, others: int) -> Any:

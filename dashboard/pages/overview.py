@@ -14,7 +14,7 @@ from flask_login import current_user
 from barometer.store.queries import Totals
 from barometer.store.queries_filtered import languages, source_names
 from dashboard.board import board_rows, board_words, version
-from dashboard.components.alert_parts import alert_strip
+from dashboard.components.alert_parts import strips
 from dashboard.components.grid import board_grid, heat_legend
 from dashboard.components.live import fresh, live, register_live, target
 from dashboard.components.parts import aria, chips, empty, href, kpi
@@ -235,10 +235,10 @@ def _alerts(v: View, found: Figures) -> Any:
         return [html.Div(v.t("overview.calm" if calm else "overview.not_calm"),
                          className="calm" if calm else "calm unsure")]  # fmt: skip
     names = {s.id: s.name for s in found.series}
-    strips: list[Any] = [alert_strip(v, a, names.get(a.series_id or 0), found.span.now) for a in running[:_SHOWN]]
-    if len(running) > _SHOWN:
-        strips.append(dcc.Link(f"{v.t('nav.alerts')} ({len(running)}) →", href="/alerts", className="more"))
-    return [html.Section(strips, className="strips", **aria(label=v.t("overview.running")))]
+    shown, left = strips(v, running, names, found.span.now, _SHOWN)
+    if left:
+        shown.append(dcc.Link(f"{v.t('nav.alerts')} ({len(running)}) →", href="/alerts", className="more"))
+    return [html.Section(shown, className="strips", **aria(label=v.t("overview.running")))]
 
 
 def _kpis(v: View, found: Figures) -> list[Any]:

@@ -15,12 +15,22 @@ import threading
 import time
 from pathlib import Path
 
+from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
          "--disable-sync", "--no-first-run"]  # fmt: skip
-WAIT_SECONDS = 150.0
+WAIT_SECONDS = 240.0
+LARGEST = 300_000
+CHINESE = (
+    ("home", "/", 860),
+    ("overview", "/overview", 860),
+    ("series", "/series/topic:real_estate", 1500),
+    ("documents", "/documents?q=%E5%81%9C%E5%B7%A5&sentiment=negative", 860),
+)
+"""Name of the picture, address and height; beside them stands the page of the alert."""
+ENGLISH_DARK = (("overview", "/overview?view=heat"),)
 
 
 class Demo:
@@ -61,8 +71,18 @@ def shoot(page: Page, base: str, path: str, file: Path, wait_ms: int = 2_500) ->
     page.goto(base + path)
     page.wait_for_load_state("networkidle")
     page.wait_for_timeout(wait_ms)
+    keep(page, file)
+
+
+def keep(page: Page, file: Path) -> None:
+    """Write what the page shows, in at most ``LARGEST`` bytes: with fewer colours where it must be."""
     page.screenshot(path=str(file))
-    print(file)
+    for colours in (256, 128, 64):
+        if file.stat().st_size <= LARGEST:
+            break
+        with Image.open(file) as picture:
+            picture.convert("RGB").quantize(colours, dither=Image.Dither.NONE).save(file, optimize=True)
+    print(f"{file}: {file.stat().st_size // 1000} kB")
 
 
 def main(folder: Path) -> None:
@@ -83,21 +103,21 @@ def main(folder: Path) -> None:
             page.fill("input[name=password]", password)
             page.click("button[type=submit]")
             page.wait_for_load_state("networkidle")
-            shoot(page, base, "/", folder / "home.png")
-            shoot(page, base, "/overview", folder / "overview.png")
-            shoot(page, base, "/series/topic:real_estate", folder / "series.png")
-            shoot(page, base, "/alerts", folder / "alerts.png")
+            for name, path, height in CHINESE:
+                page.set_viewport_size({"width": 1280, "height": height})
+                shoot(page, base, path, folder / f"{name}.png")
+            page.set_viewport_size({"width": 1280, "height": 860})
             page.goto(base + "/")
             page.click("a[href^='/alerts/']:has-text('房地产')")
             page.wait_for_load_state("networkidle")
             page.wait_for_timeout(2_500)
-            page.screenshot(path=str(folder / "alert.png"))
+            keep(page, folder / "alert.png")
             page.click("#switch-lang")
             page.wait_for_timeout(1_500)
             page.click("#switch-theme")
             page.wait_for_timeout(1_500)
-            shoot(page, base, "/overview", folder / "overview-en-dark.png")
-            shoot(page, base, "/system", folder / "system-en-dark.png")
+            for name, path in ENGLISH_DARK:
+                shoot(page, base, path, folder / f"{name}-en-dark.png")
             browser.close()
     finally:
         demo.stop()

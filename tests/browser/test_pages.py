@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 
 from playwright.sync_api import expect
+from sqlalchemy import delete, insert, select
 
+from barometer.store.tables import Alert
 from tests.browser.test_dashboard import Enter, Site, browser, enter, site  # fixtures
 
 __all__ = ["browser", "enter", "site"]
@@ -93,3 +95,20 @@ def test_a_series_is_zoomed_read_apart_and_explained(site: Site, enter: Enter) -
     expect(page.locator("#series-chart")).to_contain_text("Texts by kind")
     expect(page.get_by_role("heading", name="What changed")).to_be_visible()
     page.get_by_role("button", name="中文").click()
+
+
+def test_sources_that_fall_silent_together_are_one_line(site: Site, enter: Enter) -> None:
+    with site.store.write() as c:
+        found = c.execute(select(Alert.__table__).where(Alert.fingerprint.like("system:%")).limit(1)).one()
+        first = dict(found._mapping)
+        del first["id"]
+        first |= {"state": "firing", "severity": "warning", "ended_at": None, "resolved_at": None}
+        rows = [{**first, "fingerprint": f"system:silent:{name}"} for name in ("甲报", "乙报", "丙报")]
+        c.execute(insert(Alert), rows)
+    page = enter(site)
+    expect(page.locator("#home-waiting .strip")).to_have_count(2)
+    expect(page.locator("#home-waiting .strip").last).to_contain_text("来源沉默 × 3")
+    expect(page.locator("#home-waiting .strip").last).to_contain_text("乙报")
+    expect(page.locator("#home-waiting .count")).to_have_text("4")
+    with site.store.write() as c:
+        c.execute(delete(Alert).where(Alert.fingerprint.in_([r["fingerprint"] for r in rows])))
