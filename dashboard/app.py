@@ -7,6 +7,7 @@ from typing import Any
 
 import dash
 import yaml
+from dash.exceptions import DependencyException
 from flask import Flask, request
 
 from barometer.errors import SettingsError
@@ -73,6 +74,11 @@ def _topics(path: Path) -> list[dict[str, str]]:
         raise SettingsError(f"topics_file {path}: expected a list of topics with id, zh and en: {e!r}") from None
 
 
+def _no_such_file(_error: Exception) -> tuple[str, int]:
+    """A file of a version that is no more, or an address that somebody made up: Dash raises, as if we had erred."""
+    return "no such file", 404
+
+
 def create_app(settings: Settings, store: Store) -> Flask:
     """The WSGI application.
 
@@ -105,6 +111,7 @@ def create_app(settings: Settings, store: Store) -> Flask:
         meta_tags=[{"name": "viewport", "content": "width=device-width, initial-scale=1"}],
         enable_mcp=False,
     )
+    server.register_error_handler(DependencyException, _no_such_file)
     server.extensions["barometer_inline_scripts"] = app.csp_hashes
     app.layout = shell.layout
     shell.register(app)

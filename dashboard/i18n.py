@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
+from dashboard.i18n_account import ACCOUNT_TEXTS
 from dashboard.i18n_alerts import ALERT_TEXTS
 from dashboard.i18n_documents import DOCUMENT_TEXTS
 from dashboard.i18n_pages import PAGE_TEXTS
@@ -222,6 +223,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "series.distinct": ("独立声音 {n}", "{n} independent"),
     "series.more": ("只列出最负面的 {n} 组", "Only the {n} most negative groups are shown"),
     # alerts
+    **ACCOUNT_TEXTS,
     **ALERT_TEXTS,
     **DOCUMENT_TEXTS,
     **PAGE_TEXTS,

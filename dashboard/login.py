@@ -29,7 +29,9 @@ _KEY = "barometer_login"
 blueprint = Blueprint("login", __name__)
 
 
-class _Limits:
+class Attempts:
+    """How often somebody may try a password."""
+
     def __init__(self, settings: Settings, store: Store) -> None:
         self.of_name = Limit(settings.login_limit, "login", store)
         self.of_address = Limit(settings.login_limit_address, "login address", store)
@@ -40,9 +42,15 @@ class _Limits:
         return self.of_address.wait(address) or self.of_name.wait(f"{address}|{name.casefold()[:64]}")
 
 
+def attempts() -> Attempts:
+    """Those of the application that serves this request."""
+    found: Attempts = current_app.extensions[_KEY]
+    return found
+
+
 def register(server: Flask, settings: Settings, store: Store) -> None:
     """Put the log-in's pages into a server."""
-    server.extensions[_KEY] = _Limits(settings, store)
+    server.extensions[_KEY] = Attempts(settings, store)
     server.extensions["barometer_oidc"] = Oidc(server, settings) if settings.oidc_issuer else None
     server.register_blueprint(blueprint)
     server.register_error_handler(CSRFError, _stale_form)
@@ -60,7 +68,7 @@ def login() -> Any:
         return _form("login.no_passwords", 403)
     current_app.extensions["barometer_csrf"].protect()
     name = request.form.get("name", "").strip()
-    wait = current_app.extensions[_KEY].wait(name)
+    wait = attempts().wait(name)
     if wait:
         LOGINS.labels("password", "throttled").inc()
         answer = _form("login.throttled", 429)
@@ -93,7 +101,7 @@ def oidc() -> Any:
     provider = _provider()
     if provider is None:
         return redirect("/login")
-    if current_app.extensions[_KEY].of_address.wait(request.remote_addr or ""):
+    if attempts().of_address.wait(request.remote_addr or ""):
         return _form("login.throttled", 429)
     target = back(request.args.get("next"))
     try:

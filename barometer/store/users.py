@@ -70,6 +70,10 @@ def get_user(c: Connection, user_id: int) -> User | None:
     return User(*row) if row else None
 
 
+def has_password(c: Connection, user_id: int) -> bool:
+    return bool(c.execute(select(_User.password_hash).where(_User.id == user_id)).scalar())
+
+
 def add_user(store: Store, name: str, password: str, role: str, *, actor: str) -> None:
     """Make a user.
 
