@@ -99,6 +99,7 @@ class Settings(BaseSettings):
     progress_interval_seconds: float = Field(3.0, gt=0)
     progress_from: Literal["records", "timestamps"] = "records"
     holiday_country: str = "CN"
+    exchange: str = "XSHG"
     extra_workdays: list[str] = Field(default_factory=list)
     extra_days_off: list[str] = Field(default_factory=list)
 
@@ -208,6 +209,16 @@ class Settings(BaseSettings):
 
             if value not in holidays.list_supported_countries():
                 raise ValueError(f"no calendar of {value!r} is known: use a code like CN, or leave it empty")
+        return value
+
+    @field_validator("exchange")
+    @classmethod
+    def _known_exchange(cls, value: str) -> str:
+        if value and value != "XSHG":
+            import holidays  # only where it is asked for
+
+            if value not in holidays.list_supported_financial():
+                raise ValueError(f"no calendar of {value!r} is known: use a code like XSHG or XNYS, or leave it empty")
         return value
 
     @field_validator("level_steps")

@@ -1,4 +1,5 @@
-"""Working days of a country, with its holidays and the working weekends that make up for them (调休)."""
+"""Working days of a country, with its holidays and the working weekends that make up for them (调休); days on which an
+exchange is closed."""
 
 from __future__ import annotations
 
@@ -66,3 +67,35 @@ def _say_unknown(year: int) -> None:
         "calendar_unknown", year=year, so="its working weekends are taken for days off",
         what_to_do="update the package holidays, or name days in extra_workdays and extra_days_off",
     )  # fmt: skip
+
+
+class Sessions:
+    """Says of a day whether an exchange is closed. A weekend on which people work (调休) is none of its days.
+
+    >>> s = Sessions("XSHG")
+    >>> [s.is_closed(date(2026, 10, d)) for d in (5, 9, 10)]  # holiday, Friday, working Saturday
+    [True, False, True]
+
+    Args:
+        exchange: ISO 10383 code that the package ``holidays`` knows, or empty: closed on Saturdays and Sundays.
+        extra_days_off: ISO dates on which it is closed besides.
+    """
+
+    def __init__(self, exchange: str = "XSHG", extra_days_off: list[str] = []) -> None:  # noqa: B006
+        self._exchange = exchange
+        self._off = {date.fromisoformat(d) for d in extra_days_off}
+
+    @classmethod
+    def of(cls, settings: Settings) -> Sessions:
+        return cls(settings.exchange, settings.extra_days_off)
+
+    @cached_property
+    def _calendar(self) -> Any:
+        import holidays
+
+        return holidays.financial_holidays(self._exchange)
+
+    def is_closed(self, day: date) -> bool:
+        if day.weekday() >= 5 or day in self._off:
+            return True
+        return bool(self._exchange) and day in self._calendar

@@ -20,12 +20,14 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from scored_streams import CachedScorer, Matter, Stream, arguments, chosen, texts_of
 
 from barometer.records import Sentiment
 from barometer.settings import load_settings
+from barometer.workdays import Sessions
 from models.scorer import load_scorer
 from monitor.backtest import BacktestAlert, Text, backtest
 
@@ -83,7 +85,10 @@ def series_months(texts: Sequence[Text]) -> float:
 
 def judge_span(stream: Stream, texts: list[Text], out: Outcome, open_at: float) -> None:
     zone = ZoneInfo(stream.zone)
-    how = {"bucket_seconds": stream.bucket_seconds, "zone": zone, "open_at": open_at}
+    off = Sessions(stream.exchange).is_closed
+    how: dict[str, Any] = {
+        "bucket_seconds": stream.bucket_seconds, "zone": zone, "open_at": open_at, "is_day_off": off,
+    }  # fmt: skip
     alerts = [a for a in backtest(texts, **how) if a.score >= open_at]
     out.texts += len(texts)
     out.negative += sum(t.sentiment == Sentiment.NEGATIVE for t in texts)

@@ -155,8 +155,10 @@ VARIANTS = (
     Variant("the whole detector"),
     Variant("no winsorising of volume", {"winsor_sd": math.inf}),
     Variant("no cap on a bucket's weight in the share", {"weight_cap": math.inf}),
+    Variant("a looser cap on a bucket's weight (3)", {"weight_cap": 3.0}),
     Variant("no damped learning", {"damped_weight": 1.0}),
     Variant("damped without end", {"damped_for": math.inf}),
+    Variant("a calm bucket makes up for 2 hot ones", {"damped_recovery": 2.0}),
     Variant("surges count as scatter", raw=True),
     Variant("one window (the last bucket)", cls=OneWindow),
     Variant("no windows beyond 2 h", cls=NoLongWindows),
@@ -227,10 +229,10 @@ def row(name: str, r: dict[str, Any], whole: dict[str, Any]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--spikebench", type=Path, default=Path("../shared/spikebench"))
-    parser.add_argument("--splits", default="dev,dev2")
+    parser.add_argument("--splits", default="dev,dev2", help="names, or seeds of your own to choose constants by")
     parser.add_argument("--per-class", type=int, default=8, help="topics for each of 7 volume classes")
     parser.add_argument("--quick", action="store_true", help="2 topics a class")
-    parser.add_argument("--only", default="", help="variants whose names hold this")
+    parser.add_argument("--only", default="", help="variants whose names hold one of these, by commas")
     parser.add_argument("--procs", type=int, default=2)
     args = parser.parse_args()
     if not (args.spikebench / "simulate.py").is_file():
@@ -243,11 +245,10 @@ def main() -> None:
     global _run_series
     _run_series = run.run_series
     per_class = 2 if args.quick else args.per_class
-    wanted = [i for i, v in enumerate(VARIANTS) if i == 0 or args.only in v.name]
+    wanted = [i for i, v in enumerate(VARIANTS) if i == 0 or any(x in v.name for x in args.only.split(","))]
     for split in args.splits.split(","):
-        _topics[split] = [
-            simulate.make_topic(simulate.SEEDS[split], c, k) for c in simulate.CLASSES for k in range(per_class)
-        ]
+        seed = int(split) if split.isdecimal() else simulate.SEEDS[split]
+        _topics[split] = [simulate.make_topic(seed, c, k) for c in simulate.CLASSES for k in range(per_class)]
     with Pool(args.procs) as pool:  # after the topics are made: workers inherit them
         for split, topics in _topics.items():
             ev = metrics.Evaluator(topics)

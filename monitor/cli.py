@@ -18,6 +18,7 @@ from rich.text import Text
 
 from barometer.errors import BarometerError
 from barometer.settings import settings
+from barometer.workdays import Sessions
 
 app = typer.Typer(add_completion=False)
 _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400}
@@ -65,7 +66,8 @@ def backtest(
             kind=kind or None,
             on_bytes=on_bytes,
         )
-    alerts = list(run(read.texts, bucket_seconds=width, zone=zone, open_at=s.detector_open, series=series or None))
+    how: dict[str, Any] = {"open_at": s.detector_open, "is_day_off": Sessions.of(s).is_closed}
+    alerts = list(run(read.texts, bucket_seconds=width, zone=zone, series=series or None, **how))
     alerts.sort(key=lambda a: (a.detected_at, a.series))
     if as_json:
         for a in alerts:

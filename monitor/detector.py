@@ -68,6 +68,8 @@ class DetectorParams:
     """From this score on (the credit apart), learning is damped."""
     damped_weight: float = 0.05
     damped_for: float = 36 * HOUR
+    damped_recovery: float = 0.5
+    """A calm bucket makes up for so many hot ones."""
     min_negative: float = 4.0
     min_lift: float = 1.25
     """The share seen must be so many times the expected one."""
@@ -138,7 +140,7 @@ class Detector:
         ValueError: bucket width or mode out of range.
     """
 
-    VERSION: ClassVar[str] = "surge-2"
+    VERSION: ClassVar[str] = "surge-3"
 
     def __init__(
         self,
@@ -176,7 +178,7 @@ class Detector:
         ]  # fmt: skip
         self._first: float | None = None
         self._last: float | None = None
-        self._damped = 0
+        self._damped = 0.0
         self._missed = 0.0
         self._backlog = 0
         self._alert = False
@@ -281,7 +283,7 @@ class Detector:
         most = p.wide_damped if self._wide else p.damped_for / self.bucket
         hot = score >= p.hot + self._credit
         weight = p.damped_weight if hot and self._damped < most else 1.0
-        self._damped = self._damped + 1 if hot else max(0, self._damped - 2)
+        self._damped = self._damped + 1 if hot else max(0.0, self._damped - p.damped_recovery)
         return weight
 
     def _learn(

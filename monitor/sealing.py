@@ -26,6 +26,7 @@ from barometer.store.leases import Lease, check
 from barometer.store.logs import current_log
 from barometer.store.sealing import Counts, Key
 from barometer.store.watermark import watermark
+from barometer.workdays import Sessions
 from monitor.detector import Detector
 from monitor.explain import explain
 from monitor.judge import STATE_VERSION, Found, Judge, Sealed, stopped_after_ms
@@ -81,6 +82,7 @@ class Sealer:
             rebase=lambda key, before, now: ratio_between(
                 self._ratios, self._series[key[0]].name, KINDS.get(key[1]), before, now
             ),
+            is_day_off=Sessions.of(settings).is_closed,
         )
         self._stands_at: tuple[int, int] | None = None
         """(log, sealed_until) that the detectors in memory belong to."""
@@ -287,7 +289,7 @@ class Sealer:
             arm=j.arm,
             detector_version=Detector.VERSION,
             model_id=n.model_id if n is not None else None,
-            parameters=self._judge.parameters,
+            parameters={**self._judge.parameters, "exchange": self._settings.exchange},
             explanation=explanation,
             evidence=texts,
             quiet=bool(series.trial) or f.severity == "info",

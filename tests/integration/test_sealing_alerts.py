@@ -80,6 +80,7 @@ def test_a_surge_of_different_texts_pages_and_is_explained(store: Store, warm: t
     (a,) = alerts(store)
     assert (a.fingerprint, a.state, a.severity, a.kinds) == ("topic:real_estate", "firing", "critical", [1])
     assert told[0] == "first"
+    assert (a.parameters["open_at"], a.parameters["exchange"]) == (settings.detector_open, "XSHG")
     why = a.explanation
     storms = (a.peak_at - (T0 + DAYS * BUCKET)) // BUCKET
     assert why["window"][1] == a.peak_at

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -9,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from barometer import workdays
 from barometer.hours import HoursError, Window, end_of_hours
 from barometer.settings import load_settings
-from barometer.workdays import Workdays
+from barometer.workdays import Sessions, Workdays
 
 CHINA = ZoneInfo("Asia/Shanghai")
 CALENDAR = Workdays("CN")
@@ -113,12 +115,23 @@ def _inside(w: Window, at: int) -> bool:
     return (today and now >= w.begin) or (w.fits(midnight - timedelta(days=1), CALENDAR) and now < w.end)
 
 
+def test_an_exchange_is_closed_on_its_holidays_and_on_working_weekends() -> None:
+    assert doctest.testmod(workdays).failed == 0
+    settings = load_settings(exchange="XNYS", extra_days_off=["2026-11-30"])
+    closed = Sessions.of(settings).is_closed
+    assert [closed(date(2026, 11, d)) for d in (25, 26, 28, 30)] == [False, True, True, True]
+    plain = Sessions("").is_closed
+    assert [plain(date(2026, 10, d)) for d in (1, 10)] == [False, True]
+
+
 def test_dates_of_the_settings_are_checked() -> None:
     assert load_settings(extra_workdays=[date(2027, 2, 6)]).extra_workdays == ["2027-02-06"]
     with pytest.raises(Exception, match="no date"):
         load_settings(extra_days_off=["soon"])
     with pytest.raises(Exception, match="no calendar"):
         load_settings(holiday_country="XX")
+    with pytest.raises(Exception, match="use a code like XSHG"):
+        load_settings(exchange="CN")
     with pytest.raises(Exception, match="step 'think'"):
         load_settings(level_steps={"major": {"think": 1}})
     assert load_settings(level_steps={"ordinary": {}}).level_steps["grave"]["assess"] == 30

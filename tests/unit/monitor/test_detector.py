@@ -229,6 +229,15 @@ def test_rebase_in_the_middle_of_a_surge_keeps_it() -> None:
     assert all(j.alert for j in judge(d, surge[6:]))
 
 
+def test_a_share_that_rises_for_good_becomes_usual() -> None:
+    """Learning is damped while something is up, for 36 hours and the calm in between, not for ever."""
+    d, end = taught(14, per_hour=200)
+    found = judge(d, list(stream(10, 200, share=0.45, start=end, seed=51)))
+    assert any(j.alert for j in found)
+    assert not any(j.alert for j in found[7 * 144 :])
+    assert found[-1].expected_share == pytest.approx(0.45, abs=0.05)
+
+
 @pytest.mark.parametrize("ratio", [0, -1, math.nan, math.inf])
 def test_a_ratio_that_is_none_is_refused(ratio: float) -> None:
     with pytest.raises(ValueError, match="must be positive"):
