@@ -69,21 +69,11 @@ class Baseline:
         return (self._texts + 0.02) / (self._exposure + 1.0)
 
     @property
-    def level_weight(self) -> float:
-        """Texts that the level rests on."""
-        return self._texts
-
-    @property
     def share(self) -> float:
         """Expected share of negatives, kept off 0 and 1."""
         prior = self.prior
         p = (self._negative + prior.share * prior.weight) / (self._negative + self._other + prior.weight)
         return min(max(p, 0.005), 0.95)
-
-    @property
-    def share_weight(self) -> float:
-        """Texts that the share rests on."""
-        return self._negative + self._other + self.prior.weight
 
     def season(self, end_ts: float) -> Season:
         """At the middle of the bucket that ends at ``end_ts``, interpolated between hours."""

@@ -58,7 +58,7 @@ class DetectorParams:
     share_information: float = 300.0
     winsor_sd: float = 3.0
     """Volume learns nothing of what a bucket holds beyond so many standard deviations above expectation."""
-    weight_cap: float = 1.5
+    weight_cap: float = 3.0
     """A bucket weighs in the share at most so many times the texts expected: a neutral burst must not depress it."""
     window_fee: float = 0.5
     """A window pays so many times log10 of how often it fits into half a day: short ones are tested more often."""
@@ -245,7 +245,6 @@ class Detector:
         """(score, index of its window, arm)."""
         p = self.params
         best: tuple[float, int, str | None] = (0.0, 0, None)
-        effective = self._baseline.share_weight
         for i, (_, total, negative, _, expected) in enumerate(sums):
             if negative < p.min_negative or negative <= expected or not self._goes_on(i, negative, expected):
                 continue
@@ -257,7 +256,7 @@ class Detector:
                 continue
             if total <= 0 or negative < p.min_lift * share * total:
                 continue
-            inflation = 1 + max(0.0, total - 1) * self._share[i].value + total / effective
+            inflation = 1 + max(0.0, total - 1) * self._share[i].value
             shift = share_surprise(negative, total, share, inflation)
             if not self._backlog:
                 # Either chance made the count, or a burst did and chance its share.
