@@ -69,7 +69,7 @@ WEIBO = (
     Matter(date(2025, 4, 7), SHARES, True),
     Matter(date(2025, 4, 8), ("关税",), True),
 )
-BEFORE, AFTER = timedelta(days=90), timedelta(days=30)
+BEFORE, AFTER = timedelta(days=45), timedelta(days=14)
 
 
 def around(matters: Sequence[Matter]) -> tuple[tuple[date, date], ...]:
