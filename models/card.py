@@ -20,9 +20,18 @@ One encoder, two heads: sentiment (negative, neutral, positive) and {topics} top
 - Input: title and text, at most {max_tokens} tokens; the kind (news, comment, unknown).
 - Sentiment is the class with the largest probability; probabilities are calibrated by temperature. A topic is named
   at its own threshold in each language.
-- Trained with the recipe `{recipe}` for {minutes:.0f} minutes on a CPU.
+- Trained with the recipe `{recipe}` for {minutes:.1f} minutes on {device}.
 
 ## Data and licences
+"""
+
+_ADAPTED = """
+Before that the encoder was adapted to the field by masked words (recipe `{recipe}`) on the training texts of the sets
+{sets}
+and on these streams, {texts:,} texts in all, for {epochs} epochs:
+
+| stream | licence |
+|---|---|
 """
 
 _UNSTATED = """
@@ -59,11 +68,14 @@ def write_card(
             version=version, topics=len(labels["topics"]), base=facts["base"], layers=facts["recipe"]["layers"],
             parameters=facts["parameters"] / 1e6, size=(folder / WEIGHTS).stat().st_size / 1e6,
             max_tokens=labels["max_tokens"], recipe=facts["recipe"]["name"], minutes=facts["seconds"] / 60,
+            device=facts.get("device", "a CPU"),
         ),
         "| set | what | licence | texts | shown an epoch | dev |\n|---|---|---|---|---|---|\n",
     ]  # fmt: skip
     for name, s in facts["sets"].items():
         parts.append(f"| {name} | {s['about']} | {s['licence']} | {s['train']} | {s['an_epoch']} | {s['dev']} |\n")
+    if facts.get("adapted"):
+        parts.append(_adapted(facts["adapted"]))
     if any("not stated" in s["licence"] for s in facts["sets"].values()):
         parts.append(_UNSTATED)
     if metrics.get("dev"):
@@ -71,19 +83,22 @@ def write_card(
         parts.append(
             "From a dev split, no text nor near copy was trained on with its own set's label. FiQA and SemEval share "
             "texts\nwith each other, so their figures are optimistic.\n\n"
-            "| set | sentiment accuracy | macro F1 | calibration error | topics micro F1 | macro F1 |\n"
-            "|---|---|---|---|---|---|\n"
+            "| set | sentiment accuracy | macro F1 | negative F1 | calibration error | topics micro F1 | macro F1 | "
+            "one of the topics |\n|---|---|---|---|---|---|---|---|\n"
         )
         for name, m in metrics["dev"].items():
             s, t, f = m.get("sentiment"), m.get("topics"), metrics["float32_dev"][name]
             cells = [name]
             cells += (
                 [f"{s['accuracy']:.3f} ({f['sentiment']['accuracy']:.3f})", f"{s['macro_f1']:.3f}",
+                 f"{s['classes']['negative']['f1']:.3f}" if "negative" in s["classes"] else "",
                  "" if s["calibration_error"] is None else f"{s['calibration_error']:.3f}"]
-                if s else ["", "", ""]
+                if s else ["", "", "", ""]
             )  # fmt: skip
             cells += [f"{t['micro_f1']:.3f} ({f['topics']['micro_f1']:.3f})", f"{t['macro_f1']:.3f}"] if t else ["", ""]
+            cells.append(f"{m['choice']['accuracy']:.3f}" if "choice" in m else "")
             parts.append("| " + " | ".join(cells) + " |\n")
+        parts.append("".join(["\n", *_by_group(metrics.get("dev_groups", {}))]))
         parts.append(
             "\nWhere a set tells negative from not negative only (finnsp), accuracy and F1 are of that. Integers "
             f"change {metrics['sentiment_labels_changed_by_integers']:.1%} of the sentiment labels of float32.\n"
@@ -99,6 +114,21 @@ def write_card(
     trial = "; ".join(f"{lang}: {', '.join(ts) or 'none'}" for lang, ts in labels["trial_topics"].items())
     parts.append(_LIMITS.format(trial=trial, max_tokens=labels["max_tokens"]))
     (folder / CARD).write_text("".join(parts), "utf-8")
+
+
+def _by_group(groups: dict[str, Any]) -> list[str]:
+    """Calibration by language and kind, over all sets."""
+    found = [(g, m["sentiment"]) for g, m in groups.items() if m.get("sentiment", {}).get("calibration_error")]
+    said = "; ".join(f"{g} {s['calibration_error']:.3f} ({s['n']} texts)" for g, s in found)
+    return [f"Calibration error of sentiment by language and kind, all sets together: {said}.\n"] if found else []
+
+
+def _adapted(pretraining: dict[str, Any]) -> str:
+    recipe = pretraining["recipe"]
+    head = _ADAPTED.format(
+        recipe=recipe["name"], sets=", ".join(recipe["sets"]), texts=pretraining["texts"], epochs=recipe["epochs"]
+    )
+    return head + "".join(f"| {name} | {of['licence']} |\n" for name, of in recipe["texts"].items())
 
 
 def _behaviour(found: dict[str, dict[str, Any]]) -> str:

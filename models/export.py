@@ -39,7 +39,7 @@ from models.training import gather, predict
 log = structlog.get_logger(__name__)
 
 PRECISION = "int8"
-WINDOWS = 4
+WINDOWS = 2
 """Stretches read of a long text: see ``bench/long_texts.py``."""
 _ENCODER = (
     "vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "hidden_act",
@@ -176,8 +176,13 @@ def _measures(
     of_integers = by_set(dev, topics, warmed(sentiment, dev, labels["temperatures"]), topic, cut)
     float_sentiment, float_topic = predict(network, dev_set, torch.device("cpu"), _in_float32(recipe))
     of_floats = by_set(dev, topics, warmed(float_sentiment, dev, labels["temperatures"]), float_topic, cut)
+    single = [i for i, e in enumerate(dev) if len(e.sentiment) == 1]
+    groups = by_set(
+        [dev[i] for i in single], topics, warmed(sentiment, dev, labels["temperatures"])[single], topic[single],
+        cut[single], key=lambda e: f"{e.lang}:{e.kind}",
+    )  # fmt: skip
     return {
-        "dev": of_integers, "float32_dev": of_floats, "summary": round(summary(of_integers), 4),
+        "dev": of_integers, "float32_dev": of_floats, "dev_groups": groups, "summary": round(summary(of_integers), 4),
         "float32_summary": round(summary(of_floats), 4),
         "sentiment_labels_changed_by_integers": round(
             float((sentiment.argmax(1) != float_sentiment.argmax(1)).mean()), 4

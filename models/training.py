@@ -248,6 +248,8 @@ def train_model(
         "recipe": recipe.as_dict(), "topics": topics, "sets": read,
         "history": state["history"], "seconds": round(time.time() - started), "base": base_name,
         "recipe_path": str(recipe.path), "teachers": [t.name for t in teachers],
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "a CPU",
+        "adapted": _adapted(base),
         "parameters": sum(p.numel() for p in network.parameters()),
     }  # fmt: skip
     (out / "tokenizer.json").write_bytes((base / "tokenizer.json").read_bytes())
@@ -320,6 +322,12 @@ def _probe(network: Network, data: Tensors, recipe: Recipe, device: torch.device
         adam.step()
         adam.zero_grad()
     log.info("probe", sentiment_loss=round(sentiment_loss.item(), 3), topic_loss=round(topic_loss.item(), 3))
+
+
+def _adapted(base: Path) -> dict[str, Any] | None:
+    """What ``barometer pretrain`` taught the base, for the card; None where the base is not of its making."""
+    file = base / "pretraining.json"
+    return dict(json.loads(file.read_text("utf-8"))) if file.is_file() else None
 
 
 def _network_to_go_on_from(base: Path, topics: Sequence[str], recipe: Recipe) -> Network:
