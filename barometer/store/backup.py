@@ -27,7 +27,7 @@ from barometer.store.engine import Store
 from barometer.store.migrate import current, known_revisions
 from barometer.store.processes import list_processes
 from barometer.store.status import GONE_AFTER_MS
-from barometer.store.tables import AuditEntry, Base, Job, Lease, Meta, Process
+from barometer.store.tables import AuditEntry, Base, Job, Lease, Meta, Process, UserSession
 
 OnProgress = Callable[[str, int, int | None], None]
 """Told (what is being done, how much is done, of how much if that is known)."""
@@ -220,6 +220,7 @@ def settle_in(
             c.execute(insert(Lease).values(name=name, **values))
     c.execute(delete(Process))
     c.execute(delete(Job))
+    c.execute(delete(UserSession))  # of people who may have logged out since
     c.execute(
         insert(AuditEntry).values(
             at=store.now_ms(c), actor=actor, action=RESTORED, object=file.name,

@@ -31,6 +31,7 @@ REFUSALS: Mapping[int, str] = {
     409: "it cannot be done as things are: somebody was first",
     413: "the body is too large",
     429: "too many calls: the header Retry-After says how many seconds to wait",
+    503: "it cannot be had just now: the database is away, or others are at it; Retry-After as above",
 }
 
 
@@ -199,7 +200,7 @@ def _operation(call: Call, names: Mapping[Any, Any]) -> dict[str, Any]:
         good["content"] = {kind.split(";")[0]: {} for kind in call.forms.values()}
     elif call.answer is not None:
         good["content"] = {"application/json": {"schema": names[(call.answer, "serialization")]}}
-    possible = {401, 429}
+    possible = {401, 429, 503}
     possible |= {400} if call.query or call.body else set()
     possible |= {404} if call.parts else set()
     possible |= {403} if call.acts else set()

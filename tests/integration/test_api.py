@@ -27,8 +27,10 @@ from barometer.store import tokens
 from barometer.store.engine import Store
 from barometer.store.migrate import open_store
 from barometer.store.tables import AuditEntry, Document, Identity, Silence
+from barometer.store.users import add_user
 from dashboard.app import create_app
 from tests.browser.seed import SCRIPT, seed
+from tests.conftest import PostgresServer
 from tests.integration.api_client import ContractClient, watched
 
 ROLES = ("viewer", "analyst", "admin")
@@ -267,6 +269,24 @@ def test_scoring_is_bounded(seeded: tuple[Flask, Store, Settings], viewer: Calle
         busy = viewer.post("/score", {"texts": [{"text": "x"}]})
         assert (busy.status_code, busy.get_json()["code"]) == (503, "busy")
     waiting.join(), first.join()
+
+
+@pytest.mark.postgres
+def test_a_database_that_is_away_is_said(own_postgres: PostgresServer, settings_for: Callable[..., Settings]) -> None:
+    settings = settings_for(database_url=own_postgres.url)
+    store = open_store(settings, migrate=True)
+    add_user(store, "wang", "a long enough password", "viewer", actor="tests")
+    with store.write() as c:
+        _, secret = tokens.add_token(c, "wang", "tests", "read", 1, store.now_ms(c), actor="tests")
+    caller = Caller(watched(create_app(settings, store)).test_client(), secret)
+    assert caller.get("/alerts").status_code == 200
+    own_postgres.stop()
+    answer = caller.get("/alerts")
+    assert (answer.status_code, answer.get_json()["code"]) == (503, "store_away")
+    assert answer.headers["Retry-After"]
+    own_postgres.start()
+    assert caller.get("/alerts").status_code == 200
+    store.close()
 
 
 def test_silences(seeded: tuple[Flask, Store, Settings], analyst: Caller, viewer: Caller) -> None:
