@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from flask import Flask, Request, Response, g, jsonify, redirect, request
+from flask import Flask, Request, Response, current_app, g, jsonify, redirect, request
 from flask_login import LoginManager, UserMixin, current_user
 from flask_wtf.csrf import CSRFProtect
 from sqlalchemy.exc import DBAPIError
@@ -123,7 +123,7 @@ def _gate() -> Any:
     to_api = request.path.startswith("/api/")
     known = current_user.is_authenticated
     if to_api:
-        wait = context_limit().wait(f"user {current_user.user.id}" if known else f"address {request.remote_addr}")
+        wait = _api_limit().wait(f"user {current_user.user.id}" if known else f"address {request.remote_addr}")
         if wait:
             answer, code = _refusal("throttled", f"too many requests: try again in {wait} s", 429)
             answer.headers["Retry-After"] = str(wait)
@@ -146,10 +146,8 @@ def _gate() -> Any:
     return redirect(f"/login?next={quote(target, safe='/')}" if target else "/login")
 
 
-def context_limit() -> Limit:
+def _api_limit() -> Limit:
     """How often the API may be called; counted by user, and by address where nobody is known."""
-    from flask import current_app
-
     found: Limit = current_app.extensions["barometer_api_limit"]
     return found
 

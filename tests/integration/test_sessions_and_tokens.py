@@ -17,6 +17,7 @@ from sqlalchemy import select, update
 from barometer.errors import StoreError
 from barometer.settings import Settings
 from barometer.store import sessions, tokens
+from barometer.store.backup import make_backup, restore_backup
 from barometer.store.engine import Store
 from barometer.store.migrate import open_store
 from barometer.store.tables import ApiToken, AuditEntry, RateCount, UserSession
@@ -138,6 +139,21 @@ def test_sessions_in_the_store(store: Store) -> None:
         assert one not in str(c.execute(select(UserSession.__table__)).all())
         sessions.begin_session(c, 1, now + DAY, DAY, "")
         assert len(c.execute(select(UserSession.digest)).all()) == 1, "what is over is removed"
+
+
+def test_a_restore_ends_all_sessions(store: Store, settings_for: Callable[..., Settings], tmp_path: Path) -> None:
+    """Who has logged out since the backup is not let in by it."""
+    add_user(store, "wang", GOOD, "viewer", actor="root")
+    with store.write() as c:
+        secret = sessions.begin_session(c, 1, store.now_ms(c), DAY, "")
+    file = tmp_path / "x.backup"
+    make_backup(store, file, lambda *_: None)
+    with store.write() as c:
+        sessions.end_session(c, secret)
+    settings = settings_for(database_url=store.url.render_as_string(hide_password=False))
+    restore_backup(store, settings, file, "root", lambda *_: None, replace=True)
+    with store.read() as c:
+        assert sessions.find_session(c, secret, store.now_ms(c), None) is None
 
 
 def test_a_limit_counts_for_all_processes_at_once(store: Store) -> None:
