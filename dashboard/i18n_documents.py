@@ -58,8 +58,8 @@ DOCUMENT_TEXTS: dict[str, tuple[str, str]] = {
         "Name a word to look for: a minus or punctuation alone finds nothing; at most 20 words at a time.",
     ),
     "documents.wrong_time": (
-        "时间：写成 2026-11-24 的日期，且“从”早于“到”。",
-        "Time: dates like 2026-11-24, from before to.",
+        "时间：写成 2026-11-24 或 2026-11-24 08:00，且“从”早于“到”。",
+        "Time: like 2026-11-24 or 2026-11-24 08:00, from before to.",
     ),
     "documents.wrong_field": ("不认识的条件：{name}", "An unknown value: {name}"),
     "documents.news": ("有 {n} 条新文本，点此显示", "{n} new: show"),

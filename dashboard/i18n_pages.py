@@ -110,6 +110,7 @@ PAGE_TEXTS: dict[str, tuple[str, str]] = {
     "series.no_expected": ("无预期", "no expectation"),
     "series.stack": ("文本量（自下而上：负面、中性、正面）", "Texts (from below: negative, neutral, positive)"),
     "series.stack_kinds": ("文本量（按类型）", "Texts by kind"),
+    "series.search_texts": ("在“文本”里搜索 →", "Search them →"),
     "series.chart_label": (
         "走势图；左右方向键选择一点，下面是它的原文",
         "Chart; the left and right arrow keys choose a point, whose texts stand below",

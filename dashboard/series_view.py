@@ -111,7 +111,8 @@ def window(span: Period, query: Mapping[str, Any], bucket_ms: int) -> tuple[int,
     return a, b, True
 
 
-def figure(v: View, shown: Shown) -> dict[str, Any]:
+def figure(v: View, shown: Shown, point: int | None = None) -> dict[str, Any]:
+    """The chart; ``point`` is the start of the one whose texts are shown."""
     drawn = Drawn(
         (shown.begin, shown.end),
         shown.independent,
@@ -121,6 +122,7 @@ def figure(v: View, shown: Shown) -> dict[str, Any]:
             for a in shown.alerts
         ],
         {i: escape(name, quote=False) for i, name in shown.models.items()},
+        None if point is None else (point, point + shown.width),
     )  # fmt: skip
     return series_figure(v, shown.lines, drawn)
 

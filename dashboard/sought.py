@@ -34,8 +34,8 @@ def wanted(query: Mapping[str, str | None], now: int, zone: ZoneInfo) -> Wanted:
 
     Args:
         query: ``q`` words; ``series`` ``topic:NAME``; ``kind``, ``sentiment``, ``flag``, ``range`` as in the tuples
-            above; ``from`` and ``to`` epoch ms, or dates of the zone, both inclusive; ``lang``, ``source``;
-            ``confidence`` from 0 to 1.
+            above; ``from`` and ``to`` epoch ms, times of the zone (``2026-11-24 08:00``), or dates of it, both
+            inclusive; ``lang``, ``source``; ``confidence`` from 0 to 1.
         now: epoch ms, where ``range`` ends.
 
     Raises:
@@ -63,6 +63,18 @@ def wanted(query: Mapping[str, str | None], now: int, zone: ZoneInfo) -> Wanted:
         min_confidence=_share(given["confidence"]),
         flags=int(Flag[flag.upper()]) if flag else 0,
     )  # fmt: skip
+
+
+def time_words(value: str, zone: ZoneInfo) -> str:
+    """``from`` or ``to`` for people: epoch ms as a time of the zone, anything else as it is.
+
+    >>> time_words("1795478400000", ZoneInfo("Asia/Shanghai"))
+    '2026-11-24 08:00'
+    """
+    if not value.isdecimal() or len(value) > 13:
+        return value
+    at = datetime.fromtimestamp(int(value) / 1000, zone)
+    return at.strftime("%Y-%m-%d %H:%M" + (":%S" if at.second else ""))
 
 
 def cursor(value: object) -> Key | None:
@@ -101,7 +113,10 @@ def _time(given: Mapping[str, str], name: str, zone: ZoneInfo, days_on: int) -> 
     try:
         if value.isdecimal() and len(value) < 14:
             return int(value)
+        if ":" in value:
+            at = datetime.fromisoformat(value)
+            return max(0, int((at if at.tzinfo else at.replace(tzinfo=zone)).timestamp() * 1000))
         day = datetime.combine(date.fromisoformat(value) + timedelta(days=days_on), datetime.min.time(), zone)
         return max(0, int(day.timestamp() * 1000))
     except (ValueError, OverflowError):
-        raise NotSought(name, "a date (2026-11-24) or epoch milliseconds") from None
+        raise NotSought(name, "a date (2026-11-24), a time (2026-11-24 08:00) or epoch milliseconds") from None

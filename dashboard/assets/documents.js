@@ -9,6 +9,7 @@
       var before = arguments[arguments.length - 1] || {};
       var now = Object.assign({}, before, { q: (q || "").trim() || null, before: null });
       FIELDS.forEach(function (name, i) { now[name] = (values[i] || "").trim() || null; });
+      if (now.q !== (before.q || null)) now.copies = null;
       if ((now.from || now.to) && (now.from !== before.from || now.to !== before.to)) now.range = null;
       var changed = ["q"].concat(FIELDS).some(function (name) { return (now[name] || null) !== (before[name] || null); });
       if (!changed) return dash_clientside.no_update;

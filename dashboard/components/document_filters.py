@@ -15,7 +15,7 @@ from dashboard.context import View, context
 from dashboard.export import FORMATS
 from dashboard.format import number
 from dashboard.i18n import has, series_name
-from dashboard.sought import CONFIDENCES, FIELDS, FLAGS, KINDS, SENTIMENTS, SPANS
+from dashboard.sought import CONFIDENCES, FIELDS, FLAGS, KINDS, SENTIMENTS, SPANS, time_words
 
 PATH = "/documents"
 MORE = ("lang", "source", "confidence", "flag", "from", "to")
@@ -110,6 +110,8 @@ def value_words(v: View, name: str, value: str) -> str:
         return series_name(v.lang, value)
     if name == "lang":
         return language(v, value)
+    if name in ("from", "to"):
+        return time_words(value, context().zone)
     key = f"{name}.{value}"
     return v.t(key) if name in ("kind", "sentiment", "range", "flag") and has(key) else value
 
@@ -151,7 +153,8 @@ def _day(v: View, name: str, query: Query) -> Any:
     return html.Label(
         [
             html.Span(label),
-            dmc.TextInput(id=f"documents-{name}", value=query.get(name) or "", debounce=True, size="xs", w=130,
+            dmc.TextInput(id=f"documents-{name}", debounce=True, size="xs", w=140,
+                          value=time_words(query.get(name) or "", context().zone),
                           placeholder=v.t("documents.date_hint"), attributes={"input": {"inputMode": "numeric"}},
                           **aria(label=label)),
         ],

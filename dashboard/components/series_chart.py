@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from math import floor, log10
 from typing import Any
 
 from barometer.store.queries_points import Point
 from dashboard.components.charts import PALETTE, SHARE_TEXTS, alert_mark, base_layout, row_title, shade
 from dashboard.components.days import day_shapes
 from dashboard.context import View, context
-from dashboard.format import duration, wall
+from dashboard.format import duration, number, wall
 
 _STACK = {
     "light": {"negative": "#7b3fb5", "neutral": "#c3cad5", "positive": "#3f93b3",
@@ -41,6 +42,8 @@ class Drawn:
     alerts: Sequence[tuple[int, int, int, str]] = ()
     """(id, start, end, what it says)."""
     models: Mapping[int, str] = field(default_factory=dict)
+    point: tuple[int, int] | None = None
+    """The stretch whose texts are shown."""
 
 
 def negatives(p: Point, independent: bool) -> int | None:
@@ -78,6 +81,9 @@ def series_figure(v: View, lines: Sequence[Line], drawn: Drawn) -> dict[str, Any
         when = wall(at, zone)
         shapes.append({"type": "line", "xref": "x", "yref": "paper", "x0": when, "x1": when, "y0": 0, "y1": 1,
                        "line": {"color": color["muted"], "width": 1, "dash": "dash"}})  # fmt: skip
+    if drawn.point is not None:
+        shapes.append({**shade(wall(drawn.point[0], zone), wall(drawn.point[1], zone), "rgba(0,0,0,0)"),
+                       "line": {"width": 1.2, "color": color["ink"]}, "layer": "above"})  # fmt: skip
     if drawn.alerts:
         data.append(alert_mark(v, drawn.alerts, zone, color))
     layout = base_layout(color)
@@ -85,6 +91,12 @@ def series_figure(v: View, lines: Sequence[Line], drawn: Drawn) -> dict[str, Any
     layout["xaxis"]["range"] = [wall(drawn.window[0], zone), wall(drawn.window[1], zone)]
     layout["shapes"] = shapes
     layout["uirevision"] = f"{drawn.window}"
+    most = max((p.negative for line in lines for p in line.points), default=0)
+    layout["yaxis"].update(ticks(v, most))
+    stacked: dict[int, int] = {}
+    for p in (p for line in lines for p in line.points):
+        stacked[p.start] = stacked.get(p.start, 0) + p.total
+    layout["yaxis3"].update(ticks(v, max(stacked.values(), default=0), 3))
     below = v.t("series.stack_kinds") if len(lines) > 1 else v.t("series.stack")
     layout["annotations"] = [
         row_title(v.t("series.negatives_independent" if drawn.independent else "series.negatives"), 1.0, color),
@@ -93,6 +105,23 @@ def series_figure(v: View, lines: Sequence[Line], drawn: Drawn) -> dict[str, Any
         *(_model_note(v, wall(at, zone), name, color) for at, name in changes),
     ]
     return {"data": data, "layout": layout}
+
+
+def ticks(v: View, most: float, count: int = 4) -> dict[str, Any]:
+    """Marks of an axis from 0 in the words of the language, 2万 or 20k, where numbers are large; else the library's.
+
+    >>> ticks(View("zh", "light"), 83_000, 4)["ticktext"]
+    ['0', '2万', '4万', '6万', '8万']
+    >>> ticks(View("zh", "light"), 900, 4)
+    {'tickmode': 'auto'}
+    """
+    if most < 10_000:
+        return {"tickmode": "auto"}
+    rough = most / count
+    size = 10 ** floor(log10(rough))
+    step = next(f * size for f in (1, 2, 5, 10) if rough <= f * size * 1.2)
+    values = [i * step for i in range(int(most // step) + 1)]
+    return {"tickmode": "array", "tickvals": values, "ticktext": [number(v.lang, x) for x in values]}
 
 
 def _outages(v: View, found: Sequence[Point], color: Mapping[str, str]) -> list[dict[str, Any]]:

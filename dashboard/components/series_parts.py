@@ -31,7 +31,8 @@ def texts_part(v: View, shown: Shown, point: int | None) -> Any:
     else:
         title = v.t("series.texts_of", from_=clock(begin, ctx.zone, now), to=clock(end, ctx.zone, now))
     if shown.row.name == "all":
-        return section(title, empty(v.t("series.no_texts_all"), None, "texts"))
+        link = dcc.Link(v.t("series.search_texts"), href=_search(shown, begin, end))
+        return section(title, empty(v.t("series.no_texts_all"), None, "texts"), link)
     with ctx.store.read() as c:
         since = latest_of(c, shown.row.id, begin, end, shown.kinds, LOOKED_AT)
         found = texts_behind(c, shown.row.id, since, end, shown.kinds, TEXTS)
@@ -44,8 +45,16 @@ def texts_part(v: View, shown: Shown, point: int | None) -> Any:
         more = f"{more} · {said}" if more else said
     cards = [text_card(v, x, now, topics=False, extra=_facts(v, x, known[x.key], now)) for x in found]
     total = reach_words(v, _summed([x.engagement for x in found]))
-    aside = html.Span([total, " · " if total and more else None, more]) if total or more else None
-    return section(title, text_list(cards), aside)
+    link = dcc.Link(v.t("series.search_texts"), href=_search(shown, begin, end))
+    said = " · ".join(x for x in (total, more) if x)
+    return section(title, text_list(cards), html.Span([said, " · " if said else None, link]))
+
+
+def _search(shown: Shown, begin: int, end: int) -> str:
+    """The same texts on the Documents page, where they can be searched and exported."""
+    kind = shown.way if shown.way in ("news", "comment") else None
+    series = shown.row.name if shown.row.name != "all" else None
+    return href("/documents", {"series": series, "kind": kind, "from": str(begin), "to": str(end)})
 
 
 def _facts(v: View, text: Text, known: Beside, now: int) -> list[Any]:

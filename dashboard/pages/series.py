@@ -42,15 +42,15 @@ def layout(name: str = "", ui: dict[str, Any] | None = None, **query: str) -> An
             ],
             className="lost",
         )
-    drawn = figure(v, shown)
     point = number_of(chosen, "at")
+    drawn = figure(v, shown, point)
     zoom = {"from": chosen["from"], "to": chosen["to"]} if shown.zoomed else None
     return html.Div(
         [
             dcc.Store(id="series-query", data=chosen),
             dcc.Store(id="series-point", data=point),
             dcc.Store(id="series-zoom", data=zoom),
-            dcc.Store(id="series-version", data=version(drawn["data"])),
+            dcc.Store(id="series-version", data=version(drawn["data"], point)),
             _head(v, shown),
             live("series-figures", _kpis(v, shown), "kpis"),
             html.Section(
@@ -98,25 +98,27 @@ def register(app: dash.Dash) -> None:
         target("series-alerts"),
         Input("tick", "n_intervals"),
         Input("series-zoom", "data"),
+        Input("series-point", "data"),
         State("series-query", "data"),
         State("series-version", "data"),
         State("ui", "data"),
         prevent_initial_call=True,
     )
-    def refresh(_n: int, zoom: Any, query: dict[str, str], before: str, ui: dict[str, Any]) -> Any:
+    def refresh(_n: int, zoom: Any, point: int | None, query: dict[str, str], before: str, ui: dict[str, Any]) -> Any:
         v = view(ui)
         shown = look(v, _with(query, zoom))
         if shown is None:
             return (no_update,) * 6
-        drawn = figure(v, shown)
-        now = version(drawn["data"])
+        drawn = figure(v, shown, point)
+        now = version(drawn["data"], point)
         new: Any = drawn
         if dash.ctx.triggered_id != "series-zoom":
             # The frame stays as it is: only lines and marks are put in.
             new = Patch()
             new["data"] = drawn["data"]
             new["layout"]["shapes"] = drawn["layout"]["shapes"]
-            new["layout"]["annotations"] = drawn["layout"]["annotations"]
+            for part in ("annotations", "yaxis", "yaxis3"):
+                new["layout"][part] = drawn["layout"][part]
         return (
             no_update if now == before else new,
             now,

@@ -32,6 +32,8 @@ def test_a_search_is_narrowed_shared_and_taken_home(site: Site, enter: Enter) ->
     box = page.get_by_label("搜索文本")
     box.fill('"恒远旗下" -兑付')
     page.get_by_role("button", name="搜索").click()
+    expect(page.locator(".chosen-row")).to_contain_text("-兑付")
+    page.get_by_role("link", name="逐篇列出").click()
     expect(page.locator(".text-card")).to_have_count(10)
     page.get_by_text("更多条件").click()
     page.get_by_role("textbox", name="来源").or_(page.get_by_label("来源")).first.click()
