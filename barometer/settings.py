@@ -164,6 +164,7 @@ class Settings(BaseSettings):
     oidc_default_role: Literal["", "viewer", "analyst", "admin"] = ""
     oidc_label: str = ""
     export_rows: int = Field(50_000, ge=1, le=1_000_000)
+    explain_texts: bool = True
 
     # Operations
     metrics_host: str = "127.0.0.1"

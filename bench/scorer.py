@@ -65,25 +65,17 @@ def stream(kind: str, n: int, seed: int = 11) -> list[dict[str, Any]]:
     return list(islice(made, n))
 
 
-def by_turns(
-    contenders: dict[str, Callable[[], object]], rounds: int, texts: int
-) -> tuple[dict[str, float], dict[str, float]]:
-    """Median texts a second of each, run one after the other so that a slow moment of the machine meets them all.
-
-    The second is texts a second of processor time, over all threads: it says more than the first on a busy machine.
-    """
+def by_turns(contenders: dict[str, Callable[[], object]], rounds: int, texts: int) -> dict[str, float]:
+    """Median texts a second of each, run one after the other so that a slow moment of the machine meets them all."""
     took: dict[str, list[float]] = {name: [] for name in contenders}
-    worked: dict[str, list[float]] = {name: [] for name in contenders}
     for run in contenders.values():
         run()  # warm: thread pools, allocators
     for _ in range(rounds):
         for name, run in contenders.items():
-            began, worked_before = time.perf_counter(), time.process_time()
+            began = time.perf_counter()
             run()
             took[name].append(time.perf_counter() - began)
-            worked[name].append(time.process_time() - worked_before)
-    by_clock, by_processor = ({name: texts / statistics.median(t) for name, t in of.items()} for of in (took, worked))
-    return by_clock, by_processor
+    return {name: texts / statistics.median(t) for name, t in took.items()}
 
 
 def bare(scorer: Scorer, lines: Sequence[str], kind: str) -> Callable[[], object]:
@@ -169,10 +161,8 @@ def measure(model: Path, threads: int, rounds: int, texts: int) -> dict[str, Any
         }
         for size in PIPELINE_BATCHES:
             contenders[f"pipeline_{size}"] = lambda p=pieces, s=size, t=through: t(p, s)
-        rates, of_processor = by_turns(contenders, rounds, texts)
-        best, best_of_processor = (
-            max(v for k, v in of.items() if k.startswith("pipeline")) for of in (rates, of_processor)
-        )
+        rates = by_turns(contenders, rounds, texts)
+        best = max(v for k, v in rates.items() if k.startswith("pipeline"))
         lengths = [len(w) for of_text in encode_windows(
             scorer._tokenizer, lines, scorer.folder.max_tokens, scorer.folder.windows) for w in of_text]  # fmt: skip
         found[kind] = {
@@ -180,11 +170,6 @@ def measure(model: Path, threads: int, rounds: int, texts: int) -> dict[str, Any
             "padding": round(1 - sum(lengths) / sum(map(padded_length, lengths)), 4),
             "texts_a_second": {k: round(v, 1) for k, v in rates.items()},
             "times_pipeline": round(rates["scorer"] / best, 2), "times_bare": round(rates["bare"] / rates["scorer"], 3),
-            "of_processor_time": {
-                "texts_a_second": {k: round(v, 1) for k, v in of_processor.items()},
-                "times_pipeline": round(of_processor["scorer"] / best_of_processor, 2),
-                "times_bare": round(of_processor["bare"] / of_processor["scorer"], 3),
-            },
         }  # fmt: skip
     return found
 
@@ -242,12 +227,11 @@ def main() -> None:
     else:
         print(f"{found['version']}: {found['layers']} layers, {given.threads} threads")
         for kind in ("comment", "news"):
-            f, of = found[kind], found[kind]["of_processor_time"]
+            f = found[kind]
             rates = ", ".join(f"{name} {rate:,.0f}" for name, rate in f["texts_a_second"].items())
             print(f"{kind}: {f['tokens_median']:.0f} tokens, {f['windows_a_text']} windows a text, padding "
                   f"{f['padding']:.1%}; texts a second: {rates}; {f['times_pipeline']} × the best pipeline, "
-                  f"{f['times_bare']} × the bare time (by processor time {of['times_pipeline']} "
-                  f"and {of['times_bare']})")  # fmt: skip
+                  f"{f['times_bare']} × the bare time")  # fmt: skip
         p = found["process"]
         print(f"loaded in {p['load_s']} s (imports {p['import_s']} s), {p['memory_mb']:.0f} MB of memory, "
               f"folder {p['folder_mb']} MB")  # fmt: skip

@@ -13,7 +13,7 @@ from flask import Flask, request
 from barometer.errors import SettingsError
 from barometer.settings import Settings
 from barometer.store.engine import Store
-from dashboard import api, auth, export, operations, pages, wire
+from dashboard import api, auth, export, export_labels, operations, pages, wire
 from dashboard.components import shell
 from dashboard.components.broken import guard_pages
 from dashboard.context import KEY, Context, view
@@ -94,6 +94,7 @@ def create_app(settings: Settings, store: Store) -> Flask:
     auth.protect(server, settings, store)
     wire.register(server)
     server.extensions["barometer_contract"] = api.register(server)
+    server.register_blueprint(export_labels.blueprint)
     server.register_blueprint(export.blueprint)
     app = _App(
         "dashboard",

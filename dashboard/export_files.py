@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -66,13 +66,24 @@ _SCHEMA = pa.schema([(name, kind) for name, kind, *_ in COLUMNS])
 
 
 def as_csv(texts: Iterable[Text], zone: ZoneInfo) -> Iterator[str]:
-    """Lines of a CSV file (RFC 4180) with the byte order mark that Excel wants; times as ISO 8601 of the zone."""
+    """Documents as :func:`csv_pieces`."""
+    return csv_pieces(NAMES, map(_values, texts), _TIMES, zone)
+
+
+def csv_pieces(
+    names: Sequence[str], rows: Iterable[Sequence[Any]], times: Collection[int], zone: ZoneInfo
+) -> Iterator[str]:
+    """Pieces of a CSV file (RFC 4180) with the byte order mark that Excel wants.
+
+    Args:
+        times: the columns that are epoch ms: written as ISO 8601 of the zone.
+    """
     out = io.StringIO()
     writer = csv.writer(out)
     out.write("\ufeff")
-    writer.writerow(NAMES)
-    for text in texts:
-        writer.writerow([_csv_cell(x, i, zone) for i, x in enumerate(_values(text))])
+    writer.writerow(names)
+    for row in rows:
+        writer.writerow([_csv_cell(x, i in times, zone) for i, x in enumerate(row)])
         if out.tell() > 1 << 16:
             yield out.getvalue()
             out.seek(0)
@@ -124,10 +135,10 @@ def _group(rows: Sequence[Sequence[Any]]) -> pa.Table:
     return pa.table([pa.array(x, kind) for x, (_, kind, *_rest) in zip(columns, COLUMNS, strict=True)], schema=_SCHEMA)
 
 
-def _csv_cell(value: Any, column: int, zone: ZoneInfo) -> Any:
+def _csv_cell(value: Any, is_time: bool, zone: ZoneInfo) -> Any:
     if value is None:
         return ""
-    if column in _TIMES:
+    if is_time:
         return _at(value, zone).isoformat(timespec="milliseconds")
     if isinstance(value, bool):
         return str(value).lower()

@@ -8,6 +8,7 @@ from typing import Literal
 from dashboard.i18n_account import ACCOUNT_TEXTS
 from dashboard.i18n_alerts import ALERT_TEXTS
 from dashboard.i18n_documents import DOCUMENT_TEXTS
+from dashboard.i18n_learn import LEARN_TEXTS
 from dashboard.i18n_pages import PAGE_TEXTS
 from dashboard.i18n_shell import SHELL_TEXTS
 
@@ -226,6 +227,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     **ACCOUNT_TEXTS,
     **ALERT_TEXTS,
     **DOCUMENT_TEXTS,
+    **LEARN_TEXTS,
     **PAGE_TEXTS,
     **SHELL_TEXTS,
     "alerts.title": ("告警", "Alerts"),

@@ -16,8 +16,8 @@ LEARN_TEXTS: dict[str, tuple[str, str]] = {
     ),
     "annotate.active_hint": (
         "模型最拿不准的文本，以及被判为“标错”的告警背后的文本。它们教得最多，但不用来衡量模型。",
-        "Texts of which the model is least sure, and those behind alerts that were called mislabelled. They teach most, "
-        "and never measure the model.",
+        "Texts of which the model is least sure, and those behind alerts that were called mislabelled. They teach "
+        "most, and never measure the model.",
     ),
     "annotate.correct_hint": (
         "更正一条文本：旁边显示模型的判断，所以它用来训练，不用来衡量。",
@@ -55,7 +55,7 @@ LEARN_TEXTS: dict[str, tuple[str, str]] = {
     "annotate.empty_random": ("暂时没有可抽的文本", "There is nothing to draw just now"),
     "annotate.empty_random_hint": (
         "近 30 天已封桶、模型打过分、还没有标注的文本都看完了；新的文本封桶后会出现。",
-        "Every scored text of the last 30 days whose bucket is closed has been labelled. New ones come as buckets close.",
+        "Every scored text of the last 30 days whose bucket is closed has been labelled. More come as buckets close.",
     ),
     "annotate.empty_active": ("没有拿不准的文本", "Nothing is uncertain just now"),
     "annotate.empty_active_hint": ("有新文本时会再出现。", "More will come with new texts."),
@@ -108,8 +108,8 @@ LEARN_TEXTS: dict[str, tuple[str, str]] = {
     "trust.none": ("还没有抽查过", "Nothing has been checked yet"),
     "trust.none_hint": (
         "没有随机抽查，就不知道这里的负面判断有多准。分析员标注随机队列后，这里会给出准确率、召回率和区间。",
-        "Without random checks nobody knows how right these labels are. Once analysts label the random queue, precision "
-        "and recall stand here with their intervals.",
+        "Without random checks nobody knows how right these labels are. Once analysts label the random queue, "
+        "precision and recall stand here with their intervals.",
     ),
     "trust.few": ("样本少，区间宽", "few texts: wide intervals"),
     "trust.of_random": ("随机抽查 {n} 条不同文本", "of {n} different texts drawn at random"),
@@ -150,6 +150,9 @@ LEARN_TEXTS: dict[str, tuple[str, str]] = {
         "校准后的概率：模型 {model}",
         "Calibrated probability, by model {model}",
     ),
+    "refused.no_text": ("没有可标注的文本 {id}", "there is no text {id} to label"),
+    "refused.why_gone": ("没有文本 {id}", "there is no document {id!r}"),
+    "refused.why_unscored": ("文本 {id} 没有打分", "document {id!r} is not scored"),
     # why
     "why.button": ("为什么", "Why"),
     "why.title": ("模型为什么这样判断", "Why the model said so"),
@@ -204,9 +207,10 @@ LEARN_TEXTS: dict[str, tuple[str, str]] = {
     "models.no_workers": ("没有处理进程在运行", "No worker is running"),
     "models.changes": ("换模型前后的情绪占比", "Sentiment before and after a change of model"),
     "models.changes_hint": (
-        "换上之前与之后各 7 天的已封桶文本。占比变化不只来自模型，新闻本身也会变；“影子比值”是换上之前用新旧模型给同一批文本打分量出来的，期望值按它调整。",
-        "Closed buckets of 7 days before and after. News changes too, not only the model; the shadow ratio was measured "
-        "before the change on the same texts, and expectations follow it.",
+        "换上之前与之后各 7 天的已封桶文本。占比变化不只来自模型，新闻本身也会变；"
+        "“影子比值”是换上之前用新旧模型给同一批文本打分量出来的，期望值按它调整。",
+        "Closed buckets of 7 days before and after. News changes too, not only the model; the shadow ratio was "
+        "measured before the change on the same texts, and expectations follow it.",
     ),
     "models.no_changes": ("还没有换过模型", "The model has not been changed yet"),
     "models.change": ("换上", "Went live"),

@@ -10,13 +10,13 @@ from typing import Any
 from flask_login import current_user
 from sqlalchemy import Connection, Row, select, update
 
-from barometer.errors import BarometerError
-from barometer.store.annotations import Said, history, say, standing_of, undo
+from barometer.store.annotations import AnnotationError, Said, history, say, standing_of, undo
 from barometer.store.audit import AlertAudit, Audits, alert_audits, audits
 from barometer.store.labelling import QUEUES, Draw, item, item_of, next_text, topics_known
 from barometer.store.sampling import ALL
 from barometer.store.search_index import Key
 from barometer.store.tables import LabelText, ModelVersion
+from dashboard.acts import Forbidden, Malformed, Refused
 from dashboard.context import context
 
 AUDIT_SECONDS = 20.0
@@ -26,14 +26,7 @@ TOPIC_KEYS = "qwertyuiopadfghjklxvbnm"
 """Keys of topics, in their order; s, z and c do something else."""
 
 
-class NotForViewers(BarometerError):
-    """The user's role does not allow this."""
-
-    def __init__(self) -> None:
-        super().__init__(f"{current_user.name} may look ({current_user.role}); labels are for analysts")
-
-
-class NoSuchText(BarometerError):
+class NoSuchText(Refused):
     """There is no such text, or its document is gone."""
 
 
@@ -55,7 +48,8 @@ def next_of(queue: str, series: str = ALL) -> Labelling | None:
     """The next text of a queue, held for this user; None if there is none.
 
     Raises:
-        NotForViewers, ValueError: no such queue.
+        Forbidden: the user is a viewer.
+        ValueError: no such queue.
     """
     _may()
     if queue not in QUEUES:
@@ -70,13 +64,13 @@ def look_at(text_id: int | None = None, document: Key | None = None) -> Labellin
     """A certain text, the model's answer beside it.
 
     Raises:
-        NotForViewers, NoSuchText.
+        Forbidden, NoSuchText.
     """
     _may()
     with context().store.write() as c:
         found = item_of(c, _draw(c), document) if document is not None else item(c, text_id or 0)
         if found is None:
-            raise NoSuchText("this text is not in the store any more")
+            raise NoSuchText("no_text", id=text_id or "")
         # Whoever has seen the answer does not label it blindly afterwards.
         mine = (LabelText.id == found.id) & (LabelText.offered_to == current_user.user.id)
         c.execute(update(LabelText).where(mine).values(offered_to=None, offered_at=None))
@@ -89,35 +83,39 @@ def label(text_id: int, sentiment: int | None, topics: Sequence[str] | None, com
     a correction.
 
     Raises:
-        NotForViewers, NoSuchText, barometer.store.annotations.AnnotationError.
+        Forbidden, NoSuchText, Malformed.
     """
     _may()
     me, store = current_user.user.id, context().store
     with store.write() as c:
         found = item(c, text_id)
         if found is None:
-            raise NoSuchText(f"there is no text {text_id}")
+            raise NoSuchText("no_text", id=text_id)
         origin = found.origin if found.offered_to == me else "document"
         said = Said(text_id, me, origin, sentiment, topics, comment, skip)
-        return say(c, said, topics_known(c), store.now_ms(c))
+        try:
+            return say(c, said, topics_known(c), store.now_ms(c))
+        except AnnotationError as e:
+            raise Malformed("unfit", field=e.field, why=str(e).partition(": ")[2]) from None
 
 
-def take_back() -> Labelling | None:
-    """Take back what this user said last; the text is in front of them again. None: there is nothing to take back.
+def take_back(text_id: int | None = None) -> Labelling | None:
+    """Take back what this user said last, or of a certain text; the text is in front of them again. None: there is
+    nothing to take back.
 
     Raises:
-        NotForViewers: the user is a viewer.
+        Forbidden: the user is a viewer.
     """
     _may()
     store = context().store
     with store.write() as c:
-        text_id = undo(c, current_user.user.id, store.now_ms(c))
-        found = None if text_id is None else item(c, text_id)
+        open_again = undo(c, current_user.user.id, store.now_ms(c), text_id)
+        found = None if open_again is None else item(c, open_again)
         return None if found is None else _look(c, found, queued=True)
 
 
-def audit_figures() -> tuple[Audits, dict[str, AlertAudit]]:
-    """What people found of labels and of alerts; the same for everybody, at most ``AUDIT_SECONDS`` old."""
+def audit_figures(seconds: float = AUDIT_SECONDS) -> tuple[Audits, dict[str, AlertAudit]]:
+    """What people found of labels and of alerts; the same for everybody, at most so many seconds old."""
     ctx = context()
 
     def read() -> tuple[Audits, dict[str, AlertAudit]]:
@@ -125,7 +123,7 @@ def audit_figures() -> tuple[Audits, dict[str, AlertAudit]]:
             now = ctx.store.now_ms(c)
             return audits(c, now), alert_audits(c, now)
 
-    return ctx.brief.get("audits", read, AUDIT_SECONDS)
+    return ctx.brief.get("audits", read, seconds)
 
 
 def topics_here(c: Connection) -> list[str]:
@@ -135,7 +133,7 @@ def topics_here(c: Connection) -> list[str]:
 
 def _may() -> None:
     if not current_user.may_act:
-        raise NotForViewers
+        raise Forbidden("role", name=current_user.name, role=current_user.role)
 
 
 def _draw(c: Connection) -> Draw:

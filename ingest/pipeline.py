@@ -229,6 +229,11 @@ class Pipeline:
             )
         ]  # fmt: skip
 
+    @property
+    def model(self) -> str:
+        """The model version that scores the next batch."""
+        return self._provider().name
+
     def _model_id(self, scorer: Scorer) -> int:
         if self._model is None or self._model[0] != scorer.name:
             self._model = (scorer.name, ensure_model(self._store, scorer.name, scorer.precision, scorer.topics))

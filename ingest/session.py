@@ -402,6 +402,7 @@ class Session:
                 "partitions": self._positions.assigned(),
                 "lag": lag,
                 "cluster_id": self._cluster,
+                "model": self._pipeline.model,
             },
         )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from dashboard.api import alerts, documents, reference, score, series, silences, state
+from dashboard.api import alerts, documents, labels, reference, score, series, silences, state
 from dashboard.api.contract import Contract
 
 __all__ = ["register"]
@@ -17,7 +17,7 @@ __all__ = ["register"]
 def register(server: Flask) -> Contract:
     """Put all calls into a server."""
     contract = reference.contract()
-    for module in (state, series, alerts, silences, documents, score):
+    for module in (state, series, alerts, silences, documents, labels, score):
         module.register(contract)
     reference.register(contract)
     server.register_blueprint(contract.blueprint)

@@ -11,6 +11,7 @@ from flask import request
 from flask_login import current_user
 
 from barometer.store.users import change_preferences
+from dashboard.components import why_parts
 from dashboard.components.keys import help_body, help_button, help_dialog
 from dashboard.components.keys import register as register_keys
 from dashboard.components.live import fresh, live, register_live, target
@@ -25,6 +26,8 @@ PAGES = (
     ("/overview", "overview"),
     ("/alerts", "alerts"),
     ("/documents", "documents"),
+    ("/annotate", "annotate"),
+    ("/models", "models"),
     ("/system", "system"),
 )
 _MANTINE = {
@@ -54,6 +57,7 @@ def layout() -> Any:
                 live("truth", None, "truth-slot", **aria(live="polite")),
                 html.Main(dash.page_container, id="main", tabIndex=-1),
                 help_dialog(v) if current_user.is_authenticated else None,
+                why_parts.dialog(v) if current_user.is_authenticated else None,
             ],
             className="shell",
         ),
@@ -98,6 +102,7 @@ def register(app: dash.Dash) -> None:
     """Callbacks of the frame."""
     register_live(app, "truth")
     register_keys(app)
+    why_parts.register(app)
 
     @app.callback(
         Output("ui", "data"),

@@ -16,6 +16,7 @@ from barometer.store.search import texts_of
 from barometer.store.search_terms import CJK, Question, SearchError, question
 from dashboard.components.marked import excerpt, marked, spots
 from dashboard.components.parts import data, href, kind_name, or_code, safe_link, sentiment_pill, topic_links
+from dashboard.components.why_parts import text_tools
 from dashboard.context import View, context, view
 from dashboard.format import clock, number
 
@@ -51,7 +52,8 @@ def text_card(v: View, text: Text, now: int, *, topics: bool = True, extra: Sequ
     title = marked(text.title, spots(text.title, asked)) if text.title else None
     return _card(
         v, text.key, title, [*body, "…" if text.cut or end < len(text.text) else None], marks, text.kind, text.source,
-        text.observed_at, now, text.url, topic_links(v, found, text.topics), extra,
+        text.observed_at, now, text.url, topic_links(v, found, text.topics),
+        [*extra, *text_tools(v, text.observed_at, text.key)],
         whole=_whole(v, text, words) if cut else None,
     )  # fmt: skip
 
@@ -67,7 +69,7 @@ def evidence_card(v: View, evidence: Mapping[str, Any], now: int) -> Any:
     return _card(
         v, str(evidence.get("row_id", "")), evidence.get("title"), str(evidence.get("text", "")), marks,
         int(evidence.get("kind") or 0), evidence.get("source"), int(at) if at is not None else None, now,
-        evidence.get("url"), [],
+        evidence.get("url"), [], text_tools(v, int(at) if at is not None else None, str(evidence.get("row_id", ""))),
     )  # fmt: skip
 
 

@@ -4,10 +4,24 @@ from __future__ import annotations
 
 from dash import Dash
 
-from dashboard.pages import account, alert, alerts, documents, home, not_found_404, overview, series, system
+from dashboard.pages import (
+    account,
+    alert,
+    alerts,
+    annotate,
+    documents,
+    home,
+    models,
+    not_found_404,
+    overview,
+    series,
+    system,
+)
 
 
 def register(app: Dash) -> None:
     """Put all screens into an app."""
-    for module in (home, overview, series, alerts, alert, documents, system, account, not_found_404):
+    for module in (
+        home, overview, series, alerts, alert, documents, annotate, models, system, account, not_found_404,
+    ):  # fmt: skip
         module.register(app)

@@ -34,6 +34,7 @@ from dashboard.components.parts import (
     state_pill,
 )
 from dashboard.components.texts import evidence_card, text_list
+from dashboard.components.trust_parts import trust_section
 from dashboard.context import KINDS, View, context, view
 from dashboard.format import clock, duration, number, percent, stamp
 from dashboard.i18n import series_name, t
@@ -81,7 +82,7 @@ def layout(number_: str = "", ui: dict[str, Any] | None = None, **query: str) ->
                         ],
                         className="wide",
                     ),
-                    html.Div([_form(v, page, now), live("alert-side", side(v, page, now))]),
+                    html.Div([_form(v, page, now), live("alert-side", side(v, page, now)), _trust(v, page)]),
                 ],
                 className="columns acting",
             ),
@@ -127,6 +128,11 @@ def register(app: dash.Dash) -> None:
 def load(alert_id: int) -> AlertPage | None:
     with context().store.read() as c:
         return alert_page(c, alert_id)
+
+
+def _trust(v: View, page: AlertPage) -> Any:
+    """Whether labels and alerts of its series have been right so far."""
+    return None if page.alert.type == "system" or page.series is None else trust_section(v, page.series)
 
 
 def _now() -> int:

@@ -16,6 +16,7 @@ from dashboard.components.live import fresh, live, register_live, target
 from dashboard.components.parts import data, empty, section, series_href, severity_pill
 from dashboard.components.peers import peer_line
 from dashboard.components.series_cells import change_cell, trend_cell
+from dashboard.components.trust_parts import trust_line
 from dashboard.components.truth import freshness
 from dashboard.context import View, context, ranges, view
 from dashboard.figures import Figures, figures, totals_since
@@ -48,6 +49,7 @@ def layout(ui: dict[str, Any] | None = None, **_query: str) -> Any:
                 [live("home-watching", _watching(v)), live("home-changed", _changed(v, visit))],
                 className="columns home-columns",
             ),
+            html.Div(trust_line(v), id="home-trust"),
         ]
     )  # fmt: skip
 

@@ -17,6 +17,7 @@ from dashboard.components.charts import graph
 from dashboard.components.live import fresh, live, register_live, target
 from dashboard.components.parts import aria, chips, empty, kpi, section, series_href, state_pill
 from dashboard.components.series_parts import alerts_part, changes_part, texts_part
+from dashboard.components.trust_parts import trust_section
 from dashboard.context import View, context, ranges, view
 from dashboard.format import clock, duration, from_wall, number, percent
 from dashboard.i18n import series_name, t
@@ -76,6 +77,7 @@ def layout(name: str = "", ui: dict[str, Any] | None = None, **query: str) -> An
                             html.Div(section(v.t("changes.title"), html.Div(v.t("changes.wait"), className="empty")),
                                      id="series-changes"),
                             live("series-alerts", [alerts_part(v, shown)]),
+                            trust_section(v, shown.row.name),
                         ]
                     ),
                 ],

@@ -28,6 +28,7 @@ CHINESE = (
     ("overview", "/overview", 860),
     ("series", "/series/topic:real_estate", 1500),
     ("documents", "/documents?q=%E5%81%9C%E5%B7%A5&sentiment=negative", 860),
+    ("annotate", "/annotate", 1000),
 )
 """Name of the picture, address and height; beside them stands the page of the alert."""
 ENGLISH_DARK = (("overview", "/overview?view=heat"),)

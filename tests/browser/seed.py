@@ -19,7 +19,9 @@ from sqlalchemy import Connection, insert, select, update
 
 from barometer.records import fingerprint, pack_row
 from barometer.settings import Settings, load_settings
+from barometer.store.annotations import Said, say
 from barometer.store.engine import Store
+from barometer.store.labelling import Draw, item_of
 from barometer.store.leases import Lease
 from barometer.store.migrate import open_store
 from barometer.store.months import Months
@@ -32,6 +34,7 @@ from barometer.store.tables import (
     Document,
     Incident,
     Job,
+    LabelText,
     Log,
     ModelVersion,
     Notification,
@@ -46,6 +49,7 @@ from barometer.store.tables import (
     SeriesDocument,
     Source,
     SourceRollup,
+    User,
 )
 from barometer.store.tables import Lease as LeaseRow
 from barometer.store.users import add_user
@@ -95,6 +99,38 @@ def seed(store: Store, settings: Settings, *, days: float = 3, now: int | None =
         firing = made.run()
     index_waiting(store, Lease("leader", "monitor-2", 3, now + HOUR))
     return firing
+
+
+def checked(store: Store) -> None:
+    """Labels of two people, as after some days of random checks: right in most of it, and a false alarm."""
+    add_user(store, "wang", PASSWORD, "analyst", actor="tests")
+    with store.write() as c:
+        now = store.now_ms(c)
+        users = dict(c.execute(select(User.name, User.id)).tuples().all())
+        keys = c.execute(select(Prediction.observed_at, Prediction.row_id).order_by(Prediction.row_id)).tuples().all()
+        draw = Draw(store, 600_000, now - HOUR, random.Random(3))
+        for i, key in enumerate(keys[:150]):
+            x = item_of(c, draw, key)
+            if x is None:
+                continue
+            c.execute(update(LabelText).where(LabelText.id == x.id).values(origin="random", samples=["all"]))
+            sentiment = (x.sentiment + 1) % 3 if i % 7 == 3 else x.sentiment
+            topics = list(x.topics) if i % 11 else []
+            say(c, Said(x.id, users["analyst"], "random", sentiment, topics), list(TOPICS), now - HOUR + i)
+            if i % 5 == 0:
+                other = 1 if i % 15 == 0 else sentiment
+                say(c, Said(x.id, users["wang"], "random", other, None), list(TOPICS), now - HOUR + i)
+        for number, (resolution, reason) in enumerate(
+            [("real", None)] * 6 + [("false_alarm", "old"), ("false_alarm", "mislabelled"), ("known", None)]
+        ):
+            row = dict(c.execute(select(Alert.__table__).where(Alert.id == 1)).one()._mapping)
+            closed = {"id": 900 + number, "state": "resolved", "resolved_at": now - number * HOUR,
+                      "resolved_by": "wang", "resolution": resolution, "started_at": now - 5 * DAY,
+                      "ended_at": now - 4 * DAY, "incident_id": None, "evidence": []}  # fmt: skip
+            c.execute(insert(Alert).values(**{**row, **closed}))
+            data = {"resolution": resolution, **({"reason": reason} if reason else {})}
+            c.execute(insert(AlertEvent).values(alert_id=900 + number, at=now, actor="wang", action="resolved",
+                                                comment=None, data=data))  # fmt: skip
 
 
 def storm(store: Store) -> list[int]:

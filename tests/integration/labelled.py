@@ -20,7 +20,7 @@ NOW = 1_700_000_400_000 // BUCKET * BUCKET
 PASSWORD = "a long enough password"
 
 
-def fill(store: Store, docs: Sequence[Doc]) -> list[Key]:
+def fill(store: Store, docs: Sequence[Doc], now: int = NOW) -> list[Key]:
     """Texts with the sealed counts that they come to."""
     prepare(store)
     keys = put(store, list(docs))
@@ -40,7 +40,7 @@ def fill(store: Store, docs: Sequence[Doc]) -> list[Key]:
                 for (name, kind, start), n in counts.items()
             ],
         )  # fmt: skip
-        c.execute(insert(SealingState).values(log_id=1, sealed_until=NOW, term=1, updated_at=NOW))
+        c.execute(insert(SealingState).values(log_id=1, sealed_until=now, term=1, updated_at=now))
     return keys
 
 

@@ -333,6 +333,20 @@ def test_alerts_and_acts(analyst: Caller, viewer: Caller) -> None:
     assert taken["events"][-1]["comment"] == "我看看"
 
 
+def test_labels(analyst: Caller, viewer: Caller) -> None:
+    offer = analyst.post("/annotations/next", {"queue": "active"}).get_json()["offer"]
+    assert offer["body"] and "sentiment" not in offer
+    made = analyst.post("/annotations", {"text": offer["text"], "sentiment": "negative", "topics": []})
+    assert made.status_code == 201
+    assert viewer.get("/annotations").get_json()["annotations"][0]["blind"] is True
+    assert analyst.get(f"/annotations/texts/{offer['text']}").get_json()["said"][0]["sentiment"] == "negative"
+    assert analyst.post("/annotations/undo", {}).get_json()["offer"]["text"] == offer["text"]
+    assert viewer.get("/trust").get_json()["drawn"] == 0
+    found = viewer.get(f"/documents/{offer['observed_at']}-{offer['row_id']}/why").get_json()
+    assert any(p["effect"] for p in found["parts"])
+    assert viewer.post("/annotations/next", {}).get_json()["code"] == "role"
+
+
 WRONG: list[tuple[str, str, str, str | None]] = [
     ("/series", "kind=rumour", "one_of", "kind"),
     ("/series", "colour=red", "unknown", "colour"),
