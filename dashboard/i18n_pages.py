@@ -90,6 +90,7 @@ PAGE_TEXTS: dict[str, tuple[str, str]] = {
     "overview.clear": ("清除筛选", "Clear filters"),
     "overview.heat": ("每格的负面占比", "Negative share of each cell"),
     "overview.heat_key": ("每格 {time}", "{time} a cell"),
+    "overview.change_short": ("比预期", "vs expected"),
     "overview.heat_few": ("少于 {n} 条", "under {n} texts"),
     "overview.heat_odd": ("明显高于预期", "clearly above expectation"),
     "overview.heat_cell": ("{time}：{share}（{n} 条）", "{time}: {share} ({n} texts)"),

@@ -68,6 +68,7 @@ SHELL_TEXTS: dict[str, tuple[str, str]] = {
     "days.working": ("班", "working"),
     # an alert's ways on
     "alert.to_texts": ("搜索这段时间的负面文本", "Search its negative texts"),
+    "alert.rule_subject": ("红线：{rule}", "Red line: {rule}"),
     "alert.rule_sentence": ("命中红线规则“{rule}”：{words}", "Red line “{rule}”: {words}"),
     "alert.rule_more": ("，共 {n} 篇", ", {n} texts"),
 }

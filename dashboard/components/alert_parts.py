@@ -20,7 +20,9 @@ def subject(v: View, alert: Any, series: str | None) -> str:
     """What an alert is about: the series' name, or what is wrong with the product itself."""
     if series:
         return series_name(v.lang, series)
-    _, _, condition = str(alert.fingerprint).partition(":")
+    about, _, condition = str(alert.fingerprint).partition(":")
+    if about == "rule":
+        return v.t("alert.rule_subject", rule=condition)
     name, _, what = condition.partition(":")
     if alert.type != "system" or not name:
         return series_name(v.lang, str(alert.fingerprint))
@@ -76,11 +78,7 @@ def alert_href(alert: Any) -> str:
 def strips(v: View, alerts: Sequence[Any], names: Mapping[int, str], now: int, most: int) -> tuple[list[Any], int]:
     """Alerts as wide links in their order, at most ``most``, and how many alerts are left out. Several alarms of one
     kind about the product itself (sources that fell silent together) are one link."""
-    groups: dict[str, list[Any]] = {}
-    for a in alerts:
-        own = a.type == "system"
-        groups.setdefault(":".join(str(a.fingerprint).split(":")[:2]) if own else f"#{a.id}", []).append(a)
-    shown = list(groups.values())[:most]
+    shown = kinds_of(alerts)[:most]
     found = [
         alert_strip(v, group[0], names.get(group[0].series_id or 0), now) if len(group) == 1
         else _folded_strip(v, group, now)
@@ -89,13 +87,27 @@ def strips(v: View, alerts: Sequence[Any], names: Mapping[int, str], now: int, m
     return found, len(alerts) - sum(map(len, shown))
 
 
+def folded_name(v: View, alerts: Sequence[Any]) -> str:
+    """Several alarms of one kind about the product itself: 来源沉默 × 6."""
+    return f"{or_code(v, 'fault', str(alerts[0].fingerprint).split(':')[1])} × {len(alerts)}"
+
+
+def kinds_of(alerts: Sequence[Any]) -> list[list[Any]]:
+    """Alerts in their order; alarms of one kind about the product itself are together where the first of them is."""
+    groups: dict[str, list[Any]] = {}
+    for a in alerts:
+        own = a.type == "system" and str(a.fingerprint).count(":") > 0
+        groups.setdefault(":".join(str(a.fingerprint).split(":")[:2]) if own else f"#{a.id}", []).append(a)
+    return list(groups.values())
+
+
 def _folded_strip(v: View, alerts: Sequence[Any], now: int) -> Any:
     """Several alarms of one kind about the product itself."""
     first = min(a.started_at for a in alerts)
     worst = max(alerts, key=lambda a: SEVERITIES.index(a.severity))
     what = [str(a.fingerprint).split(":", 2)[2] for a in alerts if str(a.fingerprint).count(":") > 1]
     some = ("、" if v.lang == "zh" else ", ").join(what[:4]) + (" …" if len(what) > 4 else "")
-    title = f"{or_code(v, 'fault', str(worst.fingerprint).split(':')[1])} × {len(alerts)}"
+    title = folded_name(v, alerts)
     return dcc.Link(
         [
             html.Div([severity_pill(v, worst.severity), html.Strong(title, className="strip-name")],

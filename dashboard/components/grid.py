@@ -24,7 +24,7 @@ def board_grid(v: View, rows: list[dict[str, Any]], words: dict[str, Any], *, he
          "width": 44, "minWidth": 44, "maxWidth": 44, "sortable": True, "sortingOrder": ["desc", None],
          "cellClass": "board-star"},
         {"field": "name", "headerName": v.t("overview.rows"), "cellRenderer": "BoardName", "minWidth": 150,
-         "flex": 2 if not heat else 0, "width": 190, "cellClass": "board-name"},
+         "flex": 2 if not heat else 0, "width": 250, "cellClass": "board-name"},
     ]  # fmt: skip
     figures: list[dict[str, Any]] = [
         {"field": "n", "headerName": v.t("overview.volume"), "cellRenderer": "BoardFigure",
@@ -39,7 +39,8 @@ def board_grid(v: View, rows: list[dict[str, Any]], words: dict[str, Any], *, he
     against = {"field": "p", "headerName": v.t("overview.change"), "cellRenderer": "BoardChange", "width": 160,
                "sortingOrder": ["desc", "asc", None]}  # fmt: skip
     if heat:
-        columns += [{**share, "width": 110}, {**against, "width": 110, "cellRendererParams": {"short": True}}]
+        columns += [{**share, "width": 116}, {**against, "headerName": v.t("overview.change_short"), "width": 112,
+                                              "cellRendererParams": {"short": True}}]  # fmt: skip
         columns.append({"colId": "heat", "headerName": v.t("overview.heat"), "cellRenderer": "BoardHeat",
                         "headerComponent": "BoardHeatHead", "flex": 5, "minWidth": 220, "sortable": False,
                         "cellClass": "board-heat"})  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import dash
@@ -11,7 +12,7 @@ from flask_login import current_user
 from barometer.store.queries import SeriesRow, Totals
 from barometer.store.queries_alerts import changed_since
 from dashboard.components import star as stars
-from dashboard.components.alert_parts import alert_href, strips, subject
+from dashboard.components.alert_parts import alert_href, folded_name, kinds_of, strips, subject
 from dashboard.components.live import fresh, live, register_live, target
 from dashboard.components.parts import data, empty, section, series_href, severity_pill
 from dashboard.components.peers import peer_line
@@ -26,7 +27,7 @@ from dashboard.measure import ODD, Shift, group_of, peers, shift
 from dashboard.visits import LONGEST_MS, Visit, all_seen, arrive, by_default, watched
 
 _STRIPS = 5
-_CHANGES = 6
+_CHANGES, _READ = 6, 60
 _BY_DEFAULT = 6
 
 
@@ -216,7 +217,7 @@ def _changed(v: View, visit: Visit) -> list[Any]:
     now = found.span.now
     begin = visit.begin(now)
     with ctx.store.read() as c:
-        alerts, over = changed_since(c, begin, _CHANGES + 1)
+        alerts, over = changed_since(c, begin, _READ)
     counts = totals_since(ctx, begin, found.span.to_ms)
     names = {s.id: s.name for s in found.series}
     moved = sorted(
@@ -227,8 +228,10 @@ def _changed(v: View, visit: Visit) -> list[Any]:
     parts: list[Any] = []
     for key, rows in (("home.changed_alerts", alerts), ("home.changed_over", over)):
         if rows:
-            items = [_alert(v, a, names.get(a.series_id or 0), now) for a in rows[:_CHANGES]]
-            parts += _part(v, key, items, len(rows) > _CHANGES, "/alerts?state=all")
+            # What the market did comes before what is wrong with the product.
+            kinds = kinds_of(sorted(rows, key=lambda a: a.type == "system"))
+            items = [_alerts(v, same, names.get(same[0].series_id or 0), now) for same in kinds[:_CHANGES]]
+            parts += _part(v, key, items, len(kinds) > _CHANGES, "/alerts?state=all")
     if moved:
         items = [_moved(v, s, move) for s, move in moved[:_CHANGES]]
         parts += _part(v, "home.changed_shares", items, len(moved) > _CHANGES, "/overview")
@@ -250,15 +253,20 @@ def _moved(v: View, s: SeriesRow, move: Shift) -> Any:
     )
 
 
-def _alert(v: View, alert: Any, series: str | None, now: int) -> Any:
+def _alerts(v: View, alerts: Sequence[Any], series: str | None, now: int) -> Any:
+    """One alert, or several of one kind about the product."""
+    alert, one = alerts[0], len(alerts) == 1
     running = alert.state != "resolved" and alert.ended_at is None
     at = alert.detected_at if running else alert.resolved_at or alert.ended_at
     return dcc.Link(
         [
-            html.Span([severity_pill(v, alert.severity), " ", subject(v, alert, series)], className="marks"),
+            html.Span(
+                [severity_pill(v, alert.severity), " ", subject(v, alert, series) if one else folded_name(v, alerts)],
+                className="marks",
+            ),
             html.Small(clock(at, context().zone, now), className="num muted"),
         ],
-        href=alert_href(alert),
+        href=alert_href(alert) if one else "/alerts?state=all",
         className="change-item",
     )
 
