@@ -149,8 +149,8 @@ def _beside(metrics: dict[str, Any], other: dict[str, Any]) -> str:
     """Figures of this model and of another one on the same dev splits."""
     lines = [
         f"\n## Beside {other['version']}\n",
-        "The same network and training on other sets (see the recipes). Sets that it was not trained on are measured "
-        "too.\n\n| set | | this model | the other |\n|---|---|---|---|",
+        f"Another model ({other.get('about', 'see its own card')}) on the same dev splits. Sets that it was not "
+        "trained on are measured too.\n\n| set | | this model | the other |\n|---|---|---|---|",
     ]
     for name, mine in metrics["dev"].items():
         for part, measure in (("sentiment", "macro_f1"), ("topics", "micro_f1"), ("choice", "accuracy")):

@@ -76,7 +76,7 @@ def test_however_the_batches_are_cut(scorer: Scorer, items: list[Item], budget: 
 
 def test_a_long_text_is_read_beyond_its_first_window(scorer: Scorer, default_scorer: Scorer) -> None:
     """Else the properties above would hold of nothing but first windows."""
-    start = "公司今日召开例行会议，讨论日常事务。" * 12
+    start = "公司今日召开例行会议，讨论日常事务。" * 24
     ends = [start + "公司债券违约，无法兑付，股价跌停，投资者报案。" * 6, start + "会议按时结束。" * 20]
     one, four = (s.score(ends, ["news"] * 2) for s in (replaced(default_scorer, 1), scorer))
     assert close(one[0], one[1])
