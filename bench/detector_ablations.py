@@ -59,6 +59,22 @@ class NoLongWindows(Detector):
         return super()._weigh(sums[:4], share)
 
 
+class SureShare(Detector):
+    """The expected share is taken for known, however few texts it rests on."""
+
+    def _weigh(self, sums: list[Sums], share: float) -> tuple[float, int, str | None]:
+        baseline = self._baseline
+        self._baseline = _Sure(baseline.share_weight)  # type: ignore[assignment]
+        out = super()._weigh(sums, share)
+        self._baseline = baseline
+        return out
+
+
+class _Sure:
+    def __init__(self, weight: float) -> None:
+        self.share_weight = max(weight, 1e12)
+
+
 class VolumeOnly(Detector):
     """No share arm; and the volume arm knows nothing of the share."""
 
@@ -155,6 +171,7 @@ VARIANTS = (
         "volume_scatter": 0.0005, "volume_information": KNOWN, "share_scatter": 0.0005, "share_information": KNOWN,
     }),
     Variant("over-dispersion not learnt", {"volume_information": KNOWN, "share_information": KNOWN}),
+    Variant("share taken for known", cls=SureShare),
     Variant("signed roots for saddlepoint tails", roots=True),
     Variant("volume arm alone", cls=VolumeOnly),
     Variant("share arm alone", cls=ShareOnly),

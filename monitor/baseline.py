@@ -75,6 +75,11 @@ class Baseline:
         p = (self._negative + prior.share * prior.weight) / (self._negative + self._other + prior.weight)
         return min(max(p, 0.005), 0.95)
 
+    @property
+    def share_weight(self) -> float:
+        """Texts that the share rests on."""
+        return self._negative + self._other + self.prior.weight
+
     def season(self, end_ts: float) -> Season:
         """At the middle of the bucket that ends at ``end_ts``, interpolated between hours."""
         local = end_ts - self._bucket / 2 + self.utc_offset_seconds

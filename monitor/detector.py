@@ -245,6 +245,7 @@ class Detector:
         """(score, index of its window, arm)."""
         p = self.params
         best: tuple[float, int, str | None] = (0.0, 0, None)
+        effective = self._baseline.share_weight
         for i, (_, total, negative, _, expected) in enumerate(sums):
             if negative < p.min_negative or negative <= expected or not self._goes_on(i, negative, expected):
                 continue
@@ -256,7 +257,7 @@ class Detector:
                 continue
             if total <= 0 or negative < p.min_lift * share * total:
                 continue
-            inflation = 1 + max(0.0, total - 1) * self._share[i].value
+            inflation = 1 + max(0.0, total - 1) * self._share[i].value + total / effective
             shift = share_surprise(negative, total, share, inflation)
             if not self._backlog:
                 # Either chance made the count, or a burst did and chance its share.
