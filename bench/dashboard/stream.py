@@ -174,6 +174,8 @@ class Stream:
         topics, firm, symbols, sentiment = self._subject(r, about)
         lang = "en" if r.random() < 0.12 else "zh"
         title, text = self._words(r, kind, lang, firm, sentiment)
+        if kind == 1 and at % 25 == 0:
+            text = "".join(f"{text}（{i}）" for i in range(1, 12))  # a long article: lists show its beginning
         series = [self.ids[f"topic:{t}"] for t in topics]
         series += [self.ids[f"symbol:{s}"] for s in symbols if f"symbol:{s}" in self.ids]
         if firm is not None:

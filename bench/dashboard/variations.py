@@ -172,7 +172,7 @@ def call(r: Random, c: Cases, method: str, pattern: str) -> tuple[str, bytes | N
         if tail == "alerts":
             query = {k: v for k, v in c.alerts(r).items() if k not in ("sort",)} | {"limit": r.choice((None, 200))}
         if tail == "documents":
-            query = c.documents(r)
+            query = c.documents(r) | {"copies": r.choice((None, "true", "false"))}
         if tail in ("texts", "documents") and "<" in pattern:
             query = {"range": r.choice(RANGES[:3])}
         if "<" in path:
