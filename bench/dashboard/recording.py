@@ -128,6 +128,17 @@ def _type(page: Page, selector: str, words: str) -> None:
     time.sleep(0.8)
 
 
+def _password(page: Page) -> None:
+    for field, value in (("old", "not the password"), ("new", "a new password"), ("again", "a new password")):
+        page.locator(f"#account-{field}").fill(value, timeout=2_000)
+    page.locator("#account-change").click(timeout=2_000)
+
+
+def _token(page: Page) -> None:
+    page.locator("#account-token-name").fill("bench", timeout=2_000)
+    page.locator("#account-token-make").click(timeout=2_000)
+
+
 _ACTS = (
     _Act(r"/$", lambda p: p.locator("#switch-theme").click(timeout=2_000)),
     _Act(r"/$", lambda p: p.locator("#switch-theme").click(timeout=2_000)),
@@ -145,6 +156,8 @@ _ACTS = (
     _Act(r"/alerts/\d+$", lambda p: p.locator("#alert-comment").fill("看过了", timeout=2_000)),
     _Act(r"/alerts/\d+$", lambda p: p.locator("#alert-comment-do").click(timeout=2_000)),
     _Act(r"/alerts/\d+$", lambda p: p.locator("#alert-acknowledge").click(timeout=2_000)),
+    _Act(r"/account$", _password),
+    _Act(r"/account$", _token),
     _Act(r"/documents$", lambda p: p.locator("#documents-news").click(timeout=9_000)),
     _Act(r"/documents$", lambda p: p.locator("[id*='whole']").first.click(timeout=2_000)),
     _Act(r"/documents$", lambda p: _type(p, "#documents-q", "违约")),

@@ -31,6 +31,9 @@ class Cases:
     open: tuple[int, ...]
     past: tuple[int, ...]
     now: int
+    documents_: tuple[str, ...] = ()
+    """Names of some texts, as the API has them."""
+    silences: tuple[int, ...] = ()
 
     def series(self, r: Random) -> str:
         return r.choice(self.stream.names[1:])
@@ -91,8 +94,12 @@ def cases(store: Store, stream: Stream) -> Cases:
     with store.read() as c:
         found = c.execute(select(t.Alert.id, t.Alert.state)).all()
         now = store.now_ms(c)
+        d = t.Document
+        latest = c.execute(select(d.observed_at, d.row_id).order_by(d.observed_at.desc()).limit(200)).all()
+        silences = tuple(c.execute(select(t.Silence.id)).scalars())
     by: Callable[[str], tuple[int, ...]] = lambda state: tuple(i for i, s in found if s == state)  # noqa: E731
-    return Cases(stream, by("firing"), (*by("firing"), *by("acknowledged")), by("resolved"), now)
+    return Cases(stream, by("firing"), (*by("firing"), *by("acknowledged")), by("resolved"), now,
+                 tuple(f"{at}-{row}" for at, row in latest), silences)  # fmt: skip
 
 
 def address(r: Random, c: Cases, page: str) -> tuple[str, str, str]:
@@ -163,6 +170,10 @@ def call(r: Random, c: Cases, method: str, pattern: str) -> tuple[str, bytes | N
         path = path.replace("<name>", quote(c.series(r), safe=":"))
     if "alert_id>" in path:
         path = path.replace("<int:alert_id>", str(c.alert(r)))
+    if "document_id>" in path and c.documents_:
+        path = path.replace("<document_id>", r.choice(c.documents_))
+    if "silence_id>" in path and c.silences:
+        path = path.replace("<int:silence_id>", str(r.choice(c.silences)))
     tail = pattern.rsplit("/", 1)[-1]
     if method == "GET":
         if tail in ("series", "buckets"):
@@ -196,5 +207,8 @@ _BODIES: dict[str, Callable[[Random, Cases], dict[str, Any]]] = {
     "level": lambda r, _c: {"level": r.choice(("ordinary", "major")), "comment": "影响有限"},
     "step": lambda _r, _c: {"step": "assess", "note": "属实"},
     "resolve": lambda _r, _c: {"resolution": "known", "comment": "已处置"},
+    "silences": lambda r, c: {"series": c.series(r), "until": c.now + 3_600_000, "comment": "演练"},
+    "expire": lambda _r, _c: {"comment": "演练结束"},
+    "score": lambda r, c: {"texts": [{"text": f"{r.choice(c.stream.firms)}{c.words(r)}，别抄底", "kind": "comment"}]},
     "false-alarm": lambda _r, _c: {"reason": "copies", "comment": "都是转载"},
 }
