@@ -129,8 +129,8 @@ def _type(page: Page, selector: str, words: str) -> None:
 
 
 def _password(page: Page) -> None:
-    for field, value in (("old", "not the password"), ("new", "a new password"), ("again", "a new password")):
-        page.locator(f"#account-{field}").fill(value, timeout=2_000)
+    for name, value in (("old", "not the password"), ("new", "a new password"), ("again", "a new password")):
+        page.locator(f"#account-{name}").fill(value, timeout=2_000)
     page.locator("#account-change").click(timeout=2_000)
 
 
