@@ -21,7 +21,8 @@ from dashboard.labelling import audit_figures
 from dashboard.model_files import Figure, Files, figures, files
 from dashboard.model_files import number as figure
 
-KEPT_SECONDS = 20.0
+KEPT_SECONDS = 60.0
+"""What closed buckets hold of each model changes slowly, and is read from all of them."""
 _TONE = {"live": "state-resolved", "champion": "state-resolved"}
 
 
