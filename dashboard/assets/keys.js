@@ -2,7 +2,7 @@
 (function () {
   "use strict";
   var KEPT = "barometer-single-keys";
-  var PAGES = { h: "/", o: "/overview", a: "/alerts", d: "/documents", s: "/system" };
+  var PAGES = { h: "/", o: "/overview", a: "/alerts", d: "/documents", l: "/annotate", m: "/models", s: "/system" };
   var ITEMS = "#main a.strip, #main .row-link, #main .watch-row .cover, #main .board .series-name, #main .text-card, #main .alert-item";
   var SEARCH = "#documents-q, #overview-find";
   var wentAt = 0;

@@ -11,7 +11,8 @@ from dash import ClientsideFunction, Input, Output, html
 from dashboard.components.parts import aria
 from dashboard.context import View
 
-GO = (("h", "home"), ("o", "overview"), ("a", "alerts"), ("d", "documents"), ("s", "system"))
+GO = (("h", "home"), ("o", "overview"), ("a", "alerts"), ("d", "documents"), ("l", "annotate"), ("m", "models"),
+      ("s", "system"))  # fmt: skip
 """Keys after ``g``; the addresses are in ``assets/keys.js``."""
 
 
