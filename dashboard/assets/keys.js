@@ -41,6 +41,8 @@
   document.addEventListener("keydown", function (event) {
     if (event.defaultPrevented || event.metaKey || event.ctrlKey || event.altKey || typing(event.target)) return;
     if (!used() || document.querySelector("[role=dialog]")) return;
+    // Annotate has letters of its own.
+    if (location.pathname === "/annotate" && event.key !== "?") return;
     var key = event.key, after = Date.now() - wentAt < 1500;
     wentAt = 0;
     if (after && PAGES[key]) go(PAGES[key]);
