@@ -6,10 +6,14 @@ documentation.
 
 from __future__ import annotations
 
-from flask import Flask
+from typing import Any
+
+from flask import Flask, request
+from werkzeug.exceptions import HTTPException, NotFound
 
 from dashboard.api import alerts, documents, labels, reference, score, series, silences, state
-from dashboard.api.contract import Contract
+from dashboard.api.contract import PREFIX, Contract
+from dashboard.api.errors import told
 
 __all__ = ["register"]
 
@@ -21,4 +25,10 @@ def register(server: Flask) -> Contract:
         module.register(contract)
     reference.register(contract)
     server.register_blueprint(contract.blueprint)
+    server.register_error_handler(NotFound, _not_found)
     return contract
+
+
+def _not_found(error: HTTPException) -> Any:
+    """Paths that fit no route at all, such as those with a line feed in them."""
+    return told("not_found", error.name, 404) if request.path.startswith(PREFIX) else error

@@ -12,7 +12,7 @@ from barometer.store.queries_alerts import alert_page
 from barometer.store.queries_worklist import Wanted, work_list
 from barometer.store.silences import silenced_alerts
 from dashboard.acts import ACTS, MAX_COMMENT, MAX_NAME, NoSuchAlert, act
-from dashboard.api.contract import Contract
+from dashboard.api.contract import MAX_ID, Contract
 from dashboard.api.shapes import Answer, Asked, Count, Json, Time
 from dashboard.context import context
 
@@ -53,7 +53,7 @@ class ListQuery(Asked):
         | None
     ) = Field(None, description="- is the other way round; left out: what waits for somebody first")
     limit: int = Field(50, ge=1, le=MAX_PAGE)
-    before: int | None = Field(None, ge=0, description="only alerts with lower numbers")
+    before: int | None = Field(None, ge=0, le=MAX_ID, description="only alerts with lower numbers")
 
 
 class AlertRow(Answer):

@@ -7,12 +7,14 @@ import inspect
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from flask import Blueprint, Response, request
 from flask_login import current_user
 from pydantic import BaseModel, ValidationError
 from pydantic.json_schema import models_json_schema
+from werkzeug.exceptions import NotFound
 
 from barometer import __version__
 from dashboard.acts import Forbidden, Malformed
@@ -20,9 +22,14 @@ from dashboard.api.errors import handle, malformed
 from dashboard.api.shapes import Answer, Asked, Error
 
 PREFIX = "/api/v1"
+MAX_ID = (1 << 63) - 1
+"""What the databases' integers hold."""
 _CONVERTER = re.compile(r"<(?:(\w+)(?:\([^)]*\))?:)?(\w+)>")
 _REF = "#/components/schemas/{model}"
-_PLAIN: dict[str, dict[str, Any]] = {"int": {"type": "integer", "minimum": 0}, "string": {"type": "string"}}
+_PLAIN: dict[str, dict[str, Any]] = {
+    "int": {"type": "integer", "minimum": 0, "maximum": MAX_ID},
+    "string": {"type": "string"},
+}
 REFUSALS: Mapping[int, str] = {
     400: "a parameter or field is unknown, malformed or out of range",
     401: "no session and no valid token",
@@ -91,6 +98,8 @@ class Contract:
             def run(**path: Any) -> Any:
                 if acts:
                     must_act()
+                if any(isinstance(x, int) and x > MAX_ID for x in path.values()):
+                    raise NotFound("no such number")
                 if query is not None:
                     path["query"] = _from_query(query)
                 if body is not None:
@@ -106,12 +115,9 @@ class Contract:
 
         return register
 
-    def document(self, url: str = "") -> dict[str, Any]:
-        """The OpenAPI document.
-
-        Args:
-            url: where the server is reached; empty: where the document came from.
-        """
+    @cached_property
+    def document(self) -> dict[str, Any]:
+        """The OpenAPI document; made when it is asked for, once all calls are registered."""
         models: list[tuple[type[BaseModel], Any]] = [(Error, "serialization")]
         models += [(c.body, "validation") for c in self.calls if c.body]
         models += [(c.answer, "serialization") for c in self.calls if c.answer]
@@ -127,7 +133,7 @@ class Contract:
                 "description": "Times are UTC epoch milliseconds; row ids are strings. Every refusal has the form of "
                 "the schema Error, with a stable code.",
             },
-            "servers": [{"url": url or "/"}],
+            "servers": [{"url": "/"}],
             "tags": [{"name": t} for t in tags],
             "security": [{"token": []}, {"session": []}],
             "paths": paths,

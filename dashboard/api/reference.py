@@ -20,11 +20,11 @@ def contract() -> Contract:
 def register(contract: Contract) -> None:
     @contract.blueprint.get("/openapi.json")
     def openapi() -> Any:
-        return jsonify(contract.document())
+        return jsonify(contract.document)
 
     @contract.blueprint.get("/docs")
     def docs() -> Any:
-        how, made = view(), contract.document()
+        how, made = view(), contract.document
         body = render_template("api.html", made=made, schemas=made["components"]["schemas"], lang=how.lang,
                                theme=how.theme, shape=_shape, pretty=_pretty)  # fmt: skip
         return Response(body, mimetype="text/html")

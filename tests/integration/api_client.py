@@ -73,6 +73,6 @@ def _draft() -> Any:
 def watched(server: Flask) -> Flask:
     """Make all clients of a server check what they get."""
     found = server.extensions["barometer_contract"]
-    ContractClient.load(found.document())
+    ContractClient.load(found.document)
     server.test_client_class = ContractClient
     return server

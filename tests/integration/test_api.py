@@ -87,7 +87,7 @@ def analyst(callers: dict[str, Caller]) -> Caller:
 
 def test_the_document_is_openapi_and_every_call_is_in_it(seeded: tuple[Flask, Store, Settings]) -> None:
     server, _, _ = seeded
-    made = server.extensions["barometer_contract"].document()
+    made = server.extensions["barometer_contract"].document
     OpenAPIV31SpecValidator(made).validate()
     documented = {(m.upper(), p) for p, operations in made["paths"].items() for m in operations}
     ids = [o["operationId"] for operations in made["paths"].values() for o in operations.values()]
@@ -119,7 +119,7 @@ def test_the_documentation_names_every_call() -> None:
     from dashboard.api import register
     from dashboard.api.contract import PREFIX
 
-    made = register(Flask("documentation")).document()
+    made = register(Flask("documentation")).document
     text = (Path(__file__).resolve().parents[2] / "docs" / "api.md").read_text("utf-8")
     acts = {p for p in made["paths"] if p.startswith(f"{PREFIX}/alerts/{{alert_id}}/")}
     for path, operations in made["paths"].items():
@@ -403,6 +403,9 @@ def test_what_is_not_there(viewer: Caller) -> None:
         answer = viewer.get(path)
         assert answer.status_code == 404, path
         assert answer.get_json()["error"]
+    for path in (f"/alerts/{1 << 64}", f"/alerts/{10**40}"):
+        assert viewer.get(path).status_code == 404, path
+    assert viewer.get("/alerts", before=str(1 << 64)).status_code == 400
     assert viewer.post("/series", {}).status_code == 404
     assert viewer.post("/alerts/999/acknowledge", {}).status_code == 403
 
