@@ -45,7 +45,7 @@ class Poller(threading.Thread):
                     continue
                 self.seconds[payload["output"]].append((time.monotonic(), answer.seconds))
                 if answer.status == 200:
-                    self._take(json.loads(answer.body).get("response") or {})
+                    self._take(answer.json().get("response") or {})
                 elif answer.status != 204:
                     self.wrong.append(f"{payload['output'][:60]}: {answer.status}")
             # A browser's clock does not wait for answers, but sends nothing twice while one is out.

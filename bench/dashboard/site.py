@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import http.client
+import json
 import os
 import re
 import socket
@@ -130,7 +132,12 @@ class Answer:
     status: int
     seconds: float
     body: bytes
+    """As it came over the wire: compressed where the headers say so."""
     headers: Mapping[str, str]
+
+    def json(self) -> Any:
+        packed = self.headers.get("Content-Encoding") == "gzip"
+        return json.loads(gzip.decompress(self.body) if packed else self.body)
 
 
 class Person:
@@ -162,7 +169,7 @@ class Person:
         return self._ask("POST", path, body, {"Content-Type": "application/json", "Sec-Fetch-Site": "same-origin"})
 
     def _ask(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> Answer:
-        headers = {**headers, "Accept-Encoding": "gzip, deflate, br, zstd",
+        headers = {**headers, "Accept-Encoding": "gzip",
                    "Cookie": "; ".join(f"{k}={v}" for k, v in self._cookies.items())}  # fmt: skip
         started = time.perf_counter()
         try:
