@@ -13,8 +13,7 @@ _HEAD = """# {version}
 金融文本情感与主题分类模型(中文、英文)。
 One encoder, two heads: sentiment (negative, neutral, positive) and {topics} topics.
 
-- Base: {base} (multilingual-e5-small, Wang et al. 2024, arXiv 2402.05672, MIT; cut to the pieces of Chinese and
-  English, carried through 4-bit weights), its first {layers} layers, fine-tuned; {parameters:.1f} M parameters.
+- Base: {base}, its first {layers} layers, fine-tuned; {parameters:.1f} M parameters.
 - Precision: integer weights (7 bits in linear layers, 8 in embeddings, a scale a row), activations in 8 bits scaled
   token by token; {size:.1f} MB. A text's result does not depend on its batch.
 - Input: title and text, at most {max_tokens} tokens; the kind (news, comment, unknown).
@@ -24,6 +23,11 @@ One encoder, two heads: sentiment (negative, neutral, positive) and {topics} top
 
 ## Data and licences
 """
+
+_KNOWN_BASES = {
+    "e5-small-zh-en": "e5-small-zh-en (multilingual-e5-small, Wang et al. 2024, arXiv 2402.05672, MIT; cut to the "
+    "pieces of\n  Chinese and English, carried through 4-bit weights)"
+}
 
 _ADAPTED = """
 Before that the encoder was adapted to the field by masked words (recipe `{recipe}`) on the training texts of the sets
@@ -65,7 +69,8 @@ def write_card(
     """
     parts = [
         _HEAD.format(
-            version=version, topics=len(labels["topics"]), base=facts["base"], layers=facts["recipe"]["layers"],
+            version=version, topics=len(labels["topics"]), base=_KNOWN_BASES.get(facts["base"], facts["base"]),
+            layers=facts["recipe"]["layers"],
             parameters=facts["parameters"] / 1e6, size=(folder / WEIGHTS).stat().st_size / 1e6,
             max_tokens=labels["max_tokens"], recipe=facts["recipe"]["name"], minutes=facts["seconds"] / 60,
             device=facts.get("device", "a CPU"),
