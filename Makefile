@@ -39,7 +39,7 @@ $(VENV)/.serve: $(VENV)/bin/python pyproject.toml constraints.txt
 $(VENV)/.test: $(VENV)/.serve
 	@echo "installing the training and test packages (torch among them; some minutes) ..."
 	@$(PIP) torch==2.13.0
-	@$(PIP) -e '.[broker,train,search,test]'
+	@$(PIP) -e '.[broker,train,test]'
 	@touch $@
 
 # Tests that need PostgreSQL or Chromium skip, and say so, where these cannot be installed.
