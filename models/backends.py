@@ -87,15 +87,15 @@ class TorchBackend:
 
     def run(self, ids: Sequence[Sequence[int]], kinds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         lengths = np.array([len(x) for x in ids], np.int32)
-        return self.run_flat(np.concatenate([np.asarray(x, np.int32) for x in ids]), lengths, kinds)
-
-    def run_flat(self, ids: np.ndarray, lengths: np.ndarray, kinds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """As :meth:`run`, of texts that lie end to end: ids (tokens,) int32, lengths (texts,)."""
-        sentiment, topics = self.launch(ids, lengths, kinds)
+        flat = np.concatenate([np.asarray(x, np.int32) for x in ids])
+        sentiment, topics = self.launch(flat, lengths, kinds)
         return sentiment.cpu().numpy(), topics.cpu().numpy()
 
     def launch(self, ids: np.ndarray, lengths: np.ndarray, kinds: np.ndarray) -> tuple[Any, Any]:
-        """Hand texts to the device and come back at once: the logits as tensors, there when they are read."""
+        """Hand texts to the device and come back at once: the logits as tensors, there when they are read.
+
+        The texts lie end to end: ids (tokens,) int32, lengths and kinds (texts,).
+        """
         from models.packed import pack
 
         ends = np.cumsum(lengths)
