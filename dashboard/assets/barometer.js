@@ -16,6 +16,14 @@
       document.documentElement.lang = ui && ui.lang === "en" ? "en" : "zh-CN";
       return theme;
     },
+    here: function (pathname) {
+      var path = pathname || "/";
+      return Array.prototype.slice.call(arguments, 2).map(function (page) {
+        var on = path === page || (page !== "/" && path.indexOf(page) === 0) ||
+          (page === "/overview" && path.indexOf("/series") === 0);
+        return on ? "nav-link on" : "nav-link";
+      });
+    },
     morph: function (fresh) {
       if (!fresh) return;
       var path = find(dash_component_api.getLayout(["components"]), ["components"], fresh.id);

@@ -7,7 +7,6 @@ from typing import Any
 import dash
 import dash_mantine_components as dmc
 from dash import ClientsideFunction, Input, Output, State, ctx, dcc, html, no_update
-from flask import request
 from flask_login import current_user
 
 from barometer.store.users import change_preferences
@@ -51,7 +50,7 @@ def layout() -> Any:
                 dcc.Interval(id="tick", interval=TICK_MS),
                 html.Div(id="painted", hidden=True),
                 # Dash also builds this page for itself, at the first request of anybody.
-                html.Header(top(v, request.path) if current_user.is_authenticated else [], id="top"),
+                html.Header(top(v) if current_user.is_authenticated else [], id="top"),
                 html.Div(id="offline", hidden=True, role="alert",
                          **data(text=v.t("offline", time="{time}"), broken=v.t("broken.parts", time="{time}"))),
                 live("truth", None, "truth-slot", **aria(live="polite")),
@@ -64,19 +63,14 @@ def layout() -> Any:
     )  # fmt: skip
 
 
-def top(v: View, pathname: str) -> list[Any]:
-    """The bar at the top, for a place in the site."""
+def top(v: View) -> list[Any]:
+    """The bar at the top; the browser marks in it where one is."""
     links = []
     for path, name in PAGES:
-        here = (
-            pathname == path
-            or (path != "/" and pathname.startswith(path))
-            or (name == "overview" and pathname.startswith("/series"))
-        )
         badge = html.Span(id="badge", className="badge", hidden=True) if name == "alerts" else None
         links.append(
             dcc.Link([icon(name), html.Span(v.t(f"nav.{name}"), className="nav-text"), badge], href=path,
-                     className="nav-link on" if here else "nav-link", title=v.t(f"nav.{name}"))
+                     id=f"nav-{name}", className="nav-link", title=v.t(f"nav.{name}"))
         )  # fmt: skip
     return [
         html.A(v.t("nav.skip"), href="#main", className="skip"),
@@ -129,6 +123,8 @@ def register(app: dash.Dash) -> None:
         Input("ui", "data"),
     )
 
+    # The bar is made anew only where the language changes: a button that is replaced as somebody presses it
+    # loses the press.
     @app.callback(
         Output("top", "children"),
         Output("offline", "data-text"),
@@ -136,12 +132,20 @@ def register(app: dash.Dash) -> None:
         Output("keys-dialog", "children"),
         Output("keys-dialog", "title"),
         Input("ui", "data"),
-        Input("_pages_location", "pathname"),
+        prevent_initial_call=True,
     )
-    def frame(ui: dict[str, Any], pathname: str | None) -> Any:
+    def frame(ui: dict[str, Any]) -> Any:
         v = view(ui)
         said = v.t("offline", time="{time}"), v.t("broken.parts", time="{time}")
-        return top(v, pathname or "/"), *said, help_body(v), v.t("keys.title")
+        return top(v), *said, help_body(v), v.t("keys.title")
+
+    app.clientside_callback(
+        ClientsideFunction("barometer", "here"),
+        [Output(f"nav-{name}", "className") for _, name in PAGES],
+        Input("_pages_location", "pathname"),
+        Input("top", "children"),
+        *[State(f"nav-{name}", "href") for _, name in PAGES],
+    )
 
     @app.callback(
         target("truth"),
