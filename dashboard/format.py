@@ -82,6 +82,19 @@ def clock(ms: int | None, zone: ZoneInfo, now_ms: int, *, seconds: bool = False)
     return when.strftime("%m-%d " if when.year == today.year else "%Y-%m-%d ") + time
 
 
+def period(begin: int, end: int, zone: ZoneInfo, now_ms: int) -> dict[str, str]:
+    """``from_`` and ``to`` of a period, each with its date unless both are of today.
+
+    >>> noon, zone = 1795492800000, ZoneInfo("Asia/Shanghai")
+    >>> period(noon - 86_400_000, noon, zone, noon), period(noon - 60_000, noon, zone, noon)
+    ({'from_': '11-23 12:00', 'to': '11-24 12:00'}, {'from_': '11:59', 'to': '12:00'})
+    """
+    from_, to = clock(begin, zone, now_ms), clock(end, zone, now_ms)
+    if len(from_) > len(to):
+        to = local(end, zone).strftime("%m-%d ") + to
+    return {"from_": from_, "to": to}
+
+
 def stamp(ms: int | None, zone: ZoneInfo) -> str:
     """Date and time in full, to the second."""
     return DASH if ms is None else local(ms, zone).strftime("%Y-%m-%d %H:%M:%S")

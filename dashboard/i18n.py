@@ -420,6 +420,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "system.expires": ("到期", "Expires"),
     "system.expired": ("已过期", "expired"),
     "system.sources": ("来源", "Sources"),
+    "system.sources_all": ("全部 {n} 个来源", "all {n} sources"),
+    "system.sources_few": ("只看前 {n} 个", "only the first {n}"),
     "system.source": ("来源", "Source"),
     "system.last_text": ("最近文本", "Last text"),
     "system.last_day": ("近 24 小时", "Last 24 h"),

@@ -197,6 +197,17 @@ def labels_of(c: Connection, keys: Iterable[tuple[int, int]]) -> dict[tuple[int,
     return {ids[i]: [r for r in said if r.action == "label"] for i, said in standing.items()}
 
 
+def labels_of_copies(c: Connection, fingerprints: Iterable[int]) -> dict[int, list[Row[Any]]]:
+    """What people say of texts or of a copy of them, by fingerprint."""
+    x = LabelText
+    found = c.execute(select(x.id, x.fingerprint).where(x.fingerprint.in_(set(fingerprints)), x.labels > 0))
+    ids = {int(r.id): int(r.fingerprint) for r in found}
+    out: dict[int, list[Row[Any]]] = {}
+    for i, said in standing_labels(c, list(ids)).items():
+        out.setdefault(ids[i], []).extend(r for r in said if r.action == "label")
+    return out
+
+
 def _last(c: Connection, user_id: int) -> Row[Any] | None:
     """The newest row of a user that stands."""
     found = recent_of(c, user_id, 1)

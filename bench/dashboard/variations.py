@@ -32,8 +32,10 @@ class Cases:
     past: tuple[int, ...]
     now: int
     documents_: tuple[str, ...] = ()
-    """Names of some texts, as the API has them."""
+    """Names of some scored texts, as the API has them."""
     silences: tuple[int, ...] = ()
+    labelled: tuple[int, ...] = ()
+    """Ids of texts that people label."""
 
     def series(self, r: Random) -> str:
         return r.choice(self.stream.names[1:])
@@ -95,11 +97,13 @@ def cases(store: Store, stream: Stream) -> Cases:
         found = c.execute(select(t.Alert.id, t.Alert.state)).all()
         now = store.now_ms(c)
         d = t.Document
-        latest = c.execute(select(d.observed_at, d.row_id).order_by(d.observed_at.desc()).limit(200)).all()
+        scored = select(d.observed_at, d.row_id).where(d.scored).order_by(d.observed_at.desc()).limit(200)
+        latest = c.execute(scored).all()
         silences = tuple(c.execute(select(t.Silence.id)).scalars())
+        labelled = tuple(c.execute(select(t.LabelText.id).limit(200)).scalars())
     by: Callable[[str], tuple[int, ...]] = lambda state: tuple(i for i, s in found if s == state)  # noqa: E731
     return Cases(stream, by("firing"), (*by("firing"), *by("acknowledged")), by("resolved"), now,
-                 tuple(f"{at}-{row}" for at, row in latest), silences)  # fmt: skip
+                 tuple(f"{at}-{row}" for at, row in latest), silences, labelled)  # fmt: skip
 
 
 def address(r: Random, c: Cases, page: str) -> tuple[str, str, str]:
@@ -140,6 +144,10 @@ def varied(payload: dict[str, Any], r: Random, c: Cases) -> dict[str, Any]:
             part["value"] = {**(value or {}), **{k: x for k, x in c.documents(r).items() if k in (value or {})}}
         elif id_ == "alert-id":
             part["value"] = c.alert(r)
+        elif id_ == "why-asked" and c.documents_:
+            part["value"] = {**(value or {}), "key": r.choice(c.documents_)}
+        elif id_ == "annotate-text" and c.labelled:
+            part["value"] = r.choice(c.labelled)
         elif id_ == "alerts-picked" and value:
             part["value"] = r.sample(c.open, min(2, len(c.open)))
         elif id_.endswith("-version"):
@@ -172,6 +180,8 @@ def call(r: Random, c: Cases, method: str, pattern: str) -> tuple[str, bytes | N
         path = path.replace("<int:alert_id>", str(c.alert(r)))
     if "document_id>" in path and c.documents_:
         path = path.replace("<document_id>", r.choice(c.documents_))
+    if "text_id>" in path and c.labelled:
+        path = path.replace("<int:text_id>", str(r.choice(c.labelled)))
     if "silence_id>" in path and c.silences:
         path = path.replace("<int:silence_id>", str(r.choice(c.silences)))
     tail = pattern.rsplit("/", 1)[-1]
@@ -210,5 +220,8 @@ _BODIES: dict[str, Callable[[Random, Cases], dict[str, Any]]] = {
     "silences": lambda r, c: {"series": c.series(r), "until": c.now + 3_600_000, "comment": "演练"},
     "expire": lambda _r, _c: {"comment": "演练结束"},
     "score": lambda r, c: {"texts": [{"text": f"{r.choice(c.stream.firms)}{c.words(r)}，别抄底", "kind": "comment"}]},
+    "next": lambda r, _c: {"queue": r.choice(("random", "active"))},
+    "annotations": lambda r, c: {"document": r.choice(c.documents_), "sentiment": r.choice(FEELINGS[2:5])},
+    "undo": lambda _r, _c: {},
     "false-alarm": lambda _r, _c: {"reason": "copies", "comment": "都是转载"},
 }

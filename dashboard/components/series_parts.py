@@ -7,6 +7,7 @@ from typing import Any
 
 from dash import dcc, html
 
+from barometer.store.annotations import labels_of_copies
 from barometer.store.queries_behind import Beside, beside
 from barometer.store.queries_documents import Text, latest_of, texts_behind
 from dashboard.changes import Risen, changes
@@ -14,7 +15,7 @@ from dashboard.components.alert_parts import alert_href, sentence
 from dashboard.components.parts import empty, href, section, series_href, severity_pill, state_pill
 from dashboard.components.texts import reach_words, text_card, text_list
 from dashboard.context import View, context
-from dashboard.format import clock, duration, number
+from dashboard.format import clock, duration, number, period
 from dashboard.series_view import Shown
 
 TEXTS = 40
@@ -29,7 +30,7 @@ def texts_part(v: View, shown: Shown, point: int | None) -> Any:
     if point is None and not shown.zoomed:
         title = v.t("series.texts_all", range=v.t(f"range.{shown.span.name}"))
     else:
-        title = v.t("series.texts_of", from_=clock(begin, ctx.zone, now), to=clock(end, ctx.zone, now))
+        title = v.t("series.texts_of", **period(begin, end, ctx.zone, now))
     if shown.row.name == "all":
         link = dcc.Link(v.t("series.search_texts"), href=_search(shown, begin, end))
         return section(title, empty(v.t("series.no_texts_all"), None, "texts"), link)
@@ -37,13 +38,17 @@ def texts_part(v: View, shown: Shown, point: int | None) -> Any:
         since = latest_of(c, shown.row.id, begin, end, shown.kinds, LOOKED_AT)
         found = texts_behind(c, shown.row.id, since, end, shown.kinds, TEXTS)
         known = beside(c, shown.row.id, found, since)
+        people = labels_of_copies(c, [x.fingerprint for x in found])
     if not found:
         return section(title, empty(v.t("series.no_texts"), None, "texts"))
     more = v.t("series.more", n=TEXTS) if len(found) == TEXTS else None
     if since > begin:
         said = v.t("series.latest", n=number(v.lang, LOOKED_AT), time=clock(since, ctx.zone, now))
         more = f"{more} · {said}" if more else said
-    cards = [text_card(v, x, now, topics=False, extra=_facts(v, x, known[x.key], now)) for x in found]
+    cards = [
+        text_card(v, x, now, topics=False, extra=_facts(v, x, known[x.key], now), people=people.get(x.fingerprint, ()))
+        for x in found
+    ]
     total = reach_words(v, _summed([x.engagement for x in found]))
     link = dcc.Link(v.t("series.search_texts"), href=_search(shown, begin, end))
     said = " · ".join(x for x in (total, more) if x)
@@ -88,7 +93,7 @@ def changes_part(v: View, shown: Shown, point: int | None) -> Any:
     if shown.row.name == "all":
         return section(title, empty(v.t("changes.none_all")))
     found = changes(ctx, shown.row.id, begin, end, shown.kinds)
-    words = v.t("changes.against", from_=clock(begin, ctx.zone, now), to=clock(end, ctx.zone, now),
+    words = v.t("changes.against", **period(begin, end, ctx.zone, now),
                 base=duration(v.lang, found.baseline_ms))  # fmt: skip
     if not found.texts:
         return section(title, empty(v.t("changes.no_texts"), words))

@@ -9,8 +9,9 @@ from typing import Any
 import dash
 from dash import MATCH, Input, Output, State, dcc, html, no_update
 from flask_login import current_user
+from sqlalchemy import Row
 
-from barometer.records import Flag
+from barometer.records import Flag, Sentiment
 from barometer.store.queries_documents import Text
 from barometer.store.search import texts_of
 from barometer.store.search_terms import CJK, Question, SearchError, question
@@ -26,14 +27,18 @@ _BEGINNING = re.compile(rf".{{0,24}}[^\W_{CJK}]*", re.DOTALL)
 
 
 def text_card(v: View, text: Text, now: int, *, topics: bool = True, extra: Sequence[Any] = (),
-              asked: Question | None = None, words: str = "") -> Any:  # fmt: skip
+              asked: Question | None = None, words: str = "", people: Sequence[Row[Any]] = ()) -> Any:  # fmt: skip
     """One document of the store; ``extra`` stands under it.
 
     Args:
+        people: what people say of it (rows of ``annotations``).
         asked: what was searched for, to be marked.
         words: the same as it was typed.
     """
-    marks: list[Any] = [sentiment_pill(v, text.sentiment, text.confidence, _probabilities(v, text))]
+    marks: list[Any] = [
+        sentiment_pill(v, text.sentiment, text.confidence, _probabilities(v, text)),
+        *said_by_people(v, people),
+    ]
     if text.copies > 1 and not topics:
         marks.append(_copies(v, text.copies))
     if text.late:
@@ -58,10 +63,10 @@ def text_card(v: View, text: Text, now: int, *, topics: bool = True, extra: Sequ
     )  # fmt: skip
 
 
-def evidence_card(v: View, evidence: Mapping[str, Any], now: int) -> Any:
+def evidence_card(v: View, evidence: Mapping[str, Any], now: int, people: Sequence[Row[Any]] = ()) -> Any:
     """One of the copies that an alert keeps; every field but the text may be missing."""
     p = evidence.get("p_negative")
-    marks: list[Any] = [sentiment_pill(v, 0, float(p) if p is not None else None)]
+    marks: list[Any] = [sentiment_pill(v, 0, float(p) if p is not None else None), *said_by_people(v, people)]
     copies = int(evidence.get("copies") or 1)
     if copies > 1:
         marks.append(_copies(v, copies))
@@ -71,6 +76,19 @@ def evidence_card(v: View, evidence: Mapping[str, Any], now: int) -> Any:
         int(evidence.get("kind") or 0), evidence.get("source"), int(at) if at is not None else None, now,
         evidence.get("url"), [], text_tools(v, int(at) if at is not None else None, str(evidence.get("row_id", ""))),
     )  # fmt: skip
+
+
+def said_by_people(v: View, people: Sequence[Row[Any]]) -> list[Any]:
+    """A mark for each sentiment that people gave, beside what the model says; who they are is under the pointer."""
+    by_sentiment: dict[int, list[str]] = {}
+    for r in people:
+        by_sentiment.setdefault(r.sentiment, []).append(r.user)
+    return [
+        html.Span(v.t("annotate.person", what=v.t(f"sentiment.{Sentiment(sentiment).name.lower()}")),
+                  className=f"pill people sentiment-{Sentiment(sentiment).name.lower()}",
+                  title=", ".join(dict.fromkeys(users)))
+        for sentiment, users in sorted(by_sentiment.items())
+    ]  # fmt: skip
 
 
 def document_facts(v: View, text: Text, now: int) -> list[Any]:

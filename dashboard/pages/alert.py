@@ -11,6 +11,7 @@ from dash import ClientsideFunction, Input, Output, State, dcc, html, no_update
 from flask_login import current_user
 
 from barometer.faults import fault_wording
+from barometer.store.annotations import labels_of
 from barometer.store.handling import snoozed
 from barometer.store.queries_alerts import AlertPage, alert_page
 from barometer.store.queries_points import Point, points
@@ -277,9 +278,12 @@ def _evidence(v: View, page: AlertPage) -> Any:
     if not kept:
         return section(v.t("alert.evidence"), empty(v.t("alert.no_evidence"), None, "texts"))
     now = _now()
-    return section(
-        v.t("alert.evidence"), text_list([evidence_card(v, e, now) for e in kept]), v.t("alert.evidence_hint")
-    )
+    keys = [(int(e["observed_at"]), int(e["row_id"])) if e.get("row_id") and e.get("observed_at") else (0, 0)
+            for e in kept]  # fmt: skip
+    with context().store.read() as c:
+        people = labels_of(c, keys)
+    cards = [evidence_card(v, e, now, people.get(key, ())) for e, key in zip(kept, keys, strict=True)]
+    return section(v.t("alert.evidence"), text_list(cards), v.t("alert.evidence_hint"))
 
 
 def form_class(page: AlertPage, now: int) -> str:

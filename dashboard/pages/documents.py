@@ -9,6 +9,7 @@ from dash import ClientsideFunction, Input, Output, State, dcc, html, no_update
 from flask_login import current_user
 from sqlalchemy.exc import SQLAlchemyError
 
+from barometer.store.annotations import labels_of_copies
 from barometer.store.queries import list_series
 from barometer.store.queries_filtered import languages, source_names
 from barometer.store.search import Page, search_documents, with_copies
@@ -130,6 +131,7 @@ def body(v: View, query: dict[str, Any]) -> tuple[list[Any], str | None]:
     with ctx.store.read() as c:
         now = ctx.store.now_ms(c)
         shown = with_copies(c, ctx.store, found.texts)
+        people = labels_of_copies(c, [x.fingerprint for x in shown])
     if not shown:
         narrowed = any(query.get(f) for f in FIELDS)
         if not narrowed and not before:
@@ -142,7 +144,11 @@ def body(v: View, query: dict[str, Any]) -> tuple[list[Any], str | None]:
     words = query.get("q") or ""
     asked = asked_of(words)
     once = shown if query.get("copies") == EACH else list({x.fingerprint: x for x in reversed(shown)}.values())[::-1]
-    cards = [text_card(v, x, now, extra=document_facts(v, x, now), asked=asked, words=words) for x in once]
+    cards = [
+        text_card(v, x, now, extra=document_facts(v, x, now), asked=asked, words=words,
+                  people=people.get(x.fingerprint, ()))
+        for x in once
+    ]  # fmt: skip
     foot: list[Any] = []
     if before:
         foot.append(dcc.Link("← " + v.t("documents.newest"), href=href(PATH, {**query, "before": None})))

@@ -19,7 +19,7 @@ from dashboard.components.parts import aria, chips, empty, kpi, section, series_
 from dashboard.components.series_parts import alerts_part, changes_part, texts_part
 from dashboard.components.trust_parts import trust_section
 from dashboard.context import View, context, ranges, view
-from dashboard.format import clock, duration, from_wall, number, percent
+from dashboard.format import clock, duration, from_wall, number, percent, period
 from dashboard.i18n import series_name, t
 from dashboard.series_view import FIELDS, VOICES, WAYS, Shown, figure, look, number_of, rank, sums
 from dashboard.visits import watched
@@ -250,7 +250,7 @@ def _hint(v: View, shown: Shown) -> str:
     zone, now = context().zone, shown.span.now
     parts = [v.t("series.per", time=duration(v.lang, shown.width))]
     if shown.zoomed:
-        parts.append(v.t("series.zoomed", from_=clock(shown.begin, zone, now), to=clock(shown.end, zone, now)))
+        parts.append(v.t("series.zoomed", **period(shown.begin, shown.end, zone, now)))
     else:
         parts.append(v.t("series.how_to"))
     if shown.independent:

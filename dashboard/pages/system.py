@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import parse_qs
 
 import dash
-from dash import Input, State, html
+from dash import Input, State, dcc, html
 from sqlalchemy import select
 
 from barometer.records import unpack_row
 from barometer.store.status import read_status
 from barometer.store.tables import DeadLetter
 from dashboard.components.live import fresh, live, register_live, target
-from dashboard.components.parts import empty, kpi, or_code, section, table
+from dashboard.components.parts import empty, href, kpi, or_code, section, table
 from dashboard.context import View, context, view
 from dashboard.format import ago, clock, duration, exact, number, percent, stamp
 from dashboard.i18n import t
 
 LETTERS = 20
+SOURCES = 20
+"""Sources that are shown unless all are asked for: the silent ones and the busiest."""
+ALL_SOURCES = "all"
 _BEGINNING = 160
 
 
-def layout(ui: dict[str, Any] | None = None, **_query: str) -> Any:
+def layout(ui: dict[str, Any] | None = None, sources: str = "", **_query: str) -> Any:
     v = view(ui)
-    return html.Div([html.Div(html.H1(v.t("system.title")), className="page-head"), live("system-body", body(v))])
+    return html.Div(
+        [html.Div(html.H1(v.t("system.title")), className="page-head"), live("system-body", body(v, sources))]
+    )
 
 
 def register(app: dash.Dash) -> None:
@@ -34,14 +40,16 @@ def register(app: dash.Dash) -> None:
         target("system-body"),
         Input("tick", "n_intervals"),
         State("ui", "data"),
+        State("_pages_location", "search"),
         prevent_initial_call=True,
     )
-    def refresh(_n: int, ui: dict[str, Any]) -> Any:
-        return fresh("system-body", body(view(ui)))
+    def refresh(_n: int, ui: dict[str, Any], search: str | None) -> Any:
+        asked = parse_qs((search or "").lstrip("?")).get("sources", [""])[0]
+        return fresh("system-body", body(view(ui), asked))
 
 
-def body(v: View) -> list[Any]:
-    """The report, section by section."""
+def body(v: View, sources: str = "") -> list[Any]:
+    """The report, section by section; ``sources="all"`` shows every source."""
     ctx = context()
     with ctx.store.read() as c:
         report = read_status(c, ctx.store, ctx.settings)
@@ -51,7 +59,9 @@ def body(v: View) -> list[Any]:
         _flow(v, report),
         _accounts(v, report),
         html.Div([_processes(v, report), html.Div([_jobs(v, report), _leases(v, report)])], className="columns even"),
-        html.Div([_sources(v, report), _partitions(v, report)], className="columns even"),
+        html.Div(
+            [sources_part(v, report, every=sources == ALL_SOURCES), _partitions(v, report)], className="columns even"
+        ),
         _letters(v, letters, report["now"]),
     ]
 
@@ -162,8 +172,11 @@ def duration_of(job: dict[str, Any]) -> str:
     return "–" if job["finished_at"] is None else f"{(job['finished_at'] - job['started_at']) / 1000:.2f} s"
 
 
-def _sources(v: View, report: dict[str, Any]) -> Any:
-    now = report["now"]
+def sources_part(v: View, report: dict[str, Any], *, every: bool) -> Any:
+    """Who sends, and how long ago they did; the first of them or every one."""
+    now, known = report["now"], report["sources"]
+    first = sorted(known, key=lambda s: (not s["silent"], -s["last_day"]))
+    shown = first if every else first[:SOURCES]
     rows = [
         [
             html.Div([html.Strong(s["name"]),
@@ -173,10 +186,16 @@ def _sources(v: View, report: dict[str, Any]) -> Any:
             ago(v.lang, s["last_observed_at"], now),
             number(v.lang, s["last_day"]),
         ]
-        for s in sorted(report["sources"], key=lambda s: (not s["silent"], -s["last_day"]))
+        for s in shown
     ]  # fmt: skip
     heads = [(v.t("system.source"), "grow"), (v.t("system.last_text"), "num"), (v.t("system.last_day"), "num right")]
-    return section(v.t("system.sources"), table(heads, rows) if rows else empty(v.t("system.none")), class_name="flush")
+    rest = None
+    if len(known) > SOURCES:
+        words = v.t("system.sources_few", n=SOURCES) if every else v.t("system.sources_all", n=exact(len(known)))
+        rest = dcc.Link(words, href=href("/system", {"sources": None if every else ALL_SOURCES}))
+    return section(
+        v.t("system.sources"), table(heads, rows) if rows else empty(v.t("system.none")), rest, class_name="flush"
+    )
 
 
 def _partitions(v: View, report: dict[str, Any]) -> Any:

@@ -97,6 +97,9 @@ def test_a_label_is_corrected_from_an_english_alert_and_explained(learned: Site,
     assert page.evaluate("window.injected") is None
     page.get_by_role("button", name="Back", exact=True).click()
     expect(page).to_have_url(re.compile("/documents"))
+    mark = page.locator(".text-card").filter(has_text="<script>").first.locator(".pill.people")
+    expect(mark).to_have_text("people: Neutral")
+    expect(mark).to_have_attribute("title", "analyst")
     page.get_by_role("button", name="中文").click()
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 
 import pytest
+from plotly.utils import PlotlyJSONEncoder
 
 from barometer.store.queries import Totals
 from dashboard.brief import Brief
-from dashboard.context import DAY, HOUR, MINUTE, MOST_STEPS, RANGES, ranges, step_of
+from dashboard.context import DAY, HOUR, MINUTE, MOST_STEPS, RANGES, View, ranges, step_of
 from dashboard.measure import group_of, peers, shift
+from dashboard.pages.system import SOURCES, sources_part
 from dashboard.visits import LONGEST_MS, PAUSE_MS, Visit, by_default, look
 
 
@@ -30,6 +33,19 @@ def test_a_visit_looks_back_a_day_at_first_and_a_week_at_most() -> None:
     assert Visit(None, now).begin(now) == now - DAY
     assert Visit(5, now).begin(now) == now - LONGEST_MS
     assert Visit(now - HOUR, now).begin(now) == now - HOUR
+
+
+def test_the_system_page_names_silent_and_busy_sources_first_and_leads_to_all() -> None:
+    known = [{"name": f"source {i}", "silent": i == 7, "muted": False, "last_observed_at": 0, "last_day": i}
+             for i in range(SOURCES + 30)]  # fmt: skip
+    report = {"now": HOUR, "sources": known}
+    few = json.dumps(sources_part(View("en", "light"), report, every=False), cls=PlotlyJSONEncoder)
+    assert few.count("source ") == SOURCES
+    assert few.index("source 7") < few.index("source 49") < few.index("source 31")
+    assert "all 50 sources" in few and "/system?sources=all" in few
+    every = json.dumps(sources_part(View("en", "light"), report, every=True), cls=PlotlyJSONEncoder)
+    assert every.count("source ") == SOURCES + 30
+    assert "only the first 20" in every and "sources=all" not in every
 
 
 def test_a_clock_that_went_back_begins_anew() -> None:
