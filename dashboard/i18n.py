@@ -222,6 +222,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "series.no_alerts": ("这段时间没有告警", "No alerts in this period"),
     "series.per": ("每点 {time}", "{time} a point"),
     "series.distinct": ("独立声音 {n}", "{n} independent"),
+    "series.wait": ("正在取原文……", "Fetching the texts…"),
     "series.more": ("只列出最负面的 {n} 组", "Only the {n} most negative groups are shown"),
     # alerts
     **ACCOUNT_TEXTS,

@@ -12,6 +12,7 @@
       var text = query.toString();
       window.history.replaceState(window.history.state, "", location.pathname + (text ? "?" + text : ""));
     },
+    unzoom: function (clicks) { return clicks ? null : dash_clientside.no_update; },
     // A point leads to its texts, a mark of an alert to the alert.
     click: function (clicked) {
       var points = (clicked && clicked.points) || [], at = null, alert = null;

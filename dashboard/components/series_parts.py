@@ -18,19 +18,27 @@ from dashboard.context import View, context
 from dashboard.format import clock, duration, number, period
 from dashboard.series_view import Shown
 
-TEXTS = 40
+TEXTS = 20
 LOOKED_AT = 20_000
 """The most negative texts are looked for among so many: the latest."""
+
+
+def texts_title(v: View, shown: Shown, point: int | None) -> str:
+    """Which texts: of a point, or of all that is on the screen."""
+    if point is None and not shown.zoomed:
+        return v.t("series.texts_all", range=v.t(f"range.{shown.span.name}"))
+    return v.t("series.texts_of", **period(*_reach(shown, point), context().zone, shown.span.now))
+
+
+def _reach(shown: Shown, point: int | None) -> tuple[int, int]:
+    return (point, point + shown.width) if point is not None else (shown.begin, shown.end)
 
 
 def texts_part(v: View, shown: Shown, point: int | None) -> Any:
     """The most negative texts of a point, or of all that is on the screen."""
     ctx, now = context(), shown.span.now
-    begin, end = (point, point + shown.width) if point is not None else (shown.begin, shown.end)
-    if point is None and not shown.zoomed:
-        title = v.t("series.texts_all", range=v.t(f"range.{shown.span.name}"))
-    else:
-        title = v.t("series.texts_of", **period(begin, end, ctx.zone, now))
+    begin, end = _reach(shown, point)
+    title = texts_title(v, shown, point)
     if shown.row.name == "all":
         link = dcc.Link(v.t("series.search_texts"), href=_search(shown, begin, end))
         return section(title, empty(v.t("series.no_texts_all"), None, "texts"), link)
@@ -88,7 +96,7 @@ def _summed(all_of_them: Sequence[Mapping[str, Any]]) -> dict[str, int]:
 def changes_part(v: View, shown: Shown, point: int | None) -> Any:
     """Terms, sources and companies that negatives of the period have more of than those before it."""
     ctx, now = context(), shown.span.now
-    begin, end = (point, point + shown.width) if point is not None else (shown.begin, shown.end)
+    begin, end = _reach(shown, point)
     title = v.t("changes.title")
     if shown.row.name == "all":
         return section(title, empty(v.t("changes.none_all")))

@@ -16,7 +16,7 @@ from dashboard.components import star as stars
 from dashboard.components.charts import graph
 from dashboard.components.live import fresh, live, register_live, target
 from dashboard.components.parts import aria, chips, empty, kpi, section, series_href, state_pill
-from dashboard.components.series_parts import alerts_part, changes_part, texts_part
+from dashboard.components.series_parts import alerts_part, changes_part, texts_part, texts_title
 from dashboard.components.trust_parts import trust_section
 from dashboard.context import View, context, ranges, view
 from dashboard.format import clock, duration, from_wall, number, percent, period
@@ -71,7 +71,9 @@ def layout(name: str = "", ui: dict[str, Any] | None = None, **query: str) -> An
             ),
             html.Div(
                 [
-                    html.Div(texts_part(v, shown, point), id="series-texts", className="wide"),
+                    # The texts follow: a browser takes longer to put them up than all the rest of the page.
+                    html.Div(section(texts_title(v, shown, point), html.Div(v.t("series.wait"), className="empty")),
+                             id="series-texts", className="wide"),
                     html.Div(
                         [
                             html.Div(section(v.t("changes.title"), html.Div(v.t("changes.wait"), className="empty")),
@@ -133,14 +135,21 @@ def register(app: dash.Dash) -> None:
     @app.callback(
         Output("series-zoom", "data"),
         Input("series-chart", "relayoutData"),
-        Input("series-unzoom", "n_clicks"),
         State("series-zoom", "data"),
         prevent_initial_call=True,
     )
-    def zoom(moved: dict[str, Any] | None, _clicks: int | None, now: Any) -> Any:
-        if dash.ctx.triggered_id == "series-unzoom" or (moved or {}).get("xaxis.autorange"):
+    def zoom(moved: dict[str, Any] | None, now: Any) -> Any:
+        if (moved or {}).get("xaxis.autorange"):
             return no_update if now is None else None
         return zoomed(moved) or no_update
+
+    # Apart from the above: a chart that fits itself to its frame would overtake the button.
+    app.clientside_callback(
+        ClientsideFunction("barometer_series", "unzoom"),
+        Output("series-zoom", "data", allow_duplicate=True),
+        Input("series-unzoom", "n_clicks"),
+        prevent_initial_call=True,
+    )
 
     app.clientside_callback(
         ClientsideFunction("barometer_series", "address"),
@@ -161,7 +170,6 @@ def register(app: dash.Dash) -> None:
         Input("series-zoom", "data"),
         State("series-query", "data"),
         State("ui", "data"),
-        prevent_initial_call=True,
     )
     def texts(point: int | None, zoom: Any, query: dict[str, str], ui: dict[str, Any]) -> Any:
         v = view(ui)
