@@ -64,10 +64,10 @@ def _answer(v: View, found: Labelling) -> Any:
     marks += [html.Span(series_name(v.lang, f"topic:{t}"), className="tag") for t in sorted(x.topics, key=x.topics.get)]
     if found.model:
         marks.append(html.Small(found.model, className="muted"))
-    parts: list[Any] = [html.H3(v.t("annotate.model_said")), html.Div(marks, className="marks")]
+    parts: list[Any] = [html.H2(v.t("annotate.model_said")), html.Div(marks, className="marks")]
     if found.said:
         parts += [
-            html.H3(v.t("annotate.said_before")),
+            html.H2(v.t("annotate.said_before")),
             html.Ul(
                 [
                     html.Li(
@@ -103,9 +103,9 @@ def choices(v: View, topics: Sequence[str], *, correcting: bool) -> Any:
     tags.append(_choice("0", v.t("annotate.no_topic"), "choice topic-choice", topic=""))
     return html.Div(
         [
-            html.H3(v.t("annotate.sentiment")),
+            html.H2(v.t("annotate.sentiment")),
             html.Div(feelings, className="feelings", role="group", **aria(label=v.t("annotate.sentiment"))),
-            html.H3([v.t("annotate.topics"), html.Small(v.t("annotate.topics_hint"), className="muted")]),
+            html.H2([v.t("annotate.topics"), html.Small(v.t("annotate.topics_hint"), className="muted")]),
             html.Div(tags, className="topics", role="group", **aria(label=v.t("annotate.topics"))),
             dmc.Textarea(id="annotate-comment", label=v.t("annotate.comment"), placeholder=v.t("annotate.comment_hint"),
                          autosize=True, minRows=1, maxRows=4, value=""),

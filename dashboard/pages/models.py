@@ -12,7 +12,7 @@ from barometer.store.audit import Audits
 from barometer.store.queries_models import Change, Scored, model_changes, scored_by_model, versions
 from barometer.store.sampling import ALL
 from dashboard.components.live import fresh, live, register_live, target
-from dashboard.components.parts import empty, facts, section, table
+from dashboard.components.parts import aria, empty, facts, section, table
 from dashboard.components.trust_parts import interval
 from dashboard.context import View, context, view
 from dashboard.format import clock, number, percent, stamp
@@ -253,4 +253,7 @@ def _card(v: View, found: Files) -> Any:
     if not found.card:
         return section(v.t("models.card"), empty(v.t("models.no_card")))
     # HTML in it stays text (dangerously_allow_html is off), and links are http(s) only (react-markdown's own rule).
-    return section(v.t("models.card"), dcc.Markdown(found.card, className="model-card", link_target="_blank"))
+    card = dcc.Markdown(found.card, className="model-card", link_target="_blank")
+    # Its tables are wide: who has no mouse scrolls them once the frame has the focus.
+    frame = html.Div(card, className="scrolled", tabIndex=0, role="region", **aria(label=v.t("models.card")))
+    return section(v.t("models.card"), frame)

@@ -8,7 +8,7 @@ import httpx
 from playwright.sync_api import expect
 
 from tests.browser.seed import PASSWORD
-from tests.browser.test_dashboard import Enter, Site, browser, enter, site  # fixtures
+from tests.browser.test_dashboard import Enter, Site, browser, enter, in_language, site  # fixtures
 
 __all__ = ["browser", "enter", "site"]
 
@@ -36,7 +36,7 @@ def test_a_token_is_made_used_and_revoked(site: Site, enter: Enter) -> None:
 
 def test_a_password_is_changed_in_english(site: Site, enter: Enter) -> None:
     page = enter(site, "viewer", path="/account")
-    page.get_by_role("button", name="English").click()
+    in_language(page, "en")
     expect(page.get_by_role("heading", name="Change password")).to_be_visible()
 
     def change(old: str, new: str, again: str) -> None:

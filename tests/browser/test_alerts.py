@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 
 from barometer.store.tables import Alert, AlertEvent, AlertStep
 from tests.browser.seed import storm
-from tests.browser.test_dashboard import Enter, Site, browser, enter, start_site, stop_site
+from tests.browser.test_dashboard import Enter, Site, browser, enter, in_language, start_site, stop_site
 
 __all__ = ["browser", "enter"]
 pytestmark = pytest.mark.browser
@@ -41,7 +41,7 @@ def test_an_alert_is_handled_from_the_list_to_a_false_alarm(site: Site, enter: E
     w = WORDS[lang]
     page = enter(site, path="/alerts")
     if lang == "en":
-        page.get_by_role("button", name="English").click()
+        in_language(page, "en")
     row = page.locator(f"tr[data-alert='{alert_id}']")
     if alert_id == 1:
         expect(row.locator(".overdue")).to_contain_text(w["late"])
@@ -86,7 +86,7 @@ def test_an_alert_is_handled_from_the_list_to_a_false_alarm(site: Site, enter: E
     assert actions == (["acknowledged", "level"] if alert_id == 1 else []) + ["step_done", "resolved"]
     assert "open" not in steps
     if lang == "en":
-        page.get_by_role("button", name="中文").click()
+        in_language(page, "zh")
 
 
 def test_several_are_picked_by_keyboard_and_stay_picked(site: Site, enter: Enter) -> None:

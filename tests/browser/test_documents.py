@@ -10,7 +10,7 @@ from sqlalchemy import insert
 
 from barometer.records import fingerprint, pack_row
 from barometer.store.tables import Document, SearchQueue
-from tests.browser.test_dashboard import Enter, Site, browser, enter, site  # fixtures
+from tests.browser.test_dashboard import Enter, Site, browser, enter, in_language, site  # fixtures
 
 __all__ = ["browser", "enter", "site"]
 
@@ -56,7 +56,7 @@ def test_a_search_is_narrowed_shared_and_taken_home(site: Site, enter: Enter) ->
 
 def test_new_texts_wait_until_they_are_asked_for(site: Site, enter: Enter) -> None:
     page = enter(site, "viewer", path="/documents?kind=news")
-    page.get_by_role("button", name="English").click()
+    in_language(page, "en")
     expect(page.get_by_role("heading", name="Documents")).to_be_visible()
     expect(page.locator(".export")).to_have_count(0)
     first = page.locator(".text-card").first.get_attribute("data-row")
@@ -76,4 +76,4 @@ def test_new_texts_wait_until_they_are_asked_for(site: Site, enter: Enter) -> No
     expect(card).not_to_contain_text("末尾")
     card.get_by_role("button", name="Show all of it").click()
     expect(card).to_contain_text("末尾")
-    page.get_by_role("button", name="中文").click()
+    in_language(page, "zh")

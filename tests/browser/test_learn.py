@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from barometer.store.tables import Annotation, LabelText
 from tests.browser.seed import checked
-from tests.browser.test_dashboard import Enter, Site, browser, enter, start_site
+from tests.browser.test_dashboard import Enter, Site, browser, enter, in_language, start_site
 
 __all__ = ["browser", "enter"]
 
@@ -72,7 +72,7 @@ def test_texts_are_labelled_by_keyboard_without_seeing_the_answer(learned: Site,
 
 def test_a_label_is_corrected_from_an_english_alert_and_explained(learned: Site, enter: Enter) -> None:
     page = enter(learned, path="/alerts/1")
-    page.get_by_role("button", name="English").click()
+    in_language(page, "en")
     expect(page.get_by_role("heading", name="How far the labels can be trusted")).to_be_visible()
     expect(page.locator(".trust")).to_contain_text("Of 9 alerts closed in the last 30 days, 78% were")
     expect(page.locator(".trust")).to_contain_text(re.compile(r"people agree on \d+% \(\d+% to \d+%\)"))
@@ -100,7 +100,7 @@ def test_a_label_is_corrected_from_an_english_alert_and_explained(learned: Site,
     mark = page.locator(".text-card").filter(has_text="<script>").first.locator(".pill.people")
     expect(mark).to_have_text("people: Neutral")
     expect(mark).to_have_attribute("title", "analyst")
-    page.get_by_role("button", name="中文").click()
+    in_language(page, "zh")
 
 
 def test_checks_models_and_their_card_are_for_everybody(learned: Site, enter: Enter) -> None:

@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 from sqlalchemy import delete, insert, select
 
 from barometer.store.tables import Alert
-from tests.browser.test_dashboard import Enter, Site, browser, enter, site  # fixtures
+from tests.browser.test_dashboard import Enter, Site, browser, enter, in_language, site  # fixtures
 
 __all__ = ["browser", "enter", "site"]
 
@@ -45,7 +45,7 @@ def test_home_says_what_waits_what_changed_and_what_i_watch(site: Site, enter: E
 
 def test_an_english_view_is_narrowed_and_shared(site: Site, enter: Enter) -> None:
     page = enter(site, "viewer", path="/overview?view=heat&kind=news")
-    page.get_by_role("button", name="English").click()
+    in_language(page, "en")
     expect(page.get_by_role("heading", name="Overview")).to_be_visible()
     expect(page.locator(".legend")).to_contain_text("30 min a cell")
     expect(page.locator(".heat").first).to_have_attribute("aria-label", re.compile("Real estate: highest"))
@@ -65,7 +65,7 @@ def test_an_english_view_is_narrowed_and_shared(site: Site, enter: Enter) -> Non
     page.get_by_role("link", name="Clear filters").click()
     page.locator(".heat a").last.click()
     expect(page).to_have_url(re.compile(r"/series/topic:.*at=\d+"))
-    page.get_by_role("button", name="中文").click()
+    in_language(page, "zh")
 
 
 def test_a_series_is_zoomed_read_apart_and_explained(site: Site, enter: Enter) -> None:
@@ -91,10 +91,10 @@ def test_a_series_is_zoomed_read_apart_and_explained(site: Site, enter: Enter) -
     page.get_by_role("link", name="独立").click()
     expect(page.locator("#series-note")).to_contain_text("转载只算一次")
     page.get_by_role("link", name="分开").click()
-    page.get_by_role("button", name="English").click()
+    in_language(page, "en")
     expect(page.locator("#series-chart")).to_contain_text("Texts by kind")
     expect(page.get_by_role("heading", name="What changed")).to_be_visible()
-    page.get_by_role("button", name="中文").click()
+    in_language(page, "zh")
 
 
 def test_sources_that_fall_silent_together_are_one_line(site: Site, enter: Enter) -> None:
