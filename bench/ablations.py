@@ -1,7 +1,7 @@
 """What each means of training is worth: variants of one small recipe, one row of a table each.
 
     python -m bench.ablations --data DIR --base DIR --out DIR [--seeds 20 21 22] [--part 1/2] [--pretrained DIR]
-        [--teacher RUN]
+        [--teacher RUN] [--variants bench/ablations_cpu.yaml]
 
 A variant that is finished in --out is not run again, so a stopped bench goes on, and two may run side by side with
 --part 1/2 and --part 2/2. The table is printed from all that is finished: means over the seeds, and the standard
@@ -64,7 +64,7 @@ def _with_heads(base: Path, layers: int, topics: int, dropout: float = 0.1) -> N
 
 def run(name: str, fields: dict[str, Any], seed: int, args: argparse.Namespace) -> dict[str, Any]:
     """Train one variant and measure it on the dev splits of the base recipe's sets."""
-    base_fields = yaml.safe_load(HERE.read_text("utf-8"))["base"]
+    base_fields = yaml.safe_load(args.variants.read_text("utf-8"))["base"]
     mine = base_fields | fields
     by_kind, pretrained, taught = (mine.pop(k, False) for k in ("heads_by_kind", "pretraining", "teacher"))
     for needed, given, option in ((pretrained, args.pretrained, "--pretrained"), (taught, args.teacher, "--teacher")):
@@ -132,7 +132,9 @@ def table(out: Path, names: list[str]) -> str:
         for key in keys:
             values = [r[key] for r in of_seeds]
             cells.append("" if None in values else f"{np.mean(values):.3f}")
-        means = [np.mean([r[k] for k in keys]) for r in of_seeds if None not in [r[k] for k in keys]]
+        # Of the sets that the base recipe has; a variant that trains on fewer has no mean.
+        common = [k for k in keys if any(r[k] is not None for found in rows.values() for r in found)]
+        means = [np.mean([r[k] for k in common]) for r in of_seeds if None not in [r[k] for k in common]]
         spread = f" ({np.std(means, ddof=1):.3f})" if len(means) > 1 else ""
         cells += [f"{np.mean(means):.4f}{spread}" if means else "", str(len(of_seeds))]
         cells.append(f"{np.mean([r['seconds'] for r in of_seeds]):.0f}")
@@ -145,6 +147,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--base", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--variants", type=Path, default=HERE, help="a file like ablations.yaml")
     parser.add_argument("--only", nargs="*")
     parser.add_argument("--seeds", nargs="*", type=int, default=[20, 21, 22])
     parser.add_argument("--part", default="1/1", help="which of how many shares of the variants")
@@ -153,7 +156,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--quick", action="store_true", help="a look at the machinery; the figures mean nothing")
     args = parser.parse_args()
-    variants = yaml.safe_load(HERE.read_text("utf-8"))["variants"]
+    variants = yaml.safe_load(args.variants.read_text("utf-8"))["variants"]
     chosen = [n for n in variants if not args.only or n in args.only]
     part, parts = map(int, args.part.split("/"))
     jobs = [(name, seed) for seed in args.seeds for name in chosen]

@@ -155,7 +155,7 @@ def _beside(metrics: dict[str, Any], other: dict[str, Any]) -> str:
     lines = [
         f"\n## Beside {other['version']}\n",
         f"Another model ({other.get('about', 'see its own card')}) on the same dev splits. Sets that it was not "
-        "trained on are measured too.\n\n| set | | this model | the other |\n|---|---|---|---|",
+        "trained on are measured too.\n\n| set | figure | this model | the other |\n|---|---|---|---|",
     ]
     for name, mine in metrics["dev"].items():
         for part, measure in (("sentiment", "macro_f1"), ("topics", "micro_f1"), ("choice", "accuracy")):

@@ -30,6 +30,7 @@ from barometer.settings import Settings, load_settings
 from barometer.store import leases
 from barometer.store.migrate import open_store
 from barometer.store.search_index import index_waiting
+from bench.dashboard.cases import reopen
 from bench.dashboard.figures import HEAD, line, percentile, slope
 from bench.dashboard.filling import USERS, Filler, Kept, catch_up, cores, fill, url_of
 from bench.dashboard.opening import open_pages
@@ -122,6 +123,7 @@ def short(output: str) -> str:
 def measure(args: argparse.Namespace, settings: Settings, postmaster: int | None) -> bool:
     kept, fine, asked = Kept(args.keep), True, set(args.only or STAGES)
     store = open_store(settings)
+    reopen(store)
     found = cases(store, Stream(kept.values["documents"], kept.values["days"], settings.bucket_ms))
     store.close()
     consists = parts(settings.database_url)

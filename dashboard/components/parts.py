@@ -110,8 +110,13 @@ def empty(title: str, hint: str | None = None, name: str = "calm") -> Component:
     )
 
 
-def table(heads: Sequence[tuple[str, str]], rows: Iterable[Sequence[Any]]) -> Component:
-    """A plain table; heads are (text, class of the column). On narrow screens rows become cards with these labels."""
+def table(heads: Sequence[tuple[str, str]], rows: Iterable[Sequence[Any]], scrolled: str = "") -> Component:
+    """A plain table; heads are (text, class of the column). On narrow screens rows become cards with these labels.
+
+    Args:
+        scrolled: the name of a table that is too wide for its place, which can then be scrolled from the keyboard.
+    """
+    box: dict[str, Any] = {"tabIndex": 0, "role": "region", **aria(label=scrolled)} if scrolled else {}
     return html.Div(
         html.Table(
             [
@@ -126,6 +131,7 @@ def table(heads: Sequence[tuple[str, str]], rows: Iterable[Sequence[Any]]) -> Co
             ]
         ),
         className="table-scroll",
+        **box,
     )  # fmt: skip
 
 

@@ -120,7 +120,7 @@ def _versions(v: View, rows: Sequence[Any], scored: dict[int, Scored], workers: 
                 html.Span(str(used.get(r.name, 0)) if used else "–", className="num"),
             ]
         )  # fmt: skip
-    return section(v.t("models.versions"), table(heads, lines), None, "flush audit-table")
+    return section(v.t("models.versions"), table(heads, lines, v.t("models.versions")), None, "flush audit-table")
 
 
 def _audited(found: Audits, model_id: int) -> Any:
@@ -211,7 +211,7 @@ def _figures(v: View, found: Files) -> Any:
     heads = [(v.t("models.set"), ""), (v.t("models.size"), "right"), (v.t("models.sentiment_accuracy"), "right"),
              (v.t("models.f1"), "right"), (v.t("models.negative_pr"), "right"), (v.t("models.calibration"), "right"),
              (v.t("models.topics_f1"), "right")]  # fmt: skip
-    return section(title, table(heads, [_figure_row(f) for f in rows]), None, "flush audit-table")
+    return section(title, table(heads, [_figure_row(f) for f in rows], title), None, "flush audit-table")
 
 
 def _figure_row(f: Figure) -> list[Any]:
