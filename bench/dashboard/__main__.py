@@ -122,15 +122,20 @@ def short(output: str) -> str:
 
 def measure(args: argparse.Namespace, settings: Settings, postmaster: int | None) -> bool:
     kept, fine, asked = Kept(args.keep), True, set(args.only or STAGES)
-    store = open_store(settings)
-    reopen(store)
-    found = cases(store, Stream(kept.values["documents"], kept.values["days"], settings.bucket_ms))
-    store.close()
+
+    def look() -> Cases:
+        with contextlib.closing(open_store(settings)) as store:
+            return cases(store, Stream(kept.values["documents"], kept.values["days"], settings.bucket_ms))
+
+    with contextlib.closing(open_store(settings)) as store:
+        reopen(store)
+    found = look()
     consists = parts(settings.database_url)
     with served(settings.database_url) as site, going_on(settings, kept), browser() as chrome:
         people = [Person(site, f"user-{4 * i + 1}") for i in range(PEOPLE)]  # analysts
         clock = Clock(site, postmaster)
         recorded = walk(chrome, site, people[0], pages_of(consists, found))
+        found = look()  # what the walk has made is asked for, too
         content = next((p[0] for o, p in recorded.payloads.items() if CONTENT in o), None)
         if "callbacks" in asked:
             made = replay_callbacks(clock, people, consists, recorded, found, args.rounds)
@@ -190,10 +195,12 @@ def polled(site: Site, recorded: Recorded, minutes: float) -> bool:
     for wrong in sorted(set(found.wrong)):
         print(f"  WRONG {found.wrong.count(wrong)} times: {wrong}")
     settled = [(at, sum(m.values())) for at, m in found.memory if at > min(120.0, 30 * minutes)]
-    rise, half = slope([at / 3600 for at, _ in settled], [mb for _, mb in settled])
     print(f"memory of the server (private, all processes): {settled[0][1]:.0f} MB, at the end {settled[-1][1]:.0f},"
-          f" at most {max(mb for _, mb in settled):.0f}; slope {rise:+.1f} MB an hour, 95 % interval"
-          f" {rise - half:+.1f} to {rise + half:+.1f}", flush=True)  # fmt: skip
+          f" at most {max(mb for _, mb in settled):.0f}")  # fmt: skip
+    for name, part in (("whole run", settled), ("second half", settled[len(settled) // 2 :])):
+        rise, half = slope([at / 3600 for at, _ in part], [mb for _, mb in part])
+        print(f"  slope of the {name}: {rise:+.1f} MB an hour, 95 % interval {rise - half:+.1f} to {rise + half:+.1f}",
+              flush=True)  # fmt: skip
     worst = max(percentile(s, 95) for s in found.seconds.values())
     return worst * 1_000 <= POLLING_MS and not found.wrong
 

@@ -12,6 +12,16 @@
       var text = query.toString();
       window.history.replaceState(window.history.state, "", location.pathname + (text ? "?" + text : ""));
     },
+    // Says when the chart stands, or that it takes too long.
+    drawn: function () {
+      var began = Date.now();
+      return new Promise(function (resolve) {
+        (function look() {
+          if (document.querySelector("#series-chart .main-svg") || Date.now() - began > 3000) resolve(Date.now());
+          else setTimeout(look, 30);
+        })();
+      });
+    },
     unzoom: function (clicks) { return clicks ? null : dash_clientside.no_update; },
     // A point leads to its texts, a mark of an alert to the alert.
     click: function (clicked) {

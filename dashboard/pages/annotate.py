@@ -17,11 +17,13 @@ from barometer.store.sampling import ALL
 from barometer.store.tables import Annotation
 from dashboard.acts import Refused
 from dashboard.components.annotate_parts import choices, recent_part, said_words, text_part
+from dashboard.components.live import fresh, live, register_live, target
 from dashboard.components.parts import aria, chips, data, empty, href, section
 from dashboard.components.trust_parts import agreement_words, audit_table
 from dashboard.context import DAY, View, context, view
 from dashboard.i18n import series_name, t
 from dashboard.labelling import (
+    AUDIT_SECONDS,
     QUEUES,
     Labelling,
     audit_figures,
@@ -56,12 +58,22 @@ def layout(ui: dict[str, Any] | None = None, **query: str) -> Any:
     else:
         found = _first(str(queue), series, one)
         parts.append(_work(v, found, topics, correcting, {"queue": queue, "series": series, **one}))
-    parts.append(html.Div(_figures(v), id="annotate-figures"))
+    parts.append(live("annotate-figures", _figures(v, 1.0)))
     return html.Div(parts)
 
 
 def register(app: dash.Dash) -> None:
     dash.register_page("annotate", path=PATH, layout=layout, title=t("zh", "product"))
+    register_live(app, "annotate-figures")
+
+    @app.callback(
+        target("annotate-figures"),
+        Input("tick", "n_intervals"),
+        State("ui", "data"),
+        prevent_initial_call=True,
+    )
+    def refresh(_n: int, ui: dict[str, Any]) -> Any:
+        return fresh("annotate-figures", _figures(view(ui)))
 
     @app.callback(
         Output("annotate-card", "children"),
@@ -238,8 +250,9 @@ def _recent(v: View) -> Any:
     return recent_part(v, rows, today, now)
 
 
-def _figures(v: View) -> Any:
-    found, _ = audit_figures(1.0)
+def _figures(v: View, age_s: float = AUDIT_SECONDS) -> Any:
+    """What random checks say; the figures may be so old."""
+    found, _ = audit_figures(age_s)
     return [
         section(v.t("trust.table"), audit_table(v, found), None, "flush audit-table"),
         html.P(v.t("trust.hint"), className="note"),

@@ -52,6 +52,7 @@ def layout(name: str = "", ui: dict[str, Any] | None = None, **query: str) -> An
             dcc.Store(id="series-point", data=point),
             dcc.Store(id="series-zoom", data=zoom),
             dcc.Store(id="series-version", data=version(drawn["data"], point)),
+            dcc.Store(id="series-drawn"),
             _head(v, shown),
             live("series-figures", _kpis(v, shown), "kpis"),
             html.Section(
@@ -71,7 +72,8 @@ def layout(name: str = "", ui: dict[str, Any] | None = None, **query: str) -> An
             ),
             html.Div(
                 [
-                    # The texts follow: a browser takes longer to put them up than all the rest of the page.
+                    # Texts and changes follow when the chart is drawn: a browser takes longer to put them up than
+                    # all the rest of the page.
                     html.Div(section(texts_title(v, shown, point), html.Div(v.t("series.wait"), className="empty")),
                              id="series-texts", className="wide"),
                     html.Div(
@@ -164,26 +166,36 @@ def register(app: dash.Dash) -> None:
         prevent_initial_call=True,
     )
 
+    app.clientside_callback(
+        ClientsideFunction("barometer_series", "drawn"),
+        Output("series-drawn", "data"),
+        Input("series-chart", "id"),
+    )
+
     @app.callback(
         Output("series-texts", "children"),
+        Input("series-drawn", "data"),
         Input("series-point", "data"),
         Input("series-zoom", "data"),
         State("series-query", "data"),
         State("ui", "data"),
+        prevent_initial_call=True,
     )
-    def texts(point: int | None, zoom: Any, query: dict[str, str], ui: dict[str, Any]) -> Any:
+    def texts(_drawn: Any, point: int | None, zoom: Any, query: dict[str, str], ui: dict[str, Any]) -> Any:
         v = view(ui)
         shown = look(v, _with(query, zoom))
         return no_update if shown is None else texts_part(v, shown, point)
 
     @app.callback(
         Output("series-changes", "children"),
+        Input("series-drawn", "data"),
         Input("series-point", "data"),
         Input("series-zoom", "data"),
         State("series-query", "data"),
         State("ui", "data"),
+        prevent_initial_call=True,
     )
-    def what_changed(point: int | None, zoom: Any, query: dict[str, str], ui: dict[str, Any]) -> Any:
+    def what_changed(_drawn: Any, point: int | None, zoom: Any, query: dict[str, str], ui: dict[str, Any]) -> Any:
         v = view(ui)
         shown = look(v, _with(query, zoom))
         return no_update if shown is None else changes_part(v, shown, point)
