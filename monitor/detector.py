@@ -70,7 +70,9 @@ class DetectorParams:
     damped_for: float = 36 * HOUR
     damped_recovery: float = 0.5
     """A calm bucket makes up for so many hot ones."""
-    min_negative: float = 4.0
+    min_negative: float = 3.0
+    told_negative: float = 4.0
+    """A window with fewer negatives opens an alarm and does no more: it is seen on the screens, and nobody is told."""
     min_lift: float = 1.25
     """The share seen must be so many times the expected one."""
     min_excess: float = 1.4
@@ -140,7 +142,7 @@ class Detector:
         ValueError: bucket width or mode out of range.
     """
 
-    VERSION: ClassVar[str] = "surge-3"
+    VERSION: ClassVar[str] = "surge-4"
 
     def __init__(
         self,
@@ -172,6 +174,7 @@ class Detector:
         self._volume = [Scatter(p.volume_scatter, p.volume_information) for _ in lengths]
         self._share = [Scatter(p.share_scatter, p.share_information) for _ in lengths]
         self._credit = p.wide_credit * math.log10(max(1.0, self.bucket / p.wide_from))
+        self._burst = min(0.5, p.burst_prior * 10**self._credit)  # a wide bucket sees as many more of them
         self._fees = [
             p.window_fee * math.log10(12 * HOUR / (self.bucket * (n * block if n else 1))) - self._credit
             for n in lengths
@@ -249,24 +252,26 @@ class Detector:
         for i, (_, total, negative, _, expected) in enumerate(sums):
             if negative < p.min_negative or negative <= expected or not self._goes_on(i, negative, expected):
                 continue
-            fee = self._fees[i]
-            volume = count_surprise(negative, expected, self._volume[i].value)
-            if not self._counts:
-                if volume - fee > best[0]:
-                    best = (volume - fee, i, "volume")
-                continue
-            if total <= 0 or negative < p.min_lift * share * total:
-                continue
-            inflation = 1 + max(0.0, total - 1) * self._share[i].value + total / effective
-            shift = share_surprise(negative, total, share, inflation)
-            if not self._backlog:
+            score = volume = count_surprise(negative, expected, self._volume[i].value)
+            arm = "volume"
+            if self._counts:
+                if total <= 0 or negative < p.min_lift * share * total:
+                    continue
+                inflation = 1 + max(0.0, total - 1) * self._share[i].value + total / effective
+                shift = share_surprise(negative, total, share, inflation)
                 # Either chance made the count, or a burst did and chance its share.
-                sure = min(volume, shift - math.log10(p.burst_prior))
-                tail = 10 ** (sure - volume) + p.burst_prior * 10 ** (sure - shift)
-                if sure - math.log10(tail) - fee > best[0]:
-                    best = (sure - math.log10(tail) - fee, i, "volume")
-            if negative >= p.min_excess * expected and volume >= p.min_volume and shift - fee > best[0]:
-                best = (shift - fee, i, "share")
+                sure = min(volume, shift - math.log10(self._burst))
+                score = sure - math.log10(10 ** (sure - volume) + self._burst * 10 ** (sure - shift))
+                by_share = negative >= p.min_excess * expected and volume >= p.min_volume
+                if by_share and (self._backlog or shift > score):
+                    score, arm = shift, "share"
+                elif self._backlog:
+                    continue
+            score -= self._fees[i]
+            if negative < p.told_negative:
+                score = min(score, p.open + 0.1)
+            if score > best[0]:
+                best = (score, i, arm)
         return best
 
     def _goes_on(self, i: int, negative: float, expected: float) -> bool:

@@ -70,6 +70,16 @@ def test_copies_of_few_texts_page_nobody(different: int, severity: str) -> None:
     assert (found.firing, found.new_peak, found.severity) == (True, True, severity)
 
 
+@pytest.mark.parametrize(("negative", "severity"), [(2, None), (3, "info"), (4, "critical")])
+def test_three_texts_where_none_are_usual_are_seen_and_told_to_nobody(negative: int, severity: str | None) -> None:
+    j = judge(bucket_seconds=600)
+    for n in range(1, 8 * 144):
+        j.bucket(T0 + (n - 1) * 600_000, T0 + n * 600_000, {KEY: some(int(n % 12 == 0), 0)})
+    n = 8 * 144
+    found = j.bucket(T0 + (n - 1) * 600_000, T0 + n * 600_000, {KEY: some(negative, negative)}).found
+    assert [f.severity for f in found] == ([severity] if severity else [])
+
+
 def test_the_total_is_counted_and_never_judged() -> None:
     j = judge()
     for n in range(12):

@@ -102,6 +102,18 @@ def test_a_burst_of_neutral_texts_raises_nothing(times: int) -> None:
     assert share == pytest.approx(0.2, abs=0.03)  # nor does it teach that fewer are negative
 
 
+def test_a_wide_bucket_has_seen_more_bursts() -> None:
+    """Five times the texts of a day, hardly more negative than usual: rare in ten minutes, less so in a day."""
+    seldom = DetectorParams(burst_prior=DetectorParams().burst_prior / math.sqrt(48))
+    for params, alert in ((None, False), (seldom, True)):
+        d = Detector(DAY, params=params)
+        for n in range(1, 61):
+            d.update(T0 + n * DAY, 10, 2 if n % 2 else 1)
+        assert d.update(T0 + 61 * DAY, 50, 10).alert == alert
+    d.update(T0 + 62 * DAY, 10, 1)
+    assert d.update(T0 + 63 * DAY, 50, 22).alert
+
+
 def test_a_shift_of_the_share_without_more_texts_is_noticed() -> None:
     d, end = taught(per_hour=300)
     found = judge(d, [(e, n, round(0.5 * n)) for e, n, _ in usual(end, 2, per_hour=300)])
