@@ -225,7 +225,7 @@ def _figure_row(f: Figure) -> list[Any]:
         html.Span([html.Span(f.name or f.split), html.Small(f.split, className="muted")], className="two"),
         html.Span("–" if n is None else f"{n:,.0f}", className="num"),
         show(f.sentiment, "accuracy"), show(f.sentiment, "macro_f1"),
-        html.Span([negative[0], " / ", negative[1]], className="pair"),
+        html.Span([negative[0], " / ", negative[1]], className="pair") if f.sentiment else "–",
         show(f.sentiment, "calibration_error", digits=3),
         show(f.topics, "micro_f1"),
     ]  # fmt: skip
@@ -240,13 +240,14 @@ def _thresholds(v: View, folder: Any) -> Any:
             trial = topic in (folder.trial_topics.get(lang) or ())
             cells.append(
                 html.Span(
-                    [html.Span(v.t("models.trial"), className="pill quiet", title=v.t("models.trial_hint")) if trial
-                     else None, html.Span(f"{folder.thresholds[lang][topic]:.2f}", className="num")],
-                    className="pair",
+                    [f"{folder.thresholds[lang][topic]:.2f}",
+                     html.Span(" †", title=v.t("models.trial_hint")) if trial else None],
+                    className="num",
                 )
             )  # fmt: skip
         rows.append(cells)
-    return section(v.t("models.thresholds"), table(heads, rows), v.t("models.threshold_hint"), "flush")
+    title, hint = v.t("models.thresholds"), f"{v.t('models.threshold_hint')} · † {v.t('models.trial')}"
+    return section(title, table(heads, rows, title), hint, "flush")
 
 
 def _card(v: View, found: Files) -> Any:
