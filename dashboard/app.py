@@ -19,6 +19,8 @@ from dashboard.components.broken import guard_pages
 from dashboard.context import KEY, Context, view
 from dashboard.i18n import add_topics, t
 
+CACHE_MB = 8
+"""Of an SQLite file, for each of the connections of many threads: the system keeps the file for all of them."""
 _INDEX = """<!DOCTYPE html>
 <html >
     <head>

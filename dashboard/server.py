@@ -31,9 +31,9 @@ class _Server(BaseApplication):
 
     def load(self) -> Any:
         # In the child: each process has connections of its own.
-        from dashboard.app import create_app
+        from dashboard.app import CACHE_MB, create_app
 
-        store = open_store_patiently(self._settings, threading.Event())
+        store = open_store_patiently(self._settings, threading.Event(), cache_mb=CACHE_MB)
         assert store is not None
         return create_app(self._settings, store)
 

@@ -62,8 +62,10 @@ class DetectorParams:
     """A bucket weighs in the share at most so many times the texts expected: a neutral burst must not depress it."""
     window_fee: float = 0.5
     """A window pays so many times log10 of how often it fits into half a day: short ones are tested more often."""
-    wide_credit: float = 0.5
-    """Wide buckets gain so many times log10 of how much wider they are, since fewer of them are judged in a month."""
+    width_credit: float = 0.5
+    """Wide buckets gain so many times log10 of how much wider they are, since fewer of them are judged in a month; those
+    narrower than ``narrow_to`` lose it, since more are."""
+    narrow_to: float = 600.0
     hot: float = 2.5
     """From this score on (the credit apart), learning is damped."""
     damped_weight: float = 0.05
@@ -173,7 +175,8 @@ class Detector:
         lengths, block = self._windows.lengths, block_buckets(self.bucket)
         self._volume = [Scatter(p.volume_scatter, p.volume_information) for _ in lengths]
         self._share = [Scatter(p.share_scatter, p.share_information) for _ in lengths]
-        self._credit = p.wide_credit * math.log10(max(1.0, self.bucket / p.wide_from))
+        width = max(1.0, self.bucket / p.wide_from) * min(1.0, self.bucket / p.narrow_to)
+        self._credit = p.width_credit * math.log10(width)
         self._burst = min(0.5, p.burst_prior * 10**self._credit)  # a wide bucket sees as many more of them
         self._fees = [
             p.window_fee * math.log10(12 * HOUR / (self.bucket * (n * block if n else 1))) - self._credit

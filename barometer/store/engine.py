@@ -11,6 +11,7 @@ import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -54,12 +55,13 @@ class Store:
     Args:
         url: an SQLAlchemy URL, ``sqlite:///file.db`` or ``postgresql://user:password@host/name``.
         pool_size: connections kept open on PostgreSQL.
+        cache_mb: what each connection keeps of an SQLite file in memory.
 
     Raises:
         StoreError: the URL is malformed or names a database that is not supported.
     """
 
-    def __init__(self, url: str, pool_size: int = 5) -> None:
+    def __init__(self, url: str, pool_size: int = 5, cache_mb: int = 64) -> None:
         try:
             parsed = make_url(url)
         except ArgumentError as e:
@@ -78,7 +80,7 @@ class Store:
             self.engine = create_engine(
                 parsed, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000, "check_same_thread": False}
             )
-            event.listen(self.engine, "connect", _sqlite_connect)
+            event.listen(self.engine, "connect", partial(_sqlite_connect, cache_mb))
             event.listen(self.engine, "begin", _sqlite_begin)
         else:
             if "+" not in parsed.drivername:
@@ -151,14 +153,14 @@ def _masked(url: str) -> str:
     return re.sub(r"(?<=:)[^:@/]+(?=@)", "***", url)
 
 
-def _sqlite_connect(dbapi: Any, _record: Any) -> None:
+def _sqlite_connect(cache_mb: int, dbapi: Any, _record: Any) -> None:
     dbapi.isolation_level = None  # the begin event says which kind of transaction it is
     cursor = dbapi.cursor()
     cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=NORMAL")
     cursor.execute("PRAGMA foreign_keys=ON")
-    cursor.execute("PRAGMA cache_size=-65536")
+    cursor.execute(f"PRAGMA cache_size={-1024 * cache_mb}")
     cursor.execute("PRAGMA temp_store=MEMORY")
     cursor.close()
 

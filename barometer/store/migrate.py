@@ -98,13 +98,14 @@ def settle(store: Store, settings: Settings) -> None:
                 )
 
 
-def open_store(settings: Settings, *, migrate: bool = False) -> Store:
+def open_store(settings: Settings, *, migrate: bool = False, cache_mb: int = 64) -> Store:
     """Open the store of the settings, at the right revision and with the right bucket width.
 
     Args:
         migrate: bring it up to date first (the embedded default does; production runs ``barometer db upgrade``).
+        cache_mb: what each connection keeps of an SQLite file in memory.
     """
-    store = Store(settings.database_url)
+    store = Store(settings.database_url, cache_mb=cache_mb)
     try:
         if migrate:
             upgrade(store)

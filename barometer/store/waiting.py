@@ -52,7 +52,9 @@ def refuses_writes(store: Store) -> str | None:
     return None
 
 
-def open_store_patiently(settings: Settings, stop: threading.Event, patience_seconds: float = 120.0) -> Store | None:
+def open_store_patiently(
+    settings: Settings, stop: threading.Event, patience_seconds: float = 120.0, cache_mb: int = 64
+) -> Store | None:
     """Open the store; wait while the database is away (for ever) or not upgraded yet (``patience_seconds``).
 
     SQLite is brought up to date on the spot. Returns None if ``stop`` was set while waiting.
@@ -63,7 +65,8 @@ def open_store_patiently(settings: Settings, stop: threading.Event, patience_sec
     delay, waited = 0.5, 0.0
     while not stop.is_set():
         try:
-            return open_store(settings, migrate=settings.database_url.startswith("sqlite"))
+            migrate = settings.database_url.startswith("sqlite")
+            return open_store(settings, migrate=migrate, cache_mb=cache_mb)
         except DBAPIError as e:
             if not is_away(e):
                 raise
