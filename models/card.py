@@ -124,8 +124,12 @@ def write_card(
 def _by_group(groups: dict[str, Any]) -> list[str]:
     """Calibration by language and kind, over all sets."""
     found = [(g, m["sentiment"]) for g, m in groups.items() if m.get("sentiment", {}).get("calibration_error")]
-    said = "; ".join(f"{g} {s['calibration_error']:.3f} ({s['n']} texts)" for g, s in found)
-    return [f"Calibration error of sentiment by language and kind, all sets together: {said}.\n"] if found else []
+    said = "; ".join(
+        f"{g} {s['calibration_error']:.3f} ({s['n']} texts, by chance {s['calibration_error_by_chance']:.3f})"
+        for g, s in found
+    )
+    head = "Calibration error of sentiment by language and kind, all sets together (by chance: of exact probabilities)"
+    return [f"{head}: {said}.\n"] if found else []
 
 
 def _adapted(pretraining: dict[str, Any]) -> str:

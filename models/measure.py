@@ -58,6 +58,7 @@ def sentiment_measures(allowed: np.ndarray, probabilities: np.ndarray, intervals
         "accuracy": round(float((truth == guess).mean()), 4),
         "macro_f1": round(float(np.mean([r["f1"] for r in table.values()])), 4),
         "calibration_error": None if merged else round(calibration_error(truth, probabilities), 4),
+        "calibration_error_by_chance": None if merged else round(calibration_error_by_chance(probabilities), 4),
         "classes": table,
         "confusion": {"classes": list(names), "matrix": confusion(truth, guess, len(names)).tolist()},
     }
@@ -169,6 +170,15 @@ def calibration_error(truth: np.ndarray, probabilities: np.ndarray, bins: int = 
     Bins hold equally many texts (Nguyen and O'Connor 2015, arXiv 1508.05154): equal widths leave most of them empty.
     """
     return binary_calibration_error(probabilities.argmax(1) == truth, probabilities.max(1), bins)
+
+
+def calibration_error_by_chance(probabilities: np.ndarray, bins: int = 15, draws: int = 50) -> float:
+    """What the same probabilities would score if they were exactly true: on few texts, most of the error is chance.
+
+    The mean over seeded draws (the estimator's bias: Roelofs et al. 2022, arXiv 2012.08668).
+    """
+    best, rng = probabilities.max(1), np.random.default_rng(0)
+    return float(np.mean([binary_calibration_error(rng.random(len(best)) < best, best, bins) for _ in range(draws)]))
 
 
 def binary_calibration_error(happened: np.ndarray, probability: np.ndarray, bins: int = 15) -> float:

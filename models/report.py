@@ -14,7 +14,14 @@ from models.labels import SENTIMENTS
 from models.measure import confusion, mass_bins, softmax
 
 _PARTS = {
-    "sentiment": ("accuracy", "macro_f1", "negative_f1", "balanced_accuracy", "calibration_error"),
+    "sentiment": (
+        "accuracy",
+        "macro_f1",
+        "negative_f1",
+        "balanced_accuracy",
+        "calibration_error",
+        "calibration_error_by_chance",
+    ),
     "topics": ("micro_f1", "macro_f1", "classwise_calibration_error"),
     "choice": ("accuracy", "macro_f1"),
 }

@@ -16,6 +16,7 @@ from models.measure import (
     binary_calibration_error,
     by_set,
     calibration_error,
+    calibration_error_by_chance,
     choice_measures,
     mass_bins,
     sentiment_measures,
@@ -71,6 +72,8 @@ def test_calibration_is_nought_where_probabilities_come_true_and_the_gap_where_t
     happened = rng.random(40_000) < p
     assert binary_calibration_error(happened, p) < 0.02
     assert binary_calibration_error(np.zeros(1000, bool), np.full(1000, 0.3)) == pytest.approx(0.3)
+    few = np.stack([p, 1 - p, np.zeros(len(p))], 1)[:300]
+    assert 0.02 < calibration_error_by_chance(few) < 0.1, "most of an error on few texts"
     sure = np.tile([0.9, 0.05, 0.05], (100, 1))
     assert calibration_error(np.array([0] * 60 + [1] * 40), sure) == pytest.approx(0.3)
 
