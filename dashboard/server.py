@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
 import shutil
 import sys
@@ -18,6 +20,7 @@ from barometer.store.waiting import open_store_patiently
 log = structlog.get_logger(__name__)
 THREADS = 8
 """Screens ask every few seconds and answers take milliseconds; threads are for those that wait for the database."""
+_M_ARENA_MAX, _ARENAS = -8, 2
 
 
 class _Server(BaseApplication):
@@ -47,6 +50,7 @@ def run_dashboard(settings: Settings) -> None:
     store = open_store_patiently(settings, threading.Event())  # says what is wrong before any child is started
     assert store is not None
     store.close()
+    _share_arenas()
     folder, parent = tempfile.mkdtemp(prefix="barometer-dashboard-"), os.getpid()
     try:
         # Metrics of all children together. The library chooses at its import where it keeps its figures.
@@ -73,6 +77,12 @@ def run_dashboard(settings: Settings) -> None:
     finally:
         if os.getpid() == parent:  # children leave through here as well
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _share_arenas() -> None:
+    """glibc gives each thread memory of its own, and what one frees no other uses: the server would grow for hours."""
+    with contextlib.suppress(OSError, AttributeError):  # another C library: nothing to set
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, _ARENAS)
 
 
 def _forget(_server: Any, worker: Any) -> None:
