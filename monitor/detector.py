@@ -63,8 +63,8 @@ class DetectorParams:
     window_fee: float = 0.5
     """A window pays so many times log10 of how often it fits into half a day: short ones are tested more often."""
     width_credit: float = 0.5
-    """Wide buckets gain so many times log10 of how much wider they are, since fewer of them are judged in a month; those
-    narrower than ``narrow_to`` lose it, since more are."""
+    """Wide buckets gain so many times log10 of how much wider they are, since fewer of them are judged in a month;
+    those narrower than ``narrow_to`` lose it, since more are."""
     narrow_to: float = 600.0
     hot: float = 2.5
     """From this score on (the credit apart), learning is damped."""
