@@ -126,14 +126,14 @@ def table(out: Path, names: list[str]) -> str:
     keys = [f"{of} {measure}" for of, _, measure in _COLUMNS]
     lines = ["| variant | " + " | ".join(k.replace("_", " ") for k in keys) + " | mean (sd) | seeds | s |"]
     lines.append("|---" * (len(keys) + 4) + "|")
+    # Of the sets that any variant has; one that trains on fewer has no mean.
+    common = [k for k in keys if any(r[k] is not None for found in rows.values() for r in found)]
     for name in (n for n in names if n in rows):
         of_seeds = rows[name]
         cells = []
         for key in keys:
             values = [r[key] for r in of_seeds]
             cells.append("" if None in values else f"{np.mean(values):.3f}")
-        # Of the sets that the base recipe has; a variant that trains on fewer has no mean.
-        common = [k for k in keys if any(r[k] is not None for found in rows.values() for r in found)]
         means = [np.mean([r[k] for k in common]) for r in of_seeds if None not in [r[k] for k in common]]
         spread = f" ({np.std(means, ddof=1):.3f})" if len(means) > 1 else ""
         cells += [f"{np.mean(means):.4f}{spread}" if means else "", str(len(of_seeds))]

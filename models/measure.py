@@ -178,15 +178,18 @@ def calibration_error_by_chance(probabilities: np.ndarray, bins: int = 15, draws
     The mean over seeded draws (the estimator's bias: Roelofs et al. 2022, arXiv 2012.08668).
     """
     best, rng = probabilities.max(1), np.random.default_rng(0)
-    return float(np.mean([binary_calibration_error(rng.random(len(best)) < best, best, bins) for _ in range(draws)]))
+    parts = mass_bins(best, bins)
+    return float(np.mean([_gap(parts, rng.random(len(best)) < best, best) for _ in range(draws)]))
 
 
 def binary_calibration_error(happened: np.ndarray, probability: np.ndarray, bins: int = 15) -> float:
     """Mean over equal-mass bins of |share that happened - mean probability|, weighted by size."""
-    error = 0.0
-    for rows in mass_bins(probability, bins):
-        error += len(rows) / len(probability) * abs(float(happened[rows].mean()) - float(probability[rows].mean()))
-    return error
+    return _gap(mass_bins(probability, bins), happened, probability)
+
+
+def _gap(parts: Sequence[np.ndarray], happened: np.ndarray, probability: np.ndarray) -> float:
+    gaps = [len(rows) * abs(float(happened[rows].mean()) - float(probability[rows].mean())) for rows in parts]
+    return sum(gaps) / len(probability)
 
 
 def mass_bins(values: np.ndarray, bins: int = 15) -> list[np.ndarray]:

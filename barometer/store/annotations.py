@@ -8,15 +8,16 @@ drawn texts measure (:mod:`barometer.store.audit`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Row, func, insert, select, update
 
 from barometer.errors import BarometerError
 from barometer.store.tables import Annotation, LabelText, ModelVersion, User
 
+_Name = TypeVar("_Name")
 ORIGINS = ("random", "active", "alert", "document")
 BLIND_ORIGINS = ("random", "active", "alert")
 MAX_COMMENT = 2_000
@@ -193,18 +194,21 @@ def labels_of(c: Connection, keys: Iterable[tuple[int, int]]) -> dict[tuple[int,
         )
     )
     ids = {int(r.id): (int(r.observed_at), int(r.row_id)) for r in found if (r.observed_at, r.row_id) in wanted}
-    standing = standing_labels(c, list(ids))
-    return {ids[i]: [r for r in said if r.action == "label"] for i, said in standing.items()}
+    return _labels(c, ids)
 
 
 def labels_of_copies(c: Connection, fingerprints: Iterable[int]) -> dict[int, list[Row[Any]]]:
     """What people say of texts or of a copy of them, by fingerprint."""
     x = LabelText
     found = c.execute(select(x.id, x.fingerprint).where(x.fingerprint.in_(set(fingerprints)), x.labels > 0))
-    ids = {int(r.id): int(r.fingerprint) for r in found}
-    out: dict[int, list[Row[Any]]] = {}
-    for i, said in standing_labels(c, list(ids)).items():
-        out.setdefault(ids[i], []).extend(r for r in said if r.action == "label")
+    return _labels(c, {int(r.id): int(r.fingerprint) for r in found})
+
+
+def _labels(c: Connection, names: Mapping[int, _Name]) -> dict[_Name, list[Row[Any]]]:
+    """Labels that stand of texts, by what each is called; several may share a name."""
+    out: dict[_Name, list[Row[Any]]] = {}
+    for text_id, said in standing_labels(c, list(names)).items():
+        out.setdefault(names[text_id], []).extend(r for r in said if r.action == "label")
     return out
 
 
