@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -126,8 +127,9 @@ def krippendorff_alpha(
     """Krippendorff's alpha of two readers who both labelled every text: 1 − observed / expected distance."""
     values = Counter(x for pair in pairs for x in pair)
     n = 2 * len(pairs)
-    observed = sum(distance(a, b) for a, b in pairs) / len(pairs)
-    expected = sum(i * j * distance(a, b) for a, i in values.items() for b, j in values.items()) / (n * (n - 1))
+    # fsum: the same whoever is called the first reader, though the terms come in another order.
+    observed = math.fsum(distance(a, b) for a, b in pairs) / len(pairs)
+    expected = math.fsum(i * j * distance(a, b) for a, i in values.items() for b, j in values.items()) / (n * (n - 1))
     return 1 - observed / expected if expected else 1.0
 
 
