@@ -7,6 +7,7 @@ from typing import Any
 
 from models.folder import CARD, WEIGHTS
 from models.labels import LANGUAGES
+from models.provenance import licences, told
 
 _HEAD = """# {version}
 
@@ -20,7 +21,7 @@ One encoder, two heads: sentiment (negative, neutral, positive) and {topics} top
 - Sentiment is the class with the largest probability; probabilities are calibrated by temperature. A topic is named
   at its own threshold in each language.
 - Trained with the recipe `{recipe}` for {minutes:.1f} minutes on {device}.
-
+{before}
 ## Data and licences
 """
 
@@ -41,6 +42,12 @@ and on these streams, {texts:,} texts in all, for {epochs} epochs:
 _UNSTATED = """
 **Some of these sets state no licence.** Whoever ships a product on this model must judge that for themselves; the
 recipe `stated` trains on the sets that state one. No text of any set is part of the model's folder.
+"""
+
+_TWIN = """**This model was trained on the dev splits too**, and on near copies of their texts. Figures, thresholds and
+temperatures are those of {twin}, which held them out and is else of the same recipe; what
+`barometer evaluate` says of this model on these sets is not of unseen texts. The gold set below was held out.
+
 """
 
 _LIMITS = """
@@ -73,18 +80,22 @@ def write_card(
             layers=facts["recipe"]["layers"],
             parameters=facts["parameters"] / 1e6, size=(folder / WEIGHTS).stat().st_size / 1e6,
             max_tokens=labels["max_tokens"], recipe=facts["recipe"]["name"], minutes=facts["seconds"] / 60,
-            device=facts.get("device", "a CPU"),
+            device=facts.get("device", "a CPU"), before="".join(f"- {line}\n" for line in told(facts)),
         ),
         "| set | what | licence | texts | shown an epoch | dev |\n|---|---|---|---|---|---|\n",
     ]  # fmt: skip
     for name, s in facts["sets"].items():
         parts.append(f"| {name} | {s['about']} | {s['licence']} | {s['train']} | {s['an_epoch']} | {s['dev']} |\n")
+    if streams := facts["recipe"].get("transfer"):
+        parts.append(_transfer(streams))
     if facts.get("adapted"):
         parts.append(_adapted(facts["adapted"]))
-    if any("not stated" in s["licence"] for s in facts["sets"].values()):
+    if any("not stated" in licence for licence in licences(facts).values()):
         parts.append(_UNSTATED)
     if metrics.get("dev"):
         parts.append("\n## Figures on the dev splits (float32 in brackets)\n\n")
+        if metrics.get("measured"):
+            parts.append(_TWIN.format(twin=metrics["measured"]))
         parts.append(
             "From a dev split, no text nor near copy was trained on with its own set's label. FiQA and SemEval share "
             "texts\nwith each other, so their figures are optimistic.\n\n"
@@ -109,9 +120,12 @@ def write_card(
             f"change {metrics['sentiment_labels_changed_by_integers']:.1%} of the sentiment labels of float32.\n"
         )
     if metrics.get("pruning"):
-        from models.pruning import told
+        from models.pruning import told as told_of_pruning
 
-        parts.append("\n## Pruned after training\n\n" + "".join(f"- {line}\n" for line in told(metrics["pruning"])))
+        lines = [f"- {line}\n" for line in told_of_pruning(metrics["pruning"])]
+        parts.append("\n## Pruned after training\n\n" + "".join(lines))
+    if metrics.get("gold"):
+        parts.append(_gold(metrics["gold"]))
     if metrics.get("behaviour"):
         parts.append(_behaviour(metrics["behaviour"]))
     if other:
@@ -132,12 +146,36 @@ def _by_group(groups: dict[str, Any]) -> list[str]:
     return [f"{head}: {said}.\n"] if found else []
 
 
+def _transfer(streams: dict[str, Any]) -> str:
+    head = "\nUnlabelled texts of these streams carried what the teachers know:\n\n"
+    return f"{head}| stream | texts | licence |\n|---|---|---|\n" + "".join(
+        f"| {name} | {of.get('sample', 'all')} | {of.get('licence', 'not named in the recipe')} |\n"
+        for name, of in streams.items()
+    )
+
+
 def _adapted(pretraining: dict[str, Any]) -> str:
     recipe = pretraining["recipe"]
     head = _ADAPTED.format(
         recipe=recipe["name"], sets=", ".join(recipe["sets"]), texts=pretraining["texts"], epochs=recipe["epochs"]
     )
     return head + "".join(f"| {name} | {of['licence']} |\n" for name, of in recipe["texts"].items())
+
+
+def _gold(groups: dict[str, Any]) -> str:
+    """The project's own gold set by language and kind; no model trains on it."""
+    rows = [
+        f"| {group} | {m['sentiment']['n']} | {m['sentiment']['accuracy']:.3f} | {m['sentiment']['macro_f1']:.3f} | "
+        f"{m['sentiment']['classes']['negative']['f1']:.3f} | {m['topics']['micro_f1']:.3f} | "
+        f"{m['topics']['macro_f1']:.3f} |\n"
+        for group, m in sorted(groups.items())
+        if "sentiment" in m and "topics" in m
+    ]
+    return (
+        "\n## Gold set\n\nTexts of our own writing, a third of them hard cases, that no model is trained on "
+        "(`barometer evaluate --data gold`).\n\n| language, kind | texts | sentiment accuracy | macro F1 | negative F1 "
+        "| topics micro F1 | macro F1 |\n|---|---|---|---|---|---|---|\n" + "".join(rows)
+    )
 
 
 def _behaviour(found: dict[str, dict[str, Any]]) -> str:

@@ -90,7 +90,7 @@ def train(
 
 @app.command()
 def distill(
-    recipe: Annotated[str, typer.Argument(help="A recipe's file, or the name of a shipped one: all, stated.")],
+    recipe: Annotated[str, typer.Argument(help="A recipe's file, or the name of a shipped one: student-all, …")],
     teacher: Annotated[list[Path], typer.Option("--teacher", help="A training run or model folder; repeat it.")],
     data: Annotated[Path, typer.Option("--data", help="Folder of the labelled sets and transfer texts.")],
     base: Annotated[Path, typer.Option("--base", help="The student's encoder: a folder or hub name, or a model.")],
@@ -181,6 +181,10 @@ def export(
     heads: Annotated[
         float | None, typer.Option("--heads", help="Keep this share of the attention heads, the important ones.")
     ] = None,
+    measured: Annotated[
+        Path | None,
+        typer.Option("--measured", help="Of a run with held_out=false: the model of its recipe that held dev out."),
+    ] = None,
 ) -> None:
     """Turn a training run into a model folder: integer weights, thresholds, figures, card. Prunes it where asked."""
     _needs_torch()
@@ -188,7 +192,7 @@ def export(
     from models.pruning import read_pruning, told
 
     pruning = read_pruning(layers, keep_layers, vocabulary, heads)
-    print(export_model(run, data, out, name, threads, beside, pruning))
+    print(export_model(run, data, out, name, threads, beside, pruning, measured))
     if pruning:
         done = json.loads((out / "metrics.json").read_text("utf-8"))["pruning"]
         print("\n".join(f"  pruned: {line}" for line in told(done)))
@@ -211,7 +215,7 @@ def evaluate(
 ) -> None:
     """Measure a model on the dev splits of labelled sets, or on labelled files of your own."""
     from models.data import load_sets
-    from models.evaluation import baseline_of, dev_of
+    from models.evaluation import baseline_of, dev_of, trained_on_dev_of
     from models.evaluation import evaluate as measure
     from models.report import markdown, save
     from models.scorer import load_scorer
@@ -223,6 +227,8 @@ def evaluate(
     if not names and not behaviour:
         raise ModelError("evaluate: name what to measure on, with --data NAME_OR_FILE or --dir FOLDER_OF_SETS")
     measured = measure(scorer, [e for name in names for e in dev_of(name, folder, scorer.topics)], intervals=True)
+    if seen := sorted(set(names) & trained_on_dev_of(scorer.folder.path)):
+        measured.found["trained_on"] = seen
     if behaviour:
         from models.behaviour import run, table
 

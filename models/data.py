@@ -117,6 +117,21 @@ def read_split(
     )
 
 
+def whole_set(name: str, data: Path, sets: dict[str, dict[str, Any]] | None = None) -> list[Example]:
+    """All labelled texts of a set, those that :func:`read_split` holds out for dev and their near copies too.
+
+    Raises: as :func:`read_split`.
+    """
+    spec = (load_sets() if sets is None else sets).get(name)
+    if spec is None:
+        return read_split(name, data, sets=sets)[0]
+    files = [data / spec[part] for part in ("train", "dev") if part in spec]
+    every = _fold(example for file in files for example in _examples(name, spec, rows_of(file)))
+    if "votes" in spec:
+        _count_votes(every, name, spec["votes"], data)
+    return every
+
+
 def _count_votes(train: Sequence[Example], name: str, spec: dict[str, Any], data: Path) -> None:
     """Give each text the mean of its own label and those of its other annotations, the latter with ``share``."""
     counts: dict[str, list[float]] = {}

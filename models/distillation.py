@@ -136,15 +136,21 @@ def taught(
     train: Sequence[tuple[Example, dict[str, Any]]], dev: Sequence[Example], teachers: Sequence[Path],
     topics: Sequence[str], recipe: Recipe, data: Path, memory: Path,
 ) -> list[tuple[Example, dict[str, Any]]]:  # fmt: skip
-    """The training examples and the recipe's transfer texts, with labels softened by the teachers."""
+    """The training examples and the recipe's transfer texts, with labels softened by the teachers.
+
+    What no epoch of the recipe will show is not asked of them.
+    """
+    from models.training import epoch_rows
+
     loaded = [load_teacher(t, topics) for t in teachers]
     extra = transfer_texts(recipe, data, [*dev, *(e for e, _ in train)])
     everything = [(e, o) for e, o in train] + [(e, {}) for e in extra]
-    sentiment, topic = soft_labels([e for e, _ in everything], loaded, topics, recipe, memory)
-    return [
-        (softened(e, sentiment[i], topic[i], topics, recipe.label_share), options)
-        for i, (e, options) in enumerate(everything)
-    ]
+    shown = sorted({i for epoch in range(recipe.epochs) for i in epoch_rows(everything, recipe, epoch)})
+    sentiment, topic = soft_labels([everything[i][0] for i in shown], loaded, topics, recipe, memory)
+    for k, i in enumerate(shown):
+        example, options = everything[i]
+        everything[i] = (softened(example, sentiment[k], topic[k], topics, recipe.label_share), options)
+    return everything
 
 
 def softened(
@@ -167,4 +173,5 @@ def softened(
         own_target, weight = example.topics.get(name, (0.0, 0.0))
         trust = share * min(1.0, weight)
         targets[name] = (float(trust * own_target + (1 - trust) * topic[k]), 1.0)
-    return replace(example, sentiment=(0, 1, 2), sentiment_weight=1.0, votes=votes, topics=targets, one_of=())
+    chosen = example.one_of if any(example.topics.get(t, (0, 0))[0] for t in example.one_of) else ()
+    return replace(example, sentiment=(0, 1, 2), sentiment_weight=1.0, votes=votes, topics=targets, one_of=chosen)

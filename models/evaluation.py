@@ -15,6 +15,7 @@ import numpy as np
 
 from models.data import SETS_FILE, Example, load_sets, read_split
 from models.errors import TrainingDataError
+from models.folder import METRICS
 from models.labels import SENTIMENTS
 from models.measure import by_set
 from models.own_sets import gold_examples
@@ -96,6 +97,13 @@ def evaluate(scorer: Scorer, examples: Sequence[Example], intervals: bool = Fals
     found["sets"] = by_set(scored, scorer.topics, sentiment, topic, cuts, intervals)
     found["groups"] = by_set(scored, scorer.topics, sentiment, topic, cuts, intervals, lambda e: f"{e.lang}:{e.kind}")
     return Evaluation(found, scored, sentiment)
+
+
+def trained_on_dev_of(folder: Path) -> set[str]:
+    """The sets of whose dev splits too a model was trained (its recipe had ``held_out: false``)."""
+    file = folder / METRICS
+    facts = json.loads(file.read_text("utf-8")) if file.is_file() else {}
+    return set(facts["recipe"]["sets"]) if facts.get("measured") else set()
 
 
 def baseline_of(name: str, data: Path, topics: Sequence[str]) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from models.card import write_card
 from models.data import Example
 from models.encoding import load_tokenizer, prepare
 from models.errors import ModelError
+from models.evaluation import dev_of, evaluate
 from models.folder import FORMAT, LABELS, METRICS, TOKENIZER, WEIGHTS, content_hash, read_folder
 from models.labels import KINDS, LANGUAGES, SENTIMENTS, load_topics
 from models.measure import by_set, summary
@@ -47,13 +48,20 @@ _ENCODER = (
 )  # fmt: skip
 
 
+_MEASURED = (
+    "dev", "float32_dev", "dev_groups", "summary", "float32_summary", "sentiment_labels_changed_by_integers"
+)  # fmt: skip
+"""What ``metrics.json`` says of the dev splits."""
+
+
 def export_model(
     run: Path, data: Path, out: Path, name: str, threads: int = 1, beside: Path | None = None,
-    pruning: Pruning = WHOLE,
+    pruning: Pruning = WHOLE, measured: Path | None = None,
 ) -> str:  # fmt: skip
     """Turn the folder that training left into a model folder, and return its version.
 
-    Temperatures and thresholds are chosen with the integer network on the dev splits of the recipe's sets.
+    Temperatures and thresholds are chosen with the integer network on the dev splits of the recipe's sets; a run that
+    trained on these too (``held_out: false``) takes them, and the figures, from the model named by ``measured``.
 
     Args:
         run: what ``models.training.train_model`` wrote.
@@ -62,9 +70,11 @@ def export_model(
         name: first part of the version, such as ``e5s12``.
         beside: figures of another model for the card: ``figures.json`` of an evaluation of it on the same splits.
         pruning: what is to stay of the network; its cost stands in ``metrics.json`` and on the card.
+        measured: model folder of a run of the same recipe that held the dev splits out.
 
     Raises:
-        ModelError: the run is not finished, or ``out`` exists, or the network cannot be pruned so.
+        ModelError: the run is not finished, or ``out`` exists, or the network cannot be pruned so, or ``measured`` is
+            missing, needless or of another recipe.
     """
     if out.exists():
         raise ModelError(f"export: {out} exists already: choose another folder or remove it")
@@ -74,6 +84,7 @@ def export_model(
     other = _figures(beside) if beside else None
     facts = json.loads((run / "training.json").read_text("utf-8"))
     recipe = Recipe(**facts["recipe"], path=Path(facts.get("recipe_path", "recipe.yaml")))
+    twin = _twin(recipe, measured)
     torch.set_num_threads(threads)
     network = load_run(run, len(facts["topics"]))
     tokenizer = load_tokenizer(run / "tokenizer.json", recipe.max_tokens)
@@ -118,7 +129,15 @@ def export_model(
             labels["thresholds"] = thresholds(dev, topic, facts["topics"], LANGUAGES)
             _write_json(made / LABELS, labels)
             metrics |= _measures(network, recipe, dev, dev_set, facts["topics"], labels, sentiment, topic)
-        metrics["behaviour"] = table(run_behaviour(load_scorer(made, threads)))
+        elif twin:
+            labels |= {k: twin[LABELS][k] for k in ("temperatures", "thresholds")}
+            _write_json(made / LABELS, labels)
+            metrics |= {k: v for k, v in twin[METRICS].items() if k in _MEASURED}
+            metrics["measured"] = twin[METRICS]["version"]
+        scorer = load_scorer(made, threads)
+        metrics["recipe"] = recipe.as_dict()
+        metrics["gold"] = evaluate(scorer, dev_of("gold", None, scorer.topics)).found["groups"]
+        metrics["behaviour"] = table(run_behaviour(scorer))
         metrics["version"] = version = f"{labels['name']}-{labels['made']}-{content_hash(made)}"
         _write_json(made / METRICS, metrics)
         write_card(made, version, facts, labels, metrics, other)
@@ -130,6 +149,25 @@ def export_model(
         raise
     log.info("exported", version=version, folder=str(out))
     return version
+
+
+def _twin(recipe: Recipe, measured: Path | None) -> dict[str, Any] | None:
+    """``labels.json`` and ``metrics.json`` of the model that measured the recipe, where the run itself cannot."""
+    if recipe.held_out:
+        if measured:
+            raise ModelError("export: --measured is for runs with held_out: false; this one is measured itself")
+        return None
+    if not measured:
+        raise ModelError(
+            "export: the run trained on the dev splits too (held_out: false), so nothing is left to choose thresholds "
+            "by or to measure: name the model of the same recipe that held them out with --measured"
+        )
+    read_folder(measured)
+    found: dict[str, Any] = {part: json.loads((measured / part).read_text("utf-8")) for part in (LABELS, METRICS)}
+    theirs = found[METRICS].get("recipe", {}) | {"held_out": False}
+    if other := sorted(k for k, v in recipe.as_dict().items() if k not in theirs or theirs[k] != v):
+        raise ModelError(f"export: --measured {measured} was trained otherwise: {', '.join(other)} of its recipe")
+    return found
 
 
 def encoder_of(network: Network) -> dict[str, Any]:

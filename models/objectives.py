@@ -62,7 +62,7 @@ def to_tensors(examples: Sequence[Example], tokenizer: Tokenizer, topics: Sequen
             if topic in place:
                 made.topic_target[i, place[topic]] = target
                 made.topic_weight[i, place[topic]] = weight
-        if e.one_of and sum(e.topics.get(t, (0, 0))[0] for t in e.one_of) == 1:
+        if e.one_of and sum(e.topics.get(t, (0, 0))[0] for t in e.one_of) > 0:
             made.one_of[i, [place[t] for t in e.one_of if t in place]] = 1
     return made
 
@@ -74,7 +74,8 @@ def losses(
 
     Sentiment: minus the log of the summed probability of the allowed classes (one class: cross-entropy), or the
     cross-entropy to the annotators' votes. Topics: binary cross-entropy on the topics that are not masked, and for
-    a set that chose one topic a text, the cross-entropy of that choice with weight ``one_of_weight``.
+    a set that chose one topic a text, the cross-entropy of that choice (of its shares, where they are soft) with weight
+    ``one_of_weight``.
     """
 
     chosen_rows = torch.tensor(rows, device=sentiment.device)
@@ -91,7 +92,8 @@ def losses(
     if recipe.one_of_weight:
         rivals = data.of("one_of", chosen_rows)
         choice = topics.masked_fill(rivals == 0, -1e4).log_softmax(-1)
-        chosen = (choice * target * rivals).sum()
+        shares = target * rivals
+        chosen = (choice * shares / shares.sum(-1, keepdim=True).clamp(min=1e-6)).sum()
         topic_loss = topic_loss - recipe.one_of_weight * chosen / (mask.sum(-1) > 0).sum().clamp(min=1)
     return sentiment_loss, topic_loss
 

@@ -53,6 +53,7 @@ class Recipe:
     patience: int = 3
     seed: int = 20
     bfloat16: bool = True
+    held_out: bool = True
     topics_file: str | None = None
     sets_file: str | None = None
     path: Path = field(default=Path("recipe.yaml"), compare=False)

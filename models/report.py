@@ -39,6 +39,9 @@ def figure(measures: dict[str, Any], name: str) -> str:
 def markdown(found: dict[str, Any]) -> str:
     """Tables of all figures, the baseline beside them where it was fitted."""
     lines = [f"# {found['version']}", "", f"{found['unscored']} texts unscored and left out.", ""]
+    if found.get("trained_on"):
+        seen = ", ".join(found["trained_on"])
+        lines += [f"**Not of unseen texts**: the model was trained on these texts of {seen} too (see its card).", ""]
     if "behaviour" in found:
         lines += ["## behaviour", "", "| checks | held | of |", "|---|---|---|"]
         lines += [f"| {name} | {row['share']:.3f} | {row['n']} |" for name, row in found["behaviour"].items()]

@@ -25,7 +25,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from models.augmentation import augmented
 from models.bases import find_base, is_run
-from models.data import SETS_FILE, Example, load_sets, read_split
+from models.data import SETS_FILE, Example, load_sets, read_split, whole_set
 from models.encoding import batches, load_tokenizer, pad
 from models.errors import TrainingDataError
 from models.folder import LABELS, read_folder
@@ -33,6 +33,7 @@ from models.labels import load_topics
 from models.measure import by_set, summary
 from models.network import Network, network_from_base, prepare_for_training
 from models.objectives import Tensors, divergence, losses, perturbed, to_tensors
+from models.provenance import origin, teacher
 from models.recipe import Recipe
 from models.tuning import limit_tuning, merged
 
@@ -54,13 +55,18 @@ Report = Callable[[int, int, str], None]
 
 
 def gather(recipe: Recipe, data: Path) -> tuple[list[tuple[Example, dict[str, Any]]], list[Example], dict[str, Any]]:
-    """Training examples with their set's options, dev examples, and what was read (for the card)."""
+    """Training examples with their set's options, dev examples, and what was read (for the card).
+
+    A recipe with ``held_out: false`` trains on the dev splits too and has no dev examples.
+    """
     train: list[tuple[Example, dict[str, Any]]] = []
     dev: list[Example] = []
     read: dict[str, Any] = {}
     described = load_sets(recipe.beside(recipe.sets_file) or SETS_FILE)
     for name, options in recipe.sets.items():
-        own_train, own_dev = read_split(name, data, sets=described)
+        own_train, own_dev = (
+            read_split(name, data, sets=described) if recipe.held_out else (whole_set(name, data, described), [])
+        )
         train += [(e, options) for e in augmented(own_train, recipe.augment, recipe.seed)]
         dev += own_dev
         about = described.get(name, {"about": _OURS.get(name, name), "licence": "the project's"})
@@ -246,12 +252,11 @@ def train_model(
     board.close()
     facts = {
         "recipe": recipe.as_dict(), "topics": topics, "sets": read,
-        "history": state["history"], "seconds": round(time.time() - started), "base": base_name,
-        "recipe_path": str(recipe.path), "teachers": [t.name for t in teachers],
+        "history": state["history"], "seconds": round(time.time() - started),
+        "recipe_path": str(recipe.path), "taught_by": [teacher(t) for t in teachers],
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "a CPU",
-        "adapted": _adapted(base),
         "parameters": sum(p.numel() for p in network.parameters()),
-    }  # fmt: skip
+    } | origin(base, base_name)  # fmt: skip
     (out / "tokenizer.json").write_bytes((base / "tokenizer.json").read_bytes())
     (out / "training.json").write_text(json.dumps(facts, ensure_ascii=False, indent=1), "utf-8")
     checkpoint.unlink(missing_ok=True)
@@ -322,12 +327,6 @@ def _probe(network: Network, data: Tensors, recipe: Recipe, device: torch.device
         adam.step()
         adam.zero_grad()
     log.info("probe", sentiment_loss=round(sentiment_loss.item(), 3), topic_loss=round(topic_loss.item(), 3))
-
-
-def _adapted(base: Path) -> dict[str, Any] | None:
-    """What ``barometer pretrain`` taught the base, for the card; None where the base is not of its making."""
-    file = base / "pretraining.json"
-    return dict(json.loads(file.read_text("utf-8"))) if file.is_file() else None
 
 
 def _network_to_go_on_from(base: Path, topics: Sequence[str], recipe: Recipe) -> Network:

@@ -30,6 +30,10 @@ def test_a_label_keeps_its_share_and_a_mask_takes_the_teachers_word() -> None:
     assert made.topics["b"] == pytest.approx((0.4, 1.0))
     merged = softened(Example("x", "news", "zh", "s", (1, 2)), said, topic, ["a", "b"], 1.0)
     assert merged.votes == pytest.approx((0, 0.625, 0.375), abs=1e-5), "shared out as the teachers do"
+    one = Example("x", "news", "zh", "s", topics={"a": (1, 1.0), "b": (0, 1.0)}, one_of=("a", "b"))
+    assert softened(one, said, topic, ["a", "b"], 0.5).one_of == ("a", "b"), "the choice stays a choice"
+    none = replace(one, topics={"a": (0, 1.0), "b": (0, 1.0)})
+    assert softened(none, said, topic, ["a", "b"], 0.5).one_of == (), "no teacher chooses where nobody did"
     alone = softened(Example("x", "news", "zh", "transfer"), said, topic, ["a", "b"], 0.5)
     assert alone.votes == pytest.approx(tuple(said))
 
@@ -83,7 +87,7 @@ def test_a_student_learns_texts_that_nobody_labelled(trained: Trained, tmp_path:
         transfer={"stream.csv": {"column": "body", "kind": "news", "lang": "zh"}},
     )  # fmt: skip
     facts = train_model(recipe, tmp_path, trained.base, tmp_path / "run", teachers=[trained.run])
-    assert facts["teachers"] == [trained.run.name]
+    assert [t["name"] for t in facts["taught_by"]] == [trained.run.name]
     student = load_teacher(tmp_path / "run", TOPICS)
     texts = [Example(t.format("Kelso"), "news", "zh", "s") for t in [*BAD, *GOOD]]
     said, _ = soft_labels(texts, [student], TOPICS, recipe, tmp_path / "said.npz")

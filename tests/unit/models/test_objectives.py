@@ -83,3 +83,14 @@ def test_fgm_raises_the_loss_and_puts_the_embeddings_back() -> None:
     with perturbed(embeddings, 0.5):
         assert loss().item() > first.item()
     assert torch.allclose(embeddings.weight, before, atol=1e-6)
+
+
+def test_a_soft_choice_is_learnt_in_its_shares() -> None:
+    """The gradient of the topics that compete vanishes where their softmax has the proportions of the soft targets."""
+    target = np.array([[0.6, 0.2], [0, 0], [0, 0]], np.float32)
+    data = _data(topic_target=target, one_of=np.array([[1, 1], [0, 0], [0, 0]], np.float32))
+    topics = torch.log(torch.tensor([[3.0, 1.0], [1.0, 1.0], [1.0, 1.0]])).requires_grad_()
+    with_choice = losses(torch.zeros(3, 3), topics, data, [0, 1, 2], RECIPE)[1]
+    without = losses(torch.zeros(3, 3), topics, data, [0, 1, 2], replace(RECIPE, one_of_weight=0.0))[1]
+    (gradient,) = torch.autograd.grad(with_choice - without, topics)
+    assert gradient.abs().max().item() < 1e-6
