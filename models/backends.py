@@ -11,7 +11,7 @@ import numpy as np
 
 from models.encoding import batches, pad
 from models.errors import REMEDY, ModelError
-from models.folder import WEIGHTS, ModelFolder
+from models.folder import WEIGHTS, ModelFolder, check_topics
 
 
 class Backend(Protocol):
@@ -33,7 +33,7 @@ class OnnxBackend:
         """``threads``: None takes the processors that this process may use, four at most.
 
         Raises:
-            ModelError: the weights can't be read, or don't have the labels' number of topics.
+            ModelError: the weights can't be read, or don't have the labels' topics.
         """
         import onnxruntime as ort
 
@@ -55,6 +55,8 @@ class OnnxBackend:
             raise ModelError(
                 f"model: {path} has outputs {shapes}, labels.json has {len(folder.topics)} topics: {REMEDY}"
             )
+
+        check_topics(folder, self._session.get_modelmeta().custom_metadata_map)
 
     def run(self, ids: Sequence[Sequence[int]], kinds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         sentiment = np.zeros((len(ids), 3), np.float32)

@@ -26,7 +26,7 @@ from models.data import Example
 from models.encoding import load_tokenizer, prepare
 from models.errors import ModelError
 from models.evaluation import dev_of, evaluate
-from models.folder import FORMAT, LABELS, METRICS, TOKENIZER, WEIGHTS, content_hash, read_folder
+from models.folder import FORMAT, LABELS, METRICS, TOKENIZER, TOPICS_IN_WEIGHTS, WEIGHTS, content_hash, read_folder
 from models.labels import KINDS, LANGUAGES, SENTIMENTS, load_topics
 from models.measure import by_set, summary
 from models.network import Network
@@ -107,7 +107,9 @@ def export_model(
     made = Path(tempfile.mkdtemp(prefix=".export-", dir=out.parent))
     try:
         state = {k: v.float().numpy() for k, v in network.state_dict().items() if v.is_floating_point()}
-        onnx.save(build(state, network.encoder.config.to_dict()), str(made / WEIGHTS))
+        graph = build(state, network.encoder.config.to_dict())
+        onnx.helper.set_model_props(graph, {TOPICS_IN_WEIGHTS: ",".join(facts["topics"])})
+        onnx.save(graph, str(made / WEIGHTS))
         (made / TOKENIZER).write_text(tokenizer_text, "utf-8")
         labels: dict[str, Any] = {
             "format": FORMAT, "name": name, "made": time.strftime("%Y.%m", time.gmtime()), "precision": PRECISION,

@@ -21,6 +21,8 @@ from models.labels import KINDS, LANGUAGES, SENTIMENTS
 DEFAULT_MODEL = Path(__file__).with_name("default")
 WEIGHTS, TOKENIZER, LABELS, METRICS, CARD = "model.onnx", "tokenizer.json", "labels.json", "metrics.json", "card.md"
 FORMAT = 1
+TOPICS_IN_WEIGHTS = "topics"
+"""Metadata of the weights: the topics in the order of the network's outputs, comma between them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,16 @@ class ModelFolder:
     def temperature(self, lang: str, kind: str) -> float:
         """What the sentiment logits are divided by (Guo et al. 2017, arXiv 1706.04599)."""
         return self.temperatures.get(f"{lang}:{kind}") or self.temperatures.get(lang, 1.0)
+
+
+def check_topics(folder: ModelFolder, metadata: dict[str, str]) -> None:
+    """Raises ModelError where labels.json has topics in another order than the weights say they were trained in."""
+    trained = metadata.get(TOPICS_IN_WEIGHTS)
+    if trained and tuple(trained.split(",")) != folder.topics:
+        raise ModelError(
+            f"model: {folder.path / LABELS} has other topics, or another order, than {folder.path / WEIGHTS} was "
+            f"trained on ({trained}): put them back; names may be edited, ids and their order may not"
+        )
 
 
 def read_folder(path: str | Path | None = None) -> ModelFolder:

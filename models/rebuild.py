@@ -9,7 +9,7 @@ from onnx import numpy_helper
 from transformers import BertConfig
 
 from models.errors import REMEDY, ModelError
-from models.folder import LABELS, WEIGHTS, ModelFolder
+from models.folder import LABELS, WEIGHTS, ModelFolder, check_topics
 from models.network import Network
 from models.quantise import dequantise_rows
 
@@ -22,13 +22,15 @@ def rebuild(folder: ModelFolder, dropout: float = 0.1) -> Network:
     Its weights are those of the integer network, so the two differ by the rounding of activations alone.
 
     Raises:
-        ModelError: the file lacks a parameter of the network that labels.json describes.
+        ModelError: the file lacks a parameter of the network that labels.json describes, or has other topics.
     """
     path = folder.path / WEIGHTS
     try:
-        arrays = {t.name: numpy_helper.to_array(t) for t in onnx.load(str(path)).graph.initializer}
+        graph = onnx.load(str(path))
+        arrays = {t.name: numpy_helper.to_array(t) for t in graph.graph.initializer}
     except Exception as e:  # protobuf, onnx and numpy raise their own
         raise ModelError(f"model: {path} is no readable ONNX file: {str(e)[:200]}: {REMEDY}") from e
+    check_topics(folder, {p.key: p.value for p in graph.metadata_props})
     state: dict[str, np.ndarray] = {}
     try:
         for name, value in arrays.items():

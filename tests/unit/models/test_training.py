@@ -128,6 +128,10 @@ def test_contradictions_are_named(trained: Trained, tmp_path: Path) -> None:
     saying(topics=labels["topics"][:-1])
     with pytest.raises(ModelError, match="has 19 topics"):
         load_scorer(folder)
+    for backend in ("onnx", "torch"):
+        saying(topics=[labels["topics"][1], labels["topics"][0], *labels["topics"][2:]])
+        with pytest.raises(ModelError, match="or another order"):
+            load_scorer(folder, backend=backend)
     saying(sentiments=["positive", "neutral", "negative"])
     with pytest.raises(ModelError, match="another order"):
         load_scorer(folder)
