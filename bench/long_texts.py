@@ -110,7 +110,7 @@ def main() -> None:
             s, t, c = m.get("sentiment"), m.get("topics"), m.get("choice")
             cells = [title, name, str((s or t or {"n": 0})["n"])]
             cells += (
-                [f"{s['accuracy']:.3f}", f"{s['macro_f1']:.3f}", f"{s['classes']['negative']['f1']:.3f}"]
+                [f"{s['accuracy']:.3f}", f"{s['macro_f1']:.3f}", f"{s['classes'].get('negative', {}).get('f1', 0):.3f}"]
                 if s
                 else [""] * 3
             )

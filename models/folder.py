@@ -58,7 +58,7 @@ def check_topics(folder: ModelFolder, metadata: dict[str, str]) -> None:
     if trained and tuple(trained.split(",")) != folder.topics:
         raise ModelError(
             f"model: {folder.path / LABELS} has other topics, or another order, than {folder.path / WEIGHTS} was "
-            f"trained on ({trained}): put them back; names may be edited, ids and their order may not"
+            f"trained on ({trained}): names may be edited, ids and their order may not: {REMEDY}"
         )
 
 
