@@ -10,6 +10,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from models.errors import REMEDY, ModelError
+from models.traditional import simplified
 
 _WHITE = re.compile(r"\s+")
 _URL = re.compile(r"https?://[^\s\u3000-\u9fff\uff00-\uffef]+", re.I)
@@ -18,10 +19,12 @@ _CHARACTERS_PER_TOKEN = 12
 
 
 def prepare(text: str, title: str | None = None) -> str:
-    """What the network reads: title and text in one line, links shortened to ``http``.
+    """What the network reads: :func:`in_one_line` with its characters simplified, place by place."""
+    return simplified(in_one_line(text, title))
 
-    A title that the text begins with is not repeated.
-    """
+
+def in_one_line(text: str, title: str | None = None) -> str:
+    """Title and text in one line, links shortened to ``http``. A title that the text begins with is not repeated."""
     line = _WHITE.sub(" ", text).strip()
     head = _WHITE.sub(" ", title).strip() if title else ""
     if head and not line.startswith(head):

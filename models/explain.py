@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from models.encoding import prepare
+from models.encoding import in_one_line, prepare
 from models.labels import SENTIMENTS
 from models.scorer import Scored, Scorer
 
@@ -50,7 +50,7 @@ class Explanation(NamedTuple):
 
     result: Scored
     line: str
-    """Title and text as the network read them."""
+    """Title and text in one line, as the network read them but for traditional characters, which stay."""
     parts: list[Part]
 
     def as_dict(self) -> dict[str, Any]:
@@ -82,9 +82,9 @@ def explain(
             one. A text of fewer than :data:`FEWEST_CLAUSES` is taken apart by words all the same.
     """
     result = scorer.score([text], [kind], [lang], [title])[0]
-    line = prepare(text, title)
+    shown, line = in_one_line(text, title), prepare(text, title)
     if not result.scored or result.sentiment is None:
-        return Explanation(result, line, [])
+        return Explanation(result, shown, [])
     words = _words(line, scorer.offsets(line))
     passes = most or passes_of(scorer, line)
     if clauses and len(spans := _clauses(line, words, passes)) >= FEWEST_CLAUSES:
@@ -105,10 +105,10 @@ def explain(
     for (a, b), gain in sorted(effects.items()):
         negative, neutral, positive = gain[:3].tolist()
         parts.append(
-            Part(a, b, line[a:b], (negative, neutral, positive),
+            Part(a, b, shown[a:b], (negative, neutral, positive),
                  {t: float(gain[3 + k]) for t, k in zip(result.topics, places, strict=True)})
         )  # fmt: skip
-    return Explanation(result, line, parts)
+    return Explanation(result, shown, parts)
 
 
 def passes_of(scorer: Scorer, line: str) -> int:

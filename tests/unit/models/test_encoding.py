@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.encoding import batches, pad, padded_length, prepare
+from models.traditional import simplified
 
 
 def test_title_and_text_become_one_line() -> None:
@@ -32,3 +33,16 @@ def test_padded_length_holds_the_text(tokens: int) -> None:
 
 def test_pad() -> None:
     assert pad([[5, 6], [7, 8, 9]], 1).tolist() == [[5, 6, 1, 1, 1, 1, 1, 1], [7, 8, 9, 1, 1, 1, 1, 1]]
+
+
+def test_traditional_characters_read_as_simplified_ones() -> None:
+    assert prepare("債務違約，投資者報案", "晨光電子") == "晨光电子：债务违约，投资者报案"
+    assert prepare("乾照光电著名的著作") == "乾照光电著名的著作", "in use in simplified texts"
+    assert prepare("日本の株価") == "日本の株価"
+
+
+@given(st.text(st.characters(min_codepoint=0x3000, max_codepoint=0xFFFF, exclude_categories=["Cs"])))
+def test_simplifying_keeps_every_place_and_is_done_once(text: str) -> None:
+    once = simplified(text)
+    assert len(once) == len(text)
+    assert simplified(once) == once

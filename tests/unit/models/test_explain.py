@@ -53,6 +53,15 @@ def test_words_are_whole_and_spaces_belong_to_none(default_scorer: Scorer) -> No
     assert made.as_dict()["of"] == "negative"
 
 
+def test_a_traditional_text_is_shown_as_it_was_written(default_scorer: Scorer) -> None:
+    made = explain(default_scorer, "南江股份債務違約，投資者損失慘重", "news", "zh")
+    same = explain(default_scorer, "南江股份债务违约，投资者损失惨重", "news", "zh")
+    assert made.line == "南江股份債務違約，投資者損失慘重"
+    assert all(p.text == made.line[p.start : p.end] for p in made.parts)
+    assert [(p.start, p.end, p.sentiment) for p in made.parts] == [(p.start, p.end, p.sentiment) for p in same.parts]
+    assert made.result.sentiment_probabilities == same.result.sentiment_probabilities
+
+
 def test_an_unscored_text_has_no_parts(default_scorer: Scorer) -> None:
     made = explain(default_scorer, "株価が急落した、投資家は不安を感じている")
     assert not made.result.scored
