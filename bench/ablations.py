@@ -1,7 +1,7 @@
 """What each means of training is worth: variants of one small recipe, one row of a table each.
 
     python -m bench.ablations --data DIR --base DIR --out DIR [--seeds 20 21 22] [--part 1/2] [--pretrained DIR]
-        [--teacher RUN] [--variants bench/ablations_cpu.yaml]
+        [--teacher RUN] [--variants bench/ablations_cpu.yaml]  # or bench/ablations_partial.yaml
 
 A variant that is finished in --out is not run again, so a stopped bench goes on, and two may run side by side with
 --part 1/2 and --part 2/2. The table is printed from all that is finished: means over the seeds, and the standard
@@ -25,18 +25,22 @@ import yaml
 from torch import Tensor, nn
 
 import models.training as training
+from models.data import Example
 from models.encoding import load_tokenizer
 from models.labels import KINDS, SENTIMENTS, load_topics
 from models.measure import by_set, summary
 from models.network import Network, network_from_base
 from models.objectives import to_tensors
 from models.recipe import Recipe
+from models.training import gather
 
 HERE = Path(__file__).with_name("ablations.yaml")
 _COLUMNS = (
     ("finfe", "sentiment", "accuracy"), ("finfe", "sentiment", "macro_f1"),
     ("twitter_fin_sentiment", "sentiment", "macro_f1"), ("sentfin", "sentiment", "macro_f1"),
-    ("wind_stock_news", "sentiment", "macro_f1"), ("finnl", "topics", "micro_f1"),
+    ("wind_stock_news", "sentiment", "macro_f1"), ("finnl", "topics", "micro_f1"), ("finnl", "topics", "macro_f1"),
+    ("finnsp", "sentiment", "macro_f1"), ("twitter_fin_topic", "choice", "accuracy"),
+    ("twitter_fin_topic", "choice", "macro_f1"),
 )  # fmt: skip
 
 
@@ -62,11 +66,21 @@ def _with_heads(base: Path, layers: int, topics: int, dropout: float = 0.1) -> N
     return made
 
 
+def presumed(example: Example, topics: list[str], not_negative_is_neutral: bool, unlabelled_is_absent: bool) -> Example:
+    """A text whose label is taken to say more than it says: what training without partial labels would presume."""
+    sentiment = (1,) if not_negative_is_neutral and len(example.sentiment) > 1 else example.sentiment
+    absent = dict.fromkeys(topics, (0.0, 1.0)) if unlabelled_is_absent else {}
+    return replace(example, sentiment=sentiment, topics=absent | example.topics)
+
+
 def run(name: str, fields: dict[str, Any], seed: int, args: argparse.Namespace) -> dict[str, Any]:
     """Train one variant and measure it on the dev splits of the base recipe's sets."""
     base_fields = yaml.safe_load(args.variants.read_text("utf-8"))["base"]
     mine = base_fields | fields
-    by_kind, pretrained, taught = (mine.pop(k, False) for k in ("heads_by_kind", "pretraining", "teacher"))
+    by_kind, pretrained, taught, neutral, absent = (
+        mine.pop(k, False)
+        for k in ("heads_by_kind", "pretraining", "teacher", "not_negative_is_neutral", "unlabelled_is_absent")
+    )
     for needed, given, option in ((pretrained, args.pretrained, "--pretrained"), (taught, args.teacher, "--teacher")):
         if needed and not given:
             raise SystemExit(f"{name}: give {option}")
@@ -85,6 +99,13 @@ def run(name: str, fields: dict[str, Any], seed: int, args: argparse.Namespace) 
             shown[0] = time.monotonic()
             print(f"{name}: {step}/{steps} {line}", file=sys.stderr, flush=True)
 
+    topics = [t.id for t in load_topics()]
+
+    def read(recipe: Recipe, data: Path) -> Any:
+        train, dev, about = gather(recipe, data)
+        return [(presumed(e, topics, neutral, absent), o) for e, o in train], dev, about
+
+    training.gather = read if neutral or absent else gather
     training.network_from_base = _with_heads if by_kind else network_from_base
     training.train_model(
         recipe, args.data, args.pretrained if pretrained else args.base, out, args.threads, report,
@@ -94,12 +115,11 @@ def run(name: str, fields: dict[str, Any], seed: int, args: argparse.Namespace) 
     saved = torch.load(out / "best.pt", weights_only=True)
     from transformers import BertConfig
 
-    topics = [t.id for t in load_topics()]
     network = (HeadsByKind if by_kind else Network)(BertConfig(**json.loads(saved["config"])), len(topics))
     network.load_state_dict(saved["network"])
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     measured = replace(recipe, sets={k: {} for k in base_fields["sets"]}, augment=0.0)
-    _, dev, _ = training.gather(measured, args.data)
+    _, dev, _ = gather(measured, args.data)
     data = to_tensors(dev, load_tokenizer(out / "tokenizer.json", recipe.max_tokens), topics, recipe.max_tokens)
     found = by_set(dev, topics, *training.predict(network.to(device), data, device, recipe))
     row = {"name": name, "seed": seed, "seconds": round(spent), "summary": summary(found)}
@@ -124,17 +144,17 @@ def table(out: Path, names: list[str]) -> str:
         row = json.loads(path.read_text("utf-8"))
         rows.setdefault(row["name"], []).append(row)
     keys = [f"{of} {measure}" for of, _, measure in _COLUMNS]
+    keys = [k for k in keys if any(r.get(k) is not None for found in rows.values() for r in found)]
     lines = ["| variant | " + " | ".join(k.replace("_", " ") for k in keys) + " | mean (sd) | seeds | s |"]
     lines.append("|---" * (len(keys) + 4) + "|")
-    # Of the sets that any variant has; one that trains on fewer has no mean.
-    common = [k for k in keys if any(r[k] is not None for found in rows.values() for r in found)]
     for name in (n for n in names if n in rows):
         of_seeds = rows[name]
         cells = []
         for key in keys:
-            values = [r[key] for r in of_seeds]
-            cells.append("" if None in values else f"{np.mean(values):.3f}")
-        means = [np.mean([r[k] for k in common]) for r in of_seeds if None not in [r[k] for k in common]]
+            values = [r.get(key) for r in of_seeds]
+            cells.append("" if None in values else f"{np.mean([v for v in values if v is not None]):.3f}")
+        # One that trains on fewer sets than the others has no mean.
+        means = [np.mean([r[k] for k in keys]) for r in of_seeds if None not in [r.get(k) for k in keys]]
         spread = f" ({np.std(means, ddof=1):.3f})" if len(means) > 1 else ""
         cells += [f"{np.mean(means):.4f}{spread}" if means else "", str(len(of_seeds))]
         cells.append(f"{np.mean([r['seconds'] for r in of_seeds]):.0f}")
