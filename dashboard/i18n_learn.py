@@ -233,6 +233,11 @@ LEARN_TEXTS: dict[str, tuple[str, str]] = {
         "No worker uses this version",
     ),
     "models.figures": ("各数据集上的表现", "Figures by set"),
+    "models.measured_by": (
+        "开发集指标来自 {version}（同一配方，留出开发集）；本模型最后也用开发集训练过。gold 由本模型自己测得。",
+        "Figures on dev are those of {version}: the same recipe with the dev splits held out, on which this model was "
+        "trained too at last. The gold set measures this model itself.",
+    ),
     "models.set": ("数据集", "Set"),
     "models.split": ("部分", "Part"),
     "models.f1": ("情绪宏平均 F1", "Sentiment macro F1"),

@@ -211,7 +211,10 @@ def _figures(v: View, found: Files) -> Any:
     heads = [(v.t("models.set"), ""), (v.t("models.size"), "right"), (v.t("models.sentiment_accuracy"), "right"),
              (v.t("models.f1"), "right"), (v.t("models.negative_pr"), "right"), (v.t("models.calibration"), "right"),
              (v.t("models.topics_f1"), "right")]  # fmt: skip
-    return section(title, table(heads, [_figure_row(f) for f in rows], title), None, "flush audit-table")
+    shown = table(heads, [_figure_row(f) for f in rows], title)
+    if twin := found.metrics.get("measured"):
+        shown = html.Div([html.P(v.t("models.measured_by", version=str(twin)), className="muted note"), shown])
+    return section(title, shown, None, "flush audit-table")
 
 
 def _figure_row(f: Figure) -> list[Any]:
