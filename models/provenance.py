@@ -10,6 +10,7 @@ from typing import Any
 from models.bases import is_run
 from models.folder import METRICS
 
+_UNNAMED = "not named in the recipe"
 _KEPT = ("seconds", "device", "adapted", "base", "sets", "before", "taught_by")
 
 
@@ -44,14 +45,13 @@ def teacher(folder: Path) -> dict[str, Any]:
 
 def licences(facts: dict[str, Any]) -> dict[str, str]:
     """Licences, by name, of all texts that a network, the runs before it or its teachers have learnt from."""
-    found: dict[str, str] = {}
-    for run in [facts, *facts.get("before", []), *facts.get("taught_by", [])]:
-        found |= {name: of["licence"] for name, of in run.get("sets", {}).items()}
-        recipe = run["recipe"] if isinstance(run.get("recipe"), dict) else {}
-        for name, of in [*recipe.get("transfer", {}).items(), *run.get("transfer", {}).items()]:
-            found[name] = of.get("licence", "not named in the recipe")
-        if run.get("adapted"):
-            found |= {name: of["licence"] for name, of in run["adapted"]["recipe"]["texts"].items()}
+    found = {name: of["licence"] for name, of in facts.get("sets", {}).items()}
+    recipe = facts["recipe"] if isinstance(facts.get("recipe"), dict) else facts
+    found |= {name: of.get("licence", _UNNAMED) for name, of in recipe.get("transfer", {}).items()}
+    if facts.get("adapted"):
+        found |= {name: of["licence"] for name, of in facts["adapted"]["recipe"]["texts"].items()}
+    for earlier in [*facts.get("before", []), *facts.get("taught_by", [])]:
+        found |= licences(earlier)
     return found
 
 

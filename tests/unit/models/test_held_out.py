@@ -105,6 +105,7 @@ def test_licences_of_teachers_and_of_runs_before_count() -> None:
     stated = {"sets": {"a": {"licence": "MIT"}}, "recipe": {"transfer": {"s": {"licence": "CC0"}}}}
     assert licences(stated) == {"a": "MIT", "s": "CC0"}
     adapted = {"recipe": {"texts": {"w": {"licence": "not stated"}}}}
-    taught = stated | {"taught_by": [{"recipe": "all", "sets": {"b": {"licence": "x"}}, "adapted": adapted}],
+    teacher = {"recipe": "all", "sets": {"b": {"licence": "x"}}, "before": [{"adapted": adapted}]}
+    taught = stated | {"taught_by": [teacher],
                        "before": [{"recipe": "all", "sets": {}, "transfer": {"t": {}}}]}  # fmt: skip
     assert licences(taught) == {"a": "MIT", "s": "CC0", "b": "x", "w": "not stated", "t": "not named in the recipe"}
