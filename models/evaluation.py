@@ -67,7 +67,7 @@ class Evaluation:
     """Figures, and what they were taken from."""
 
     found: dict[str, Any]
-    """``version``, ``unscored``; ``sets`` and ``groups`` (by language and kind) as ``measure.by_set`` gives them."""
+    """``version``, ``about``, ``unscored``; ``sets`` and ``groups`` (by language and kind) as of ``by_set``."""
     examples: list[Example]
     """The texts that were scored."""
     sentiment_logits: np.ndarray
@@ -86,6 +86,8 @@ def evaluate(scorer: Scorer, examples: Sequence[Example], intervals: bool = Fals
     )  # fmt: skip
     kept = [(e, r) for e, r in zip(examples, results, strict=True) if r.scored]
     found: dict[str, Any] = {"version": scorer.version, "unscored": len(examples) - len(kept), "sets": {}, "groups": {}}
+    if recipe := _metrics(scorer.folder.path).get("recipe"):
+        found["about"] = f"recipe `{recipe['name']}`, {scorer.folder.encoder['num_hidden_layers']} layers"
     if not kept:
         return Evaluation(found, [], np.zeros((0, len(SENTIMENTS))))
     tiny = 1e-9
@@ -101,9 +103,17 @@ def evaluate(scorer: Scorer, examples: Sequence[Example], intervals: bool = Fals
 
 def trained_on_dev_of(folder: Path) -> set[str]:
     """The sets of whose dev splits too a model was trained (its recipe had ``held_out: false``)."""
-    file = folder / METRICS
-    facts = json.loads(file.read_text("utf-8")) if file.is_file() else {}
+    facts = _metrics(folder)
     return set(facts["recipe"]["sets"]) if facts.get("measured") else set()
+
+
+def _metrics(folder: Path) -> dict[str, Any]:
+    """What a model says of itself; nothing where ``metrics.json`` is missing or broken: scoring does without."""
+    try:
+        found = json.loads((folder / METRICS).read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def baseline_of(name: str, data: Path, topics: Sequence[str]) -> dict[str, Any]:

@@ -233,7 +233,7 @@ def _measures(
 def _figures(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text("utf-8"))
-        return {"version": found["version"], "dev": found["sets"]}
+        return {"version": found["version"], "dev": found["sets"]} | {k: found[k] for k in ("about",) if k in found}
     except (OSError, ValueError, KeyError, TypeError) as e:
         raise ModelError(f"export: {path} is not the figures.json of `barometer evaluate --out`: {e!r}") from e
 
