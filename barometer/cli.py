@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "pretrain": ("models.cli", "Teach an encoder the language of the field before training"),
     "train": ("models.cli", "Train a model by a recipe"),
     "search": ("models.cli", "Search for better values of a recipe's fields"),
+    "average": ("models.cli", "Make one run of several by the mean of their weights"),
     "distill": ("models.cli", "Train a small model on what larger ones say"),
     "evaluate": ("models.cli", "Measure a model on labelled sets"),
     "gold": ("models.cli", "Describe the gold set: sizes, and how far readers agree with it"),

@@ -103,6 +103,19 @@ def distill(
 
 
 @app.command()
+def average(
+    runs: Annotated[list[Path], typer.Argument(help="Finished training runs that began at the same encoder.")],
+    out: Annotated[Path, typer.Option("--out", help="The new run; must not exist yet.")],
+) -> None:
+    """Make one run of several by the mean of their weights. Then `barometer export`."""
+    _needs_torch()
+    from models.averaging import average_runs
+
+    average_runs(runs, out)
+    print(out)
+
+
+@app.command()
 def pretrain(
     recipe: Annotated[str, typer.Argument(help="A recipe's file, or the name of a shipped one: all, stated.")],
     data: Annotated[Path, typer.Option("--data", help="Folder of the streams and labelled sets.")],

@@ -11,7 +11,7 @@ from models.bases import is_run
 from models.folder import METRICS
 
 _UNNAMED = "not named in the recipe"
-_KEPT = ("seconds", "device", "adapted", "base", "sets", "before", "taught_by")
+_KEPT = ("seconds", "device", "adapted", "base", "sets", "before", "taught_by", "averaged")
 
 
 def origin(base: Path, name: str) -> dict[str, Any]:
@@ -50,7 +50,7 @@ def licences(facts: dict[str, Any]) -> dict[str, str]:
     found |= {name: of.get("licence", _UNNAMED) for name, of in recipe.get("transfer", {}).items()}
     if facts.get("adapted"):
         found |= {name: of["licence"] for name, of in facts["adapted"]["recipe"]["texts"].items()}
-    for earlier in [*facts.get("before", []), *facts.get("taught_by", [])]:
+    for earlier in [*facts.get("before", []), *facts.get("taught_by", []), *facts.get("averaged", [])]:
         found |= licences(earlier)
     return found
 
@@ -80,4 +80,7 @@ def told(facts: dict[str, Any]) -> Sequence[str]:
             f"Taught by {len(taught)} networks (recipes {names}): {share:.0%} of what a labelled text teaches is their "
             "mean, and all of what an unlabelled one does."
         )
+    if averaged := facts.get("averaged"):
+        names = ", ".join(f"`{a['recipe'] or a['name']}`" for a in averaged)
+        lines.append(f"Its weights are the mean of {len(averaged)} networks (recipes {names}).")
     return lines
