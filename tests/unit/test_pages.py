@@ -12,9 +12,13 @@ from plotly.utils import PlotlyJSONEncoder
 from barometer.store.queries import Totals
 from dashboard.brief import Brief
 from dashboard.context import DAY, HOUR, MINUTE, MOST_STEPS, RANGES, View, ranges, step_of
+from dashboard.i18n import Lang
 from dashboard.measure import group_of, peers, shift
+from dashboard.model_files import Files
+from dashboard.pages.models import _figures as model_figures
 from dashboard.pages.system import SOURCES, sources_part
 from dashboard.visits import LONGEST_MS, PAUSE_MS, Visit, by_default, look
+from models.folder import read_folder
 
 
 def test_who_comes_back_after_a_pause_sees_what_changed_since() -> None:
@@ -109,3 +113,17 @@ def test_a_failure_is_not_kept_and_old_values_are_not_shown() -> None:
     time.sleep(0.03)
     assert kept.get("k", lambda: 2) == 2
     assert kept.get("a", lambda: 3) + kept.get("b", lambda: 4) == 7
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_figures_of_another_network_are_told_as_such(lang: Lang) -> None:
+    """A model that trained on dev too shows its twin's figures, and names it; any other names nobody."""
+    folder, found = read_folder(), {"dev": {"finfe": {"sentiment": {"n": 3, "accuracy": 0.5}}}}
+    own = json.dumps(model_figures(View(lang, "light"), Files(folder, found, "")), cls=PlotlyJSONEncoder)
+    twin = json.dumps(
+        model_figures(View(lang, "light"), Files(folder, found | {"measured": "e5-x-1"}, "")), cls=PlotlyJSONEncoder
+    )
+    assert "finfe" in own
+    assert "e5-x-1" not in own
+    assert "finfe" in twin
+    assert "e5-x-1" in twin
