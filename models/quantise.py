@@ -15,7 +15,7 @@ LINEAR_TOP = 63
 def quantise_rows(weight: np.ndarray, top: int) -> tuple[np.ndarray, np.ndarray]:
     """(rows, columns) to (codes int8 in [-top, top], scales float32 (rows, 1)). A row of zeros has scale 0."""
     scales = np.abs(weight).max(-1, keepdims=True).astype(np.float32) / np.float32(top)
-    codes = np.rint(weight / np.where(scales == 0, 1, scales))
+    codes = np.rint(weight / np.where(scales == 0, 1, scales)).clip(-top, top)  # a subnormal scale is a coarse one
     return codes.astype(np.int8), scales
 
 

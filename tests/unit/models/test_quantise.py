@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -12,6 +12,7 @@ from models.quantise import EMBEDDING_TOP, LINEAR_TOP, dequantise_rows, quantise
 WEIGHTS = arrays(np.float32, (5, 8), elements=st.floats(-4, 4, width=32))
 
 
+@example(np.full((5, 8), 4.64e-43, np.float32), LINEAR_TOP)
 @given(WEIGHTS, st.sampled_from([LINEAR_TOP, EMBEDDING_TOP]))
 def test_undone_within_half_a_step(weight: np.ndarray, top: int) -> None:
     codes, scales = quantise_rows(weight, top)
