@@ -55,6 +55,8 @@ def average_runs(runs: Sequence[Path], out: Path) -> dict[str, Any]:
     out.mkdir(parents=True)
     save_atomically(out / "best.pt", {"network": mean, "config": saved[-1]["config"]})
     (out / "tokenizer.json").write_bytes((runs[-1] / "tokenizer.json").read_bytes())
-    made: dict[str, Any] = last_facts | {"averaged": [teacher(run) for run in runs]}
+    # One that saw the dev splits brings them into the mean.
+    recipe = last_facts["recipe"] | {"held_out": all(of["recipe"].get("held_out", True) for of in facts)}
+    made: dict[str, Any] = last_facts | {"recipe": recipe, "averaged": [teacher(run) for run in runs]}
     (out / "training.json").write_text(json.dumps(made, ensure_ascii=False, indent=1), "utf-8")
     return made

@@ -7,7 +7,7 @@ from typing import Any
 
 from models.folder import CARD, WEIGHTS
 from models.labels import LANGUAGES
-from models.provenance import licences, told
+from models.provenance import UNNAMED, licences, told
 
 _HEAD = """# {version}
 
@@ -149,8 +149,7 @@ def _by_group(groups: dict[str, Any]) -> list[str]:
 def _transfer(streams: dict[str, Any]) -> str:
     head = "\nUnlabelled texts of these streams carried what the teachers know:\n\n"
     return f"{head}| stream | texts | licence |\n|---|---|---|\n" + "".join(
-        f"| {name} | {of.get('sample', 'all')} | {of.get('licence', 'not named in the recipe')} |\n"
-        for name, of in streams.items()
+        f"| {name} | {of.get('sample', 'all')} | {of.get('licence', UNNAMED)} |\n" for name, of in streams.items()
     )
 
 

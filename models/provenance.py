@@ -10,7 +10,7 @@ from typing import Any
 from models.bases import is_run
 from models.folder import METRICS
 
-_UNNAMED = "not named in the recipe"
+UNNAMED = "not named in the recipe"
 _KEPT = ("seconds", "device", "adapted", "base", "sets", "before", "taught_by", "averaged")
 
 
@@ -47,7 +47,7 @@ def licences(facts: dict[str, Any]) -> dict[str, str]:
     """Licences, by name, of all texts that a network, the runs before it or its teachers have learnt from."""
     found = {name: of["licence"] for name, of in facts.get("sets", {}).items()}
     recipe = facts["recipe"] if isinstance(facts.get("recipe"), dict) else facts
-    found |= {name: of.get("licence", _UNNAMED) for name, of in recipe.get("transfer", {}).items()}
+    found |= {name: of.get("licence", UNNAMED) for name, of in recipe.get("transfer", {}).items()}
     if facts.get("adapted"):
         found |= {name: of["licence"] for name, of in facts["adapted"]["recipe"]["texts"].items()}
     for earlier in [*facts.get("before", []), *facts.get("taught_by", []), *facts.get("averaged", [])]:

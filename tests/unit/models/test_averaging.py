@@ -38,6 +38,16 @@ def test_the_mean_of_two_runs_is_a_run(trained: Trained, tmp_path: Path) -> None
     assert "Its weights are the mean of 2 networks (recipes `tiny`, `again`)." in card
 
 
+def test_a_run_that_saw_dev_brings_it_into_the_mean(trained: Trained, tmp_path: Path) -> None:
+    saw = tmp_path / "saw"
+    shutil.copytree(trained.run, saw)
+    facts = json.loads((saw / "training.json").read_text("utf-8"))
+    facts["recipe"]["held_out"] = False
+    (saw / "training.json").write_text(json.dumps(facts), "utf-8")
+    assert average_runs([saw, trained.run], tmp_path / "mean")["recipe"]["held_out"] is False
+    assert average_runs([trained.run, trained.run], tmp_path / "clean")["recipe"]["held_out"] is True
+
+
 def test_what_cannot_be_averaged_is_said(trained: Trained, tmp_path: Path) -> None:
     with pytest.raises(TrainingDataError, match="at least two"):
         average_runs([trained.run], tmp_path / "x")
