@@ -1,6 +1,6 @@
-"""Real parts for tests: a broker, a PostgreSQL server with a fresh database each, a store on both, settings.
+"""Real parts for tests: brokers, a PostgreSQL server with a fresh database each, a store on both, settings.
 
-Each pytest-xdist worker starts its own broker and, unless ``BAROMETER_TEST_POSTGRES`` names a server, its own
+Each pytest-xdist worker starts its own brokers and, unless ``BAROMETER_TEST_POSTGRES`` names a server, its own
 PostgreSQL.
 """
 
@@ -14,9 +14,10 @@ import subprocess
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import psycopg
 import pytest
@@ -25,6 +26,7 @@ from sqlalchemy import make_url
 from barometer.settings import Settings, load_settings
 from barometer.store.engine import Store
 from barometer.store.migrate import open_store
+from ingest.apache_kafka import ApacheKafka, NoKafka
 from ingest.embedded_broker import EmbeddedBroker
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -47,6 +49,42 @@ def broker() -> Iterator[EmbeddedBroker]:
     """One broker for the session; take topic names from :func:`settings_for`, which makes them unique."""
     with EmbeddedBroker() as running:
         yield running
+
+
+class Broker(Protocol):
+    """What has an address: the embedded broker, Apache Kafka."""
+
+    @property
+    def bootstrap(self) -> str: ...
+
+
+def make_kafka(*args: Any, **kwargs: Any) -> ApacheKafka:
+    """An Apache Kafka that is not started yet; skips where this machine has none, or no Java for it."""
+    try:
+        return ApacheKafka(*args, **kwargs)
+    except NoKafka as e:
+        pytest.skip(str(e))
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[ApacheKafka]:
+    """One Apache Kafka of one broker for the session, about a second to start; do not kill it."""
+    with make_kafka() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def secure_kafka() -> Iterator[ApacheKafka]:
+    """One Apache Kafka with TLS, SASL and ACLs for the session; take away in the test what the test allowed."""
+    with make_kafka(secure=True) as running:
+        yield running
+
+
+@pytest.fixture
+def own_kafka() -> Iterator[Callable[..., ApacheKafka]]:
+    """``own_kafka(brokers=1, secure=False, properties={...})``: a started Apache Kafka of the test's own."""
+    with ExitStack() as stack:
+        yield lambda *args, **kwargs: stack.enter_context(make_kafka(*args, **kwargs))
 
 
 # --- PostgreSQL ------------------------------------------------------------------------------------------------------
@@ -180,7 +218,7 @@ def settings_for(tmp_path: Path) -> Callable[..., Settings]:
     """``settings_for(broker=..., database_url=..., **overrides)``: settings with names of this test's own."""
     tag = uuid.uuid4().hex[:10]
 
-    def make(broker: EmbeddedBroker | None = None, database_url: str | None = None, **overrides: Any) -> Settings:
+    def make(broker: Broker | None = None, database_url: str | None = None, **overrides: Any) -> Settings:
         values: dict[str, Any] = {
             "database_url": database_url or f"sqlite:///{tmp_path / 'store.db'}",
             "topic_documents": f"documents-{tag}",
