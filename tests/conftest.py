@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -41,21 +41,95 @@ def shared_dir() -> Path:
     return path
 
 
-# --- broker ----------------------------------------------------------------------------------------------------------
+# --- brokers ---------------------------------------------------------------------------------------------------------
+#
+# Tests that ask for ``broker`` or ``own_broker`` run on the embedded broker; those marked ``both_brokers`` on Apache
+# Kafka, too. ``pytest --broker kafka`` runs all of them on Kafka, but for those marked ``embedded_only(reason)``.
+
+BROKER_FIXTURES = {"broker_kind", "kafka", "own_kafka", "secure_kafka"}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--broker",
+        choices=("default", "embedded", "kafka"),
+        default="default",
+        help="what tests that need a broker run on; default: the embedded one, those marked both_brokers on Kafka, too",
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "broker_kind" not in metafunc.fixturenames:
+        return
+    wanted = metafunc.config.getoption("--broker")
+    if metafunc.definition.get_closest_marker("embedded_only"):
+        return
+    if wanted == "kafka":
+        metafunc.parametrize("broker_kind", ["kafka"], indirect=True, scope="session")
+    elif wanted == "default" and metafunc.definition.get_closest_marker("both_brokers"):
+        metafunc.parametrize("broker_kind", ["embedded", "kafka"], indirect=True, scope="session")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--broker") != "kafka":
+        return
+    chosen = [i for i in items if BROKER_FIXTURES & set(getattr(i, "fixturenames", ()))]
+    config.hook.pytest_deselected(items=[i for i in items if i not in set(chosen)])
+    for item in chosen:
+        only = item.get_closest_marker("embedded_only")
+        if only:
+            item.add_marker(pytest.mark.skip(reason=f"not on Kafka: {only.args[0]}"))
+    items[:] = chosen
 
 
 @pytest.fixture(scope="session")
-def broker() -> Iterator[EmbeddedBroker]:
-    """One broker for the session; take topic names from :func:`settings_for`, which makes them unique."""
+def embedded_broker() -> Iterator[EmbeddedBroker]:
+    """One embedded broker for the session."""
     with EmbeddedBroker() as running:
         yield running
 
 
+@pytest.fixture(scope="session")
+def broker_kind(request: pytest.FixtureRequest) -> str:
+    """``embedded`` or ``kafka``."""
+    return str(getattr(request, "param", "embedded"))
+
+
+@pytest.fixture(scope="session")
+def broker(request: pytest.FixtureRequest, broker_kind: str) -> Broker:
+    """One broker for the session; take topic names from :func:`settings_for`, which makes them unique."""
+    found: Broker = request.getfixturevalue("kafka" if broker_kind == "kafka" else "embedded_broker")
+    return found
+
+
+@pytest.fixture
+def own_broker(broker_kind: str) -> MakeBroker:
+    """``with own_broker(port=0, cluster_id=None, advertised_port=None) as broker``: one that the test may kill."""
+
+    def make(port: int = 0, cluster_id: str | None = None, advertised_port: int | None = None) -> Any:
+        if broker_kind == "kafka":
+            ports = {1: advertised_port} if advertised_port else {}
+            return make_kafka(port=port, cluster_id=cluster_id, advertised_ports=ports)
+        return EmbeddedBroker(port, cluster_id, advertised_port=advertised_port)
+
+    return make
+
+
 class Broker(Protocol):
-    """What has an address: the embedded broker, Apache Kafka."""
+    """What the embedded broker and Apache Kafka have in common."""
+
+    cluster_id: str
+
+    @property
+    def port(self) -> int: ...
 
     @property
     def bootstrap(self) -> str: ...
+
+    def kill(self) -> None: ...
+
+
+MakeBroker = Callable[..., AbstractContextManager[Broker]]
 
 
 def make_kafka(*args: Any, **kwargs: Any) -> ApacheKafka:

@@ -24,7 +24,7 @@ from barometer.store.migrate import current, head, open_store, upgrade, upgrade_
 from barometer.store.processes import heartbeat
 from bench.kills.rows import Rows, differences, read_rows
 from bench.kills.texts import Filled, Shape, fill
-from ingest.embedded_broker import EmbeddedBroker
+from tests.conftest import Broker
 from tests.integration.keyword_scorer import KeywordScorer
 from tests.integration.stream import totals, wait_for, worker
 from tests.integration.test_monitor import monitoring
@@ -44,7 +44,7 @@ def url_of(store: Store) -> str:
 # --- in the middle of a stream ---------------------------------------------------------------------------------------
 
 
-def stream_settings(broker: EmbeddedBroker, topic: str, url: str) -> Settings:
+def stream_settings(broker: Broker, topic: str, url: str) -> Settings:
     return load_settings(
         database_url=url, kafka_bootstrap=broker.bootstrap, topic_documents=topic, topic_dlq=f"{topic}.dlq",
         topic_partitions=SHAPE.partitions, consumer_group=f"g-{uuid.uuid4().hex[:8]}", session_timeout_ms=1_500,
@@ -65,7 +65,7 @@ def import_lease(store: Store, settings: Settings) -> None:
 
 
 @pytest.fixture(scope="module")
-def log(broker: EmbeddedBroker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Filled, Rows]]:
+def log(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Filled, Rows]]:
     """A filled topic, and what an undisturbed run leaves of it (the same on both databases)."""
     topic = f"documents-{uuid.uuid4().hex[:8]}"
     settings = stream_settings(broker, topic, f"sqlite:///{tmp_path_factory.mktemp('calm') / 'store.db'}")
@@ -81,7 +81,7 @@ def log(broker: EmbeddedBroker, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 def test_a_stream_goes_on_from_a_restored_backup(
-    log: tuple[str, Filled, Rows], broker: EmbeddedBroker, database_url: str, tmp_path: Path,
+    log: tuple[str, Filled, Rows], broker: Broker, database_url: str, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     monkeypatch.setattr(ingest.consumer, "PARTITION_FETCH_BYTES", 8_192)  # all partitions side by side

@@ -14,10 +14,10 @@ from barometer.store import logs
 from barometer.store.engine import Store
 from barometer.store.status import status
 from barometer.store.tables import Alert, Offset
-from ingest.embedded_broker import EmbeddedBroker
 from ingest.topics import ensure_topics
 from monitor.alarms import Alarms
 from monitor.progress import ProgressTicker
+from tests.conftest import Broker
 from tests.integration.keyword_scorer import KeywordScorer
 from tests.integration.stream import message, topic_of, totals, wait_for, worker
 from tests.integration.test_sealing import lead
@@ -30,7 +30,7 @@ def url_of(store: Store) -> str:
 
 
 def test_a_leader_whose_clock_has_jumped_writes_no_progress(
-    store: Store, broker: EmbeddedBroker, settings_for: MakeSettings, monkeypatch: pytest.MonkeyPatch
+    store: Store, broker: Broker, settings_for: MakeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = settings_for(broker, url_of(store))
     ensure_topics(settings)
@@ -64,7 +64,7 @@ def test_progress_ahead_of_the_present_is_an_alarm(store: Store, settings_for: M
 
 
 def test_from_timestamps_a_partition_that_was_never_filled_holds_nothing_up(
-    store: Store, broker: EmbeddedBroker, settings_for: MakeSettings
+    store: Store, broker: Broker, settings_for: MakeSettings
 ) -> None:
     settings = settings_for(broker, url_of(store), progress_from="timestamps")
     now = time.time_ns() // 1_000_000

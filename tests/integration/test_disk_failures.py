@@ -28,10 +28,9 @@ from barometer.store.migrate import open_store
 from barometer.store.status import status
 from bench.kills.rows import Rows, differences, read_rows
 from bench.kills.texts import Filled
-from ingest.embedded_broker import EmbeddedBroker
 from monitor.alarms import Alarms
 from monitor.leader import Monitor
-from tests.conftest import PostgresServer
+from tests.conftest import Broker, PostgresServer
 from tests.integration.cutter import Cutter
 from tests.integration.keyword_scorer import KeywordScorer
 from tests.integration.stream import totals, wait_for, worker
@@ -60,7 +59,7 @@ def stands_still(store: Store, seconds: float) -> bool:
 
 
 def through(
-    log: tuple[str, Filled, Rows], broker: EmbeddedBroker, url: str, state: str, break_it: Callable[[Store], Any],
+    log: tuple[str, Filled, Rows], broker: Broker, url: str, state: str, break_it: Callable[[Store], Any],
     mend: Callable[[Store], Any], monkeypatch: pytest.MonkeyPatch, plain: Store | None = None,
 ) -> None:  # fmt: skip
     """Run worker and leader over the log; break the database on the way and mend it again.
@@ -118,7 +117,7 @@ def undo(engine: Engine) -> None:
 
 
 def test_a_sqlite_database_that_takes_no_writes(
-    log: tuple[str, Filled, Rows], broker: EmbeddedBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    log: tuple[str, Filled, Rows], broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     through(
         log, broker, f"sqlite:///{tmp_path / 'store.db'}", "database read-only",
@@ -149,7 +148,7 @@ def fill_up(folder: Path) -> None:
 
 
 def test_a_sqlite_database_without_room(
-    log: tuple[str, Filled, Rows], broker: EmbeddedBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    log: tuple[str, Filled, Rows], broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with small_disk(tmp_path / "disk", 64) as disk:
         through(
@@ -163,7 +162,7 @@ def test_a_sqlite_database_without_room(
 
 @pytest.mark.postgres
 def test_a_postgresql_database_without_room(
-    log: tuple[str, Filled, Rows], broker: EmbeddedBroker, own_postgres: PostgresServer, tmp_path: Path,
+    log: tuple[str, Filled, Rows], broker: Broker, own_postgres: PostgresServer, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """Its tables lie in a tablespace on a small disk; its own log does not."""
@@ -186,7 +185,7 @@ def test_a_postgresql_database_without_room(
 
 @pytest.mark.postgres
 def test_a_postgresql_database_that_takes_no_writes(
-    log: tuple[str, Filled, Rows], broker: EmbeddedBroker, fresh_postgres: str, monkeypatch: pytest.MonkeyPatch
+    log: tuple[str, Filled, Rows], broker: Broker, fresh_postgres: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = make_url(fresh_postgres).database
 
@@ -211,7 +210,7 @@ CUTS = (0, 1, 100, 777, 1_500, 2_500)
 
 @pytest.mark.postgres
 def test_connections_cut_inside_copies(
-    log: tuple[str, Filled, Rows], broker: EmbeddedBroker, fresh_postgres: str, monkeypatch: pytest.MonkeyPatch
+    log: tuple[str, Filled, Rows], broker: Broker, fresh_postgres: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At the first row, within one, between two, far inside."""
     monkeypatch.setattr(ingest.consumer, "PARTITION_FETCH_BYTES", 8_192)

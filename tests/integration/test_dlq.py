@@ -18,7 +18,7 @@ from barometer.store.engine import Store
 from barometer.store.tables import AuditEntry, Document
 from barometer.store.tables import DeadLetter as Row
 from ingest.dlq import Letter, Relay, Replayed, Replayer, fetch_value, find_letters, get_letter, parse_row
-from ingest.embedded_broker import EmbeddedBroker
+from tests.conftest import Broker
 from tests.integration.keyword_scorer import KeywordScorer
 from tests.integration.stream import T0, Topic, message, topic_of, totals, wait_for, worker
 
@@ -27,7 +27,7 @@ STRICT = {"min_time": "2020-01-01T00:00:00Z"}
 
 
 @pytest.fixture
-def settings(store: Store, broker: EmbeddedBroker, settings_for: Callable[..., Settings]) -> Settings:
+def settings(store: Store, broker: Broker, settings_for: Callable[..., Settings]) -> Settings:
     return settings_for(broker, store.url.render_as_string(hide_password=False))
 
 

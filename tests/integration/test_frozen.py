@@ -28,7 +28,7 @@ from barometer.store.migrate import open_store
 from barometer.store.status import status
 from barometer.store.tables import Document, Offset, SealedBucket
 from barometer.store.writer import Batch, Move, Writer
-from ingest.embedded_broker import EmbeddedBroker
+from tests.conftest import Broker
 from tests.integration.keyword_scorer import KeywordScorer
 from tests.integration.stream import T0, WorkerProcess, assert_sums, rows, topic_of, totals, wait_for, worker
 
@@ -79,7 +79,7 @@ def test_of_two_racing_writes_exactly_one_lands(store: Store, settings_for: Make
 
 @pytest.mark.postgres
 def test_a_worker_wakes_up_with_a_batch_in_hand(
-    postgres_store: Store, broker: EmbeddedBroker, settings_for: MakeSettings, tmp_path: Path
+    postgres_store: Store, broker: Broker, settings_for: MakeSettings, tmp_path: Path
 ) -> None:
     """Its batch is scored and about to be written; the new owner of its partitions has written past it."""
     store = postgres_store
@@ -117,7 +117,7 @@ def test_a_worker_wakes_up_with_a_batch_in_hand(
 
 @pytest.mark.postgres
 def test_a_worker_frozen_in_the_middle_of_a_copy_holds_nobody_up(
-    postgres_store: Store, broker: EmbeddedBroker, settings_for: MakeSettings, tmp_path: Path
+    postgres_store: Store, broker: Broker, settings_for: MakeSettings, tmp_path: Path
 ) -> None:
     """The server waits for the rest of its COPY and calls that active: no timeout of PostgreSQL's ends it."""
     store = postgres_store
@@ -191,7 +191,7 @@ class MonitorProcess:
 
 @pytest.mark.postgres
 def test_a_leader_wakes_up_beyond_its_lease(
-    fresh_postgres: str, broker: EmbeddedBroker, settings_for: MakeSettings, tmp_path: Path
+    fresh_postgres: str, broker: Broker, settings_for: MakeSettings, tmp_path: Path
 ) -> None:
     settings = settings_for(
         broker, fresh_postgres, lease_seconds=2.0, progress_interval_seconds=0.3, tick_seconds=0.2, bucket_seconds=10,

@@ -13,14 +13,14 @@ from barometer.settings import Settings
 from barometer.store.engine import Store
 from barometer.store.tables import DeadLetter
 from bench.mutations import record
-from ingest.embedded_broker import EmbeddedBroker
+from tests.conftest import Broker
 from tests.integration.keyword_scorer import KeywordScorer
 from tests.integration.stream import assert_sums, message, topic_of, totals, wait_for, worker
 
 
 @pytest.mark.timeout(120)
 def test_mutated_messages(
-    broker: EmbeddedBroker, store: Store, database_url: str, settings_for: Callable[..., Settings]
+    broker: Broker, store: Store, database_url: str, settings_for: Callable[..., Settings]
 ) -> None:
     settings, sent = settings_for(broker=broker, database_url=database_url), 1500
     with topic_of(settings) as topic, worker(settings, store, KeywordScorer()) as running:
@@ -63,7 +63,7 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[bool], None]]:
 
 @pytest.mark.parametrize("compression", ["gzip", "lz4", "snappy", None])
 def test_a_batch_that_cannot_be_unpacked(
-    broker: EmbeddedBroker,
+    broker: Broker,
     tmp_path: object,
     settings_for: Callable[..., Settings],
     broken: Callable[[bool], None],

@@ -11,7 +11,7 @@ from barometer.settings import Settings
 from barometer.store.engine import Store
 from barometer.store.tables import Document
 from ingest.dlq import find_letters
-from ingest.embedded_broker import EmbeddedBroker
+from tests.conftest import Broker
 from tests.integration.keyword_scorer import KeywordScorer
 from tests.integration.stream import message, topic_of, totals, wait_for, worker
 
@@ -23,9 +23,7 @@ class RawName(str):
         return str.encode(self, "gbk")
 
 
-def test_header_names_in_another_encoding(
-    store: Store, broker: EmbeddedBroker, settings_for: Callable[..., Settings]
-) -> None:
+def test_header_names_in_another_encoding(store: Store, broker: Broker, settings_for: Callable[..., Settings]) -> None:
     settings = settings_for(broker, store.url.render_as_string(hide_password=False))
     with topic_of(settings) as topic:
         headers = [("plain", b"1"), (RawName("来源"), b"\xff")]

@@ -17,10 +17,10 @@ from barometer.store.engine import Store
 from barometer.store.migrate import open_store
 from barometer.store.status import status
 from barometer.store.tables import AuditEntry, DeadLetter, Document, Meta, Offset
-from ingest.embedded_broker import EmbeddedBroker
 from ingest.topics import ensure_topics, identity
 from monitor.alarms import Alarms
 from monitor.sealing import Sealer
+from tests.conftest import Broker, MakeBroker
 from tests.integration.kafka_relay import KafkaRelay
 from tests.integration.keyword_scorer import KeywordScorer
 from tests.integration.stream import T0, Running, Topic, rows, topic_of, totals, wait_for, worker
@@ -57,10 +57,10 @@ def fill(topic: Topic, n: int, word: str = "text", at: int = T0) -> None:
 
 
 @pytest.fixture
-def relay(settings_for: MakeSettings) -> Iterator[tuple[KafkaRelay, EmbeddedBroker]]:
+def relay(settings_for: MakeSettings, own_broker: MakeBroker) -> Iterator[tuple[KafkaRelay, Broker]]:
     """A broker behind a relay."""
     made = KafkaRelay()
-    with EmbeddedBroker(advertised_port=made.port) as broker:
+    with own_broker(advertised_port=made.port) as broker:
         made.target = broker.port
         made.start()
         yield made, broker
@@ -74,14 +74,14 @@ def kept(settings_for: MakeSettings) -> Iterator[Store]:
     opened.close()
 
 
-Relayed = tuple[KafkaRelay, EmbeddedBroker]
+Relayed = tuple[KafkaRelay, Broker]
 
 
 # --- the topic was deleted and made anew -----------------------------------------------------------------------------
 
 
 def test_a_topic_made_anew_and_grown_past_us_is_noticed(
-    store: Store, broker: EmbeddedBroker, settings_for: MakeSettings
+    store: Store, broker: Broker, settings_for: MakeSettings
 ) -> None:
     settings = settings_for(broker, url_of(store))
     with topic_of(settings) as topic:
@@ -108,9 +108,7 @@ def test_a_topic_made_anew_and_grown_past_us_is_noticed(
     assert logs.MADE_ANEW in act.data["reason"]
 
 
-def test_a_topic_made_anew_under_a_worker_is_noticed(
-    kept: Store, broker: EmbeddedBroker, settings_for: MakeSettings
-) -> None:
+def test_a_topic_made_anew_under_a_worker_is_noticed(kept: Store, broker: Broker, settings_for: MakeSettings) -> None:
     store = kept
     settings = settings_for(broker, url_of(store))
     with topic_of(settings) as topic, worker(settings, store, KeywordScorer()) as running:
@@ -121,12 +119,14 @@ def test_a_topic_made_anew_under_a_worker_is_noticed(
         assert totals(store)["records"] == 12
 
 
-def test_without_ids_of_topics_what_is_stored_must_be_there(kept: Store, settings_for: MakeSettings) -> None:
+def test_without_ids_of_topics_what_is_stored_must_be_there(
+    kept: Store, settings_for: MakeSettings, own_broker: MakeBroker
+) -> None:
     """As with a Kafka before 2.8."""
     store = kept
     relay = KafkaRelay()
     relay.topic_ids = False
-    with EmbeddedBroker(advertised_port=relay.port) as broker:
+    with own_broker(advertised_port=relay.port) as broker:
         relay.target = broker.port
         relay.start()
         settings = settings_for(broker, url_of(store), kafka_bootstrap=f"127.0.0.1:{relay.port}")
@@ -149,7 +149,7 @@ def test_without_ids_of_topics_what_is_stored_must_be_there(kept: Store, setting
 
 
 def test_a_store_that_knows_no_id_yet_looks_before_it_trusts(
-    kept: Store, broker: EmbeddedBroker, settings_for: MakeSettings
+    kept: Store, broker: Broker, settings_for: MakeSettings
 ) -> None:
     """A store that was filled by a version which did not ask for ids."""
     store = kept
@@ -248,7 +248,7 @@ def test_a_log_that_lost_its_newest_records(
 
 
 def test_status_says_what_to_do_and_the_act_is_kept(
-    kept: Store, broker: EmbeddedBroker, settings_for: MakeSettings, monkeypatch: pytest.MonkeyPatch
+    kept: Store, broker: Broker, settings_for: MakeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = kept
     settings = settings_for(broker, url_of(store))
@@ -281,7 +281,7 @@ def test_status_says_what_to_do_and_the_act_is_kept(
 
 
 def test_after_an_accepted_loss_sealing_is_where_it_was(
-    kept: Store, broker: EmbeddedBroker, settings_for: MakeSettings
+    kept: Store, broker: Broker, settings_for: MakeSettings
 ) -> None:
     """Until the new log seals its first bucket, what the old one sealed is the truth."""
     store = kept

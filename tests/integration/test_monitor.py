@@ -23,12 +23,11 @@ from barometer.store.engine import Store
 from barometer.store.migrate import open_store
 from barometer.store.retention import drop_old
 from barometer.store.writer import Writer
-from ingest.embedded_broker import EmbeddedBroker
 from ingest.produce import produce_rows
 from monitor.alarms import Alarms
 from monitor.leader import Monitor
 from monitor.sealing import Sealer
-from tests.conftest import PostgresServer
+from tests.conftest import Broker, PostgresServer
 from tests.integration.keyword_scorer import KeywordScorer
 from tests.integration.stream import topic_of, wait_for, worker
 from tests.integration.test_sealing import BUCKET, LATE, T0, Log, lead, stream
@@ -89,7 +88,7 @@ def url_of(store: Store) -> str:
 
 @pytest.mark.timeout(120)
 def test_from_the_stream_to_the_receiver(
-    store: Store, broker: EmbeddedBroker, settings_for: MakeSettings, tmp_path: Path
+    store: Store, broker: Broker, settings_for: MakeSettings, tmp_path: Path
 ) -> None:
     """Ten days of an archive with a surge: a worker reads it, the monitor alerts and tells, then ticks by itself."""
     days = 9 * 144
@@ -132,7 +131,7 @@ def state_of_job(store: Store, name: str) -> bool | None:
 
 
 @pytest.mark.timeout(60)
-def test_one_leads_and_the_other_takes_over(store: Store, broker: EmbeddedBroker, settings_for: MakeSettings) -> None:
+def test_one_leads_and_the_other_takes_over(store: Store, broker: Broker, settings_for: MakeSettings) -> None:
     settings = settings_for(broker, url_of(store), lease_seconds=2.0, progress_interval_seconds=0.5)
     with topic_of(settings), monitoring(settings, store) as a:
         wait_for(lambda: a.lease() is not None)
@@ -151,7 +150,7 @@ def test_one_leads_and_the_other_takes_over(store: Store, broker: EmbeddedBroker
 
 
 @pytest.mark.timeout(60)
-def test_health_and_metrics_are_served(store: Store, broker: EmbeddedBroker, settings_for: MakeSettings) -> None:
+def test_health_and_metrics_are_served(store: Store, broker: Broker, settings_for: MakeSettings) -> None:
     with socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
@@ -167,7 +166,7 @@ def test_health_and_metrics_are_served(store: Store, broker: EmbeddedBroker, set
 @pytest.mark.postgres
 @pytest.mark.timeout(120)
 def test_a_database_that_goes_away_is_waited_for(
-    own_postgres: PostgresServer, broker: EmbeddedBroker, settings_for: MakeSettings
+    own_postgres: PostgresServer, broker: Broker, settings_for: MakeSettings
 ) -> None:
     """The process lives on, healthy, and leads again with a new term when the database is back."""
     settings = settings_for(broker, own_postgres.url, lease_seconds=2.0, progress_interval_seconds=0.5)

@@ -21,12 +21,12 @@ from barometer.store.leases import acquire, holder_of, progress_lease, release
 from barometer.store.logs import register_log
 from barometer.store.migrate import open_store
 from barometer.store.tables import Offset
-from ingest.embedded_broker import EmbeddedBroker
 from ingest.lateness import Lateness
 from ingest.message import Decoder, encode
 from ingest.produce import Record, Sent, min_time_ms, passed_until, produce_records, produce_rows
 from ingest.progress import ProgressLease
 from ingest.sender import DeliveryError, Sender
+from tests.conftest import Broker, MakeBroker
 
 BUCKET = 600_000
 T0 = 1_700_000_400_000  # start of a bucket
@@ -34,7 +34,7 @@ assert T0 % BUCKET == 0
 
 
 @pytest.fixture
-def settings(settings_for: Callable[..., Settings], broker: EmbeddedBroker) -> Settings:
+def settings(settings_for: Callable[..., Settings], broker: Broker) -> Settings:
     return settings_for(broker=broker, lease_seconds=2)
 
 
@@ -250,8 +250,8 @@ def test_no_broker(settings_for: Callable[..., Settings]) -> None:
         produce_rows(settings, None, rows(T0))
 
 
-def test_a_broker_that_goes_away_is_reported(settings_for: Callable[..., Settings]) -> None:
-    with EmbeddedBroker() as own:
+def test_a_broker_that_goes_away_is_reported(settings_for: Callable[..., Settings], own_broker: MakeBroker) -> None:
+    with own_broker() as own:
         settings = settings_for(broker=own, kafka_options={"request_timeout_ms": 1_000})
         produce_rows(settings, None, rows(T0))
         with Sender(settings, settings.topic_documents) as sender:

@@ -21,8 +21,8 @@ from barometer.settings import Settings
 from barometer.store.logs import register_log
 from barometer.store.migrate import open_store
 from barometer.store.tables import Offset
-from ingest.embedded_broker import EmbeddedBroker
 from ingest.topics import cluster_id, ensure_topics
+from tests.conftest import Broker
 from tests.integration.keyword_scorer import KeywordScorer
 from tests.integration.stream import topic_of, totals, wait_for, worker
 from tests.integration.test_produce import read
@@ -37,7 +37,7 @@ MAPPING = ("--map", "text=content", "--map", "symbols=code", "--set", "kind=comm
 
 
 @pytest.fixture
-def settings(settings_for: Callable[..., Settings], broker: EmbeddedBroker) -> Settings:
+def settings(settings_for: Callable[..., Settings], broker: Broker) -> Settings:
     return settings_for(broker)
 
 

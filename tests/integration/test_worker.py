@@ -17,21 +17,19 @@ from barometer.store.logs import current_log
 from barometer.store.migrate import open_store
 from barometer.store.processes import list_processes
 from barometer.store.tables import DeadLetter, Document, Offset, Prediction, Series, SeriesDocument
-from ingest.embedded_broker import EmbeddedBroker
 from ingest.worker import run_worker
+from tests.conftest import Broker
 from tests.integration.keyword_scorer import KeywordScorer
 from tests.integration.stream import T0, assert_sums, message, rows, topic_of, totals, wait_for, worker
 
 MakeSettings = Callable[..., Settings]
 
 
-def settings_on(store: Store, broker: EmbeddedBroker, settings_for: MakeSettings, **overrides: object) -> Settings:
+def settings_on(store: Store, broker: Broker, settings_for: MakeSettings, **overrides: object) -> Settings:
     return settings_for(broker, store.url.render_as_string(hide_password=False), **overrides)
 
 
-def test_every_record_ends_up_as_exactly_one_thing(
-    store: Store, broker: EmbeddedBroker, settings_for: MakeSettings
-) -> None:
+def test_every_record_ends_up_as_exactly_one_thing(store: Store, broker: Broker, settings_for: MakeSettings) -> None:
     settings = settings_on(store, broker, settings_for)
     with topic_of(settings) as topic:
         topic.documents(120)
@@ -88,7 +86,7 @@ def test_every_record_ends_up_as_exactly_one_thing(
 
 
 def test_a_second_worker_goes_on_where_the_first_stopped(
-    store: Store, broker: EmbeddedBroker, settings_for: MakeSettings
+    store: Store, broker: Broker, settings_for: MakeSettings
 ) -> None:
     settings = settings_on(store, broker, settings_for)
     with topic_of(settings) as topic:
@@ -105,9 +103,7 @@ def test_a_second_worker_goes_on_where_the_first_stopped(
         assert assert_sums(store, topic.sent)["late"] == 1, "progress must be taken up from the store"
 
 
-def test_a_text_has_its_row_within_two_seconds(
-    store: Store, broker: EmbeddedBroker, settings_for: MakeSettings
-) -> None:
+def test_a_text_has_its_row_within_two_seconds(store: Store, broker: Broker, settings_for: MakeSettings) -> None:
     settings = settings_on(store, broker, settings_for)
     with topic_of(settings) as topic, worker(settings, store, KeywordScorer(0.02)) as running:
         wait_for(lambda: running.state == "running")
@@ -122,9 +118,7 @@ def test_a_text_has_its_row_within_two_seconds(
         assert waits[int(len(waits) * 0.99)] < 2_000
 
 
-def test_progress_alone_is_stored_in_few_transactions(
-    store: Store, broker: EmbeddedBroker, settings_for: MakeSettings
-) -> None:
+def test_progress_alone_is_stored_in_few_transactions(store: Store, broker: Broker, settings_for: MakeSettings) -> None:
     settings = settings_on(store, broker, settings_for, topic_partitions=12)
     with topic_of(settings) as topic, worker(settings, store, KeywordScorer()) as running:
         wait_for(lambda: running.state == "running")
@@ -137,7 +131,7 @@ def test_progress_alone_is_stored_in_few_transactions(
 
 
 def test_a_batch_that_somebody_else_wrote_first_is_refused_and_read_again(
-    store: Store, broker: EmbeddedBroker, settings_for: MakeSettings
+    store: Store, broker: Broker, settings_for: MakeSettings
 ) -> None:
     settings = settings_on(store, broker, settings_for, worker_batch=10)
     stolen: list[int] = []
@@ -164,9 +158,7 @@ def test_a_batch_that_somebody_else_wrote_first_is_refused_and_read_again(
         assert totals(store)["records"] == len(rows(store)) == 63 - 5, "each row once, those of the other not at all"
 
 
-def test_the_model_changes_between_two_batches(
-    store: Store, broker: EmbeddedBroker, settings_for: MakeSettings
-) -> None:
+def test_the_model_changes_between_two_batches(store: Store, broker: Broker, settings_for: MakeSettings) -> None:
     settings = settings_on(store, broker, settings_for)
     present = [KeywordScorer()]
     with topic_of(settings) as topic, worker(settings, store, lambda: present[0]):
@@ -184,9 +176,7 @@ def test_the_model_changes_between_two_batches(
     assert sorted(models) == [5, 7]
 
 
-def test_a_second_worker_on_sqlite_is_refused(
-    tmp_path: object, broker: EmbeddedBroker, settings_for: MakeSettings
-) -> None:
+def test_a_second_worker_on_sqlite_is_refused(tmp_path: object, broker: Broker, settings_for: MakeSettings) -> None:
     settings = settings_for(broker)
     store = open_store(settings, migrate=True)
     with worker(settings, store, KeywordScorer()) as running:
@@ -197,7 +187,7 @@ def test_a_second_worker_on_sqlite_is_refused(
 
 
 def test_large_and_compressed_records_come_through(
-    tmp_path: object, broker: EmbeddedBroker, settings_for: MakeSettings
+    tmp_path: object, broker: Broker, settings_for: MakeSettings
 ) -> None:
     settings = settings_for(broker, worker_batch=4)
     store = open_store(settings, migrate=True)
@@ -223,9 +213,7 @@ def test_large_and_compressed_records_come_through(
 
 
 @pytest.mark.slow
-def test_a_slow_scorer_does_not_lose_the_group(
-    tmp_path: object, broker: EmbeddedBroker, settings_for: MakeSettings
-) -> None:
+def test_a_slow_scorer_does_not_lose_the_group(tmp_path: object, broker: Broker, settings_for: MakeSettings) -> None:
     """One batch takes longer than the group waits for a member that does not poll."""
     settings = settings_for(broker, worker_poll_interval_seconds=10, worker_batch=8)
     store = open_store(settings, migrate=True)

@@ -19,9 +19,8 @@ from barometer.store import logs
 from barometer.store.engine import Store
 from barometer.store.migrate import open_store
 from barometer.store.tables import AuditEntry, Log, Offset
-from ingest.embedded_broker import EmbeddedBroker
 from ingest.topics import identity
-from tests.conftest import PostgresServer
+from tests.conftest import Broker, MakeBroker, PostgresServer
 from tests.integration.keyword_scorer import KeywordScorer
 from tests.integration.proxy import Proxy
 from tests.integration.stream import (
@@ -62,7 +61,7 @@ def sqlite_store(settings_for: MakeSettings) -> Iterator[Store]:
 
 @pytest.mark.postgres
 def test_workers_join_and_leave_while_records_come(
-    postgres_store: Store, broker: EmbeddedBroker, settings_for: MakeSettings
+    postgres_store: Store, broker: Broker, settings_for: MakeSettings
 ) -> None:
     store = postgres_store
     settings = settings_for(broker, url_of(store), topic_partitions=6, worker_batch=20)
@@ -98,7 +97,7 @@ def test_workers_join_and_leave_while_records_come(
 
 @pytest.mark.postgres
 def test_a_frozen_worker_writes_nothing_when_it_wakes(
-    postgres_store: Store, broker: EmbeddedBroker, settings_for: MakeSettings, tmp_path: Path
+    postgres_store: Store, broker: Broker, settings_for: MakeSettings, tmp_path: Path
 ) -> None:
     store = postgres_store
     settings = settings_for(broker, url_of(store), worker_batch=20, session_timeout_ms=2_000)
@@ -129,9 +128,9 @@ def test_a_frozen_worker_writes_nothing_when_it_wakes(
 # --- broker and database away ----------------------------------------------------------------------------------------
 
 
-def test_the_broker_goes_away_and_comes_back(store: Store, settings_for: MakeSettings) -> None:
+def test_the_broker_goes_away_and_comes_back(store: Store, settings_for: MakeSettings, own_broker: MakeBroker) -> None:
     proxy = Proxy()
-    with EmbeddedBroker(advertised_port=proxy.port) as broker:
+    with own_broker(advertised_port=proxy.port) as broker:
         proxy.target = broker.port
         proxy.start()
         settings = settings_for(
@@ -153,14 +152,16 @@ def test_the_broker_goes_away_and_comes_back(store: Store, settings_for: MakeSet
         assert "log replaced" not in running.states
 
 
-def test_a_worker_waits_for_a_broker_that_is_not_there_yet(sqlite_store: Store, settings_for: MakeSettings) -> None:
+def test_a_worker_waits_for_a_broker_that_is_not_there_yet(
+    sqlite_store: Store, settings_for: MakeSettings, own_broker: MakeBroker
+) -> None:
     store = sqlite_store
-    with EmbeddedBroker() as first:
+    with own_broker() as first:
         port = first.port
     settings = settings_for(None, url_of(store), kafka_bootstrap=f"127.0.0.1:{port}")
     with worker(settings, store, KeywordScorer()) as running:
         wait_for(lambda: running.state == "broker away")
-        with EmbeddedBroker(port=port), topic_of(settings) as topic:
+        with own_broker(port=port), topic_of(settings) as topic:
             topic.documents(9)
             topic.flush()
             wait_for(lambda: totals(store)["records"] == 9)
@@ -169,7 +170,7 @@ def test_a_worker_waits_for_a_broker_that_is_not_there_yet(sqlite_store: Store, 
 
 @pytest.mark.postgres
 def test_the_database_goes_away_and_comes_back(
-    own_postgres: PostgresServer, broker: EmbeddedBroker, settings_for: MakeSettings
+    own_postgres: PostgresServer, broker: Broker, settings_for: MakeSettings
 ) -> None:
     settings = settings_for(broker, own_postgres.url, worker_batch=10)
     store = open_store(settings, migrate=True)
@@ -191,7 +192,7 @@ def test_the_database_goes_away_and_comes_back(
 
 @pytest.mark.postgres
 def test_a_connection_that_breaks_within_a_batch_is_no_end(
-    postgres_store: Store, broker: EmbeddedBroker, settings_for: MakeSettings
+    postgres_store: Store, broker: Broker, settings_for: MakeSettings
 ) -> None:
     """An administrator ends every session again and again, so that some die inside a COPY."""
     store = postgres_store
@@ -213,7 +214,7 @@ def test_a_connection_that_breaks_within_a_batch_is_no_end(
 
 @pytest.mark.postgres
 def test_a_database_that_refuses_for_good_stops_the_worker(
-    postgres_store: Store, broker: EmbeddedBroker, settings_for: MakeSettings
+    postgres_store: Store, broker: Broker, settings_for: MakeSettings
 ) -> None:
     store = postgres_store
     settings = settings_for(broker, url_of(store))
@@ -237,15 +238,17 @@ def replaced(running: Running) -> str:
     return str(next(d["reason"] for n, d in reversed(running.events) if n == "state" and "reason" in d))
 
 
-def test_another_cluster_is_never_read_without_leave(store: Store, settings_for: MakeSettings) -> None:
-    with EmbeddedBroker() as old, contextlib.ExitStack() as rest:
+def test_another_cluster_is_never_read_without_leave(
+    store: Store, settings_for: MakeSettings, own_broker: MakeBroker
+) -> None:
+    with own_broker() as old, contextlib.ExitStack() as rest:
         settings = settings_for(old, url_of(store))
         with topic_of(settings) as topic, worker(settings, store, KeywordScorer()) as running:
             topic.documents(20)
             topic.flush()
             wait_for(lambda: totals(store)["records"] == 20)
             old.kill()
-            new = rest.enter_context(EmbeddedBroker(port=old.port))
+            new = rest.enter_context(own_broker(port=old.port))
             again = rest.enter_context(topic_of(settings))
             again.documents(50, word="new")
             again.flush()
@@ -274,17 +277,19 @@ def old_id(seen: object) -> str:
     return str(seen[0].cluster_id)  # type: ignore[index]
 
 
-def test_a_broker_without_a_memory_is_another_log(sqlite_store: Store, settings_for: MakeSettings) -> None:
+def test_a_broker_without_a_memory_is_another_log(
+    sqlite_store: Store, settings_for: MakeSettings, own_broker: MakeBroker
+) -> None:
     """The same cluster id, the same name of the topic, and nothing in it."""
     store = sqlite_store
-    with EmbeddedBroker(cluster_id="same") as old:
+    with own_broker(cluster_id="same") as old:
         settings = settings_for(old, url_of(store))
         with topic_of(settings) as topic:
             topic.documents(20)
             topic.flush()
             with worker(settings, store, KeywordScorer()):
                 wait_for(lambda: totals(store)["records"] == 20)
-    with EmbeddedBroker(port=old.port, cluster_id="same"), worker(settings, store, KeywordScorer()) as running:
+    with own_broker(port=old.port, cluster_id="same"), worker(settings, store, KeywordScorer()) as running:
         assert logs.MADE_ANEW in replaced(running)
         assert totals(store)["records"] == 20
         logs.accept_replacement(store, settings, "operator", *identity(settings, settings.topic_documents))
@@ -296,14 +301,16 @@ def test_a_broker_without_a_memory_is_another_log(sqlite_store: Store, settings_
         assert len(rows(store)) == 25
 
 
-def test_the_right_broker_comes_back(store: Store, broker: EmbeddedBroker, settings_for: MakeSettings) -> None:
+def test_the_right_broker_comes_back(
+    store: Store, broker: Broker, settings_for: MakeSettings, own_broker: MakeBroker
+) -> None:
     settings = settings_for(broker, url_of(store))
     with topic_of(settings) as topic:
         topic.documents(12)
         topic.flush()
         with worker(settings, store, KeywordScorer()):
             wait_for(lambda: totals(store)["records"] == 12)
-        with EmbeddedBroker() as wrong:
+        with own_broker() as wrong:
             astray = settings.model_copy(update={"kafka_bootstrap": wrong.bootstrap})
             with worker(astray, store, KeywordScorer()) as running:
                 replaced(running)
@@ -338,7 +345,7 @@ def test_accepting_a_gap_goes_on_behind_it(store: Store, settings_for: MakeSetti
 
 
 def test_a_position_before_the_beginning_is_a_gap_to_be_accepted(
-    store: Store, broker: EmbeddedBroker, settings_for: MakeSettings
+    store: Store, broker: Broker, settings_for: MakeSettings
 ) -> None:
     """The embedded broker cannot delete records, so the position is put before its beginning instead."""
     settings = settings_for(broker, url_of(store))
@@ -349,9 +356,7 @@ def test_a_position_before_the_beginning_is_a_gap_to_be_accepted(
         assert f"{logs.TRIMMED}: partition 1: -5 -> 0" in replaced(running)
 
 
-def test_a_refused_log_stops_a_worker_that_is_at_work(
-    store: Store, broker: EmbeddedBroker, settings_for: MakeSettings
-) -> None:
+def test_a_refused_log_stops_a_worker_that_is_at_work(store: Store, broker: Broker, settings_for: MakeSettings) -> None:
     settings = settings_for(broker, url_of(store))
     with topic_of(settings) as topic, worker(settings, store, KeywordScorer()) as running:
         topic.documents(6)
@@ -366,7 +371,7 @@ def test_a_refused_log_stops_a_worker_that_is_at_work(
 
 
 def test_a_log_that_is_closed_behind_a_worker_ends_its_session(
-    store: Store, broker: EmbeddedBroker, settings_for: MakeSettings
+    store: Store, broker: Broker, settings_for: MakeSettings
 ) -> None:
     settings = settings_for(broker, url_of(store))
     with topic_of(settings) as topic, worker(settings, store, KeywordScorer()) as running:

@@ -19,8 +19,8 @@ from sqlalchemy import select
 from barometer.settings import Settings
 from barometer.store.migrate import open_store
 from barometer.store.tables import Document, ModelVersion, Prediction
-from ingest.embedded_broker import EmbeddedBroker
 from models.folder import DEFAULT_MODEL
+from tests.conftest import Broker
 from tests.integration.stream import assert_sums, message, topic_of, totals, wait_for
 
 pytestmark = pytest.mark.skipif(not DEFAULT_MODEL.is_dir(), reason=f"no model at {DEFAULT_MODEL}")
@@ -33,7 +33,7 @@ TEXTS = {
 }
 
 
-def test_barometer_worker(broker: EmbeddedBroker, settings_for: Callable[..., Settings], tmp_path: Path) -> None:
+def test_barometer_worker(broker: Broker, settings_for: Callable[..., Settings], tmp_path: Path) -> None:
     settings = settings_for(broker)
     store = open_store(settings, migrate=True)
     with socket.socket() as s:
