@@ -4,11 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 SECONDS_ := $(if $(filter command line,$(origin SECONDS)),$(SECONDS),)
+KAFKA_HOME_ := $(or $(BAROMETER_KAFKA_HOME),$(or $(BAROMETER_SHARED),../shared)/kafka)
+JAVA := openjdk-17-jre-headless
 APT := postgresql chromium fonts-noto-cjk
 # Two processes: most integration tests wait for a broker or a database rather than for a processor.
 PYTEST_OPTIONS ?= -n 2 --dist loadfile --durations 15
 
-.PHONY: demo test serve-env test-env system screenshots clean help
+.PHONY: demo test test-kafka kafka serve-env test-env system java screenshots clean help
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -21,6 +23,12 @@ test: test-env system  ## everything that must pass: lint, types, unit, integrat
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest $(PYTEST_OPTIONS)
+
+test-kafka: test-env system  ## all integration tests that need a broker, on Apache Kafka
+	$(BIN)/pytest $(PYTEST_OPTIONS) --broker kafka tests/integration
+
+kafka: serve-env java  ## Apache Kafka on 127.0.0.1:9092 until Ctrl-C; KAFKA_OPTIONS="--brokers 3 --secure --folder DIR"
+	@$(BIN)/barometer broker --kafka $(KAFKA_OPTIONS)
 
 serve-env: $(VENV)/.serve  ## the light install: worker on CPU, monitor, dashboard, demo
 
@@ -42,14 +50,24 @@ $(VENV)/.test: $(VENV)/.serve
 	@$(PIP) -e '.[broker,train,test]'
 	@touch $@
 
-# Tests that need PostgreSQL or Chromium skip, and say so, where these cannot be installed.
-system:
+# Tests that need PostgreSQL, Chromium or Apache Kafka skip, and say so, where these cannot be installed.
+system: java
 	@if [ -x /usr/bin/chromium ] && ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 && fc-list 2>/dev/null | grep -qi 'cjk'; then :; \
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		echo "installing $(APT) ..."; \
 		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(APT); } >/dev/null 2>&1 \
 		|| echo "could not install $(APT): tests that need them will skip"; \
 	else echo "not all of $(APT) are here: tests that need them will skip"; fi
+
+# Java is needed only where there is an Apache Kafka for it to run.
+java:
+	@if [ -d "$(KAFKA_HOME_)/libs" ] && ! { command -v java || [ -n "$$JAVA_HOME" ] || ls /usr/lib/jvm/*/bin/java; } >/dev/null 2>&1; then \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			echo "installing $(JAVA) for Apache Kafka ..."; \
+			{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(JAVA); } >/dev/null 2>&1 \
+			|| echo "could not install $(JAVA): tests that need Apache Kafka will skip"; \
+		else echo "no Java (Debian: $(JAVA)): tests that need Apache Kafka will skip"; fi; \
+	fi
 
 screenshots: test-env  ## the pictures of the README and docs, taken in headless Chromium
 	$(BIN)/python -m tests.browser.screenshots

@@ -146,6 +146,11 @@ class ApacheKafka:
         return self.folder / "tls"
 
     @property
+    def version(self) -> str:
+        """Apache Kafka's version."""
+        return self._prepared.home.version
+
+    @property
     def port(self) -> int:
         """Port of the first broker's plain listener."""
         return self._ports["PLAIN", 1]
@@ -191,7 +196,7 @@ class ApacheKafka:
                 self._end_all(signal.SIGKILL)
                 if not taken or attempt == 2:
                     raise
-        log.info("Apache Kafka started", bootstrap=self.bootstrap, version=self._prepared.home.version)
+        log.info("Apache Kafka started", bootstrap=self.bootstrap, version=self.version)
         return self
 
     def stop(self) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import typer
 
@@ -71,13 +73,38 @@ def dashboard() -> None:
 @app.command()
 def broker(
     port: int = typer.Option(9092, help="Port on 127.0.0.1."),
+    kafka: bool = typer.Option(
+        False, "--kafka", help="Apache Kafka itself (BAROMETER_KAFKA_HOME, Java 17) in place of the embedded broker."
+    ),
+    brokers: int = typer.Option(1, help="With --kafka: 1, or 3 with replication factor 3."),
+    secure: bool = typer.Option(False, "--secure", help="With --kafka: listeners with TLS and logins, and ACLs, too."),
+    folder: Path | None = typer.Option(None, help="With --kafka: keeps the log here; else it is gone at the end."),
 ) -> None:
-    """An embedded Kafka-compatible broker. Its log lives in memory and is gone when it stops: not for production."""
-    from ingest.embedded_broker import EmbeddedBroker
+    """A broker to try things out on, embedded or Apache Kafka, whose log is gone when it stops: not for production."""
+    from barometer.errors import BarometerError
 
     _prepare()
-    with stopped_by_signals() as stop, EmbeddedBroker(port=port) as running:
-        print(f"broker at {running.bootstrap}, cluster id {running.cluster_id}; Ctrl-C ends it and its log", flush=True)
+    if not kafka:
+        if brokers != 1 or secure or folder:
+            raise BarometerError("--brokers, --secure and --folder are for Apache Kafka: add --kafka")
+        from ingest.embedded_broker import EmbeddedBroker
+
+        with stopped_by_signals() as stop, EmbeddedBroker(port=port) as running:
+            print(f"broker at {running.bootstrap}, cluster id {running.cluster_id}; Ctrl-C ends it and its log")
+            sys.stdout.flush()
+            stop.wait()
+        return
+    from ingest.apache_kafka import ApacheKafka
+
+    made = ApacheKafka(brokers, secure, folder=folder, port=port, quick=False)
+    with stopped_by_signals() as stop, made as cluster:
+        print(f"Apache Kafka {cluster.version} at {cluster.bootstrap}, cluster id {cluster.cluster_id}")
+        if secure:
+            print(f"  TLS and SASL at {cluster.secure_bootstrap}: users {', '.join(cluster.users)} with NAME-secret")
+            print(f"  client certificates at {cluster.mtls_bootstrap}: client.crt, client.key")
+            print(f"  certificates in {cluster.tls}: ca.pem")
+        print(f"set BAROMETER_KAFKA_BOOTSTRAP={cluster.bootstrap}")
+        print(f"Ctrl-C ends it; its log stays in {folder}" if folder else "Ctrl-C ends it and its log", flush=True)
         stop.wait()
 
 
