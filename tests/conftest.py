@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import hypothesis
 import psycopg
 import pytest
 from sqlalchemy import make_url
@@ -30,6 +31,10 @@ from ingest.apache_kafka import ApacheKafka, NoKafka
 from ingest.embedded_broker import EmbeddedBroker
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# A single example may be slow on a busy machine; each test has its own time limit.
+hypothesis.settings.register_profile("barometer", deadline=None)
+hypothesis.settings.load_profile("barometer")
 
 
 @pytest.fixture(scope="session")
