@@ -86,6 +86,10 @@ class Settings(BaseSettings):
     topic_documents: str = "barometer.documents"
     topic_dlq: str = "barometer.documents.dlq"
     topic_partitions: int = Field(12, ge=1, le=4096)
+    topic_replication: int = Field(0, ge=0, le=32)
+    """0: the broker's default."""
+    topic_min_insync: int = Field(0, ge=0, le=32)
+    """0: the broker's default."""
     consumer_group: str = "barometer"
     model_path: Path | None = None
     topics_file: Path | None = None
@@ -262,6 +266,12 @@ class Settings(BaseSettings):
             raise ValueError("oidc_issuer needs oidc_roles or oidc_default_role: nobody would have a role")
         if "openid" not in self.oidc_scopes.split():
             raise ValueError("oidc_scopes must have openid in it")
+        return self
+
+    @model_validator(mode="after")
+    def _in_sync_fits_replication(self) -> Settings:
+        if self.topic_replication and self.topic_min_insync > self.topic_replication:
+            raise ValueError("topic_min_insync must not be more than topic_replication: no text could ever be written")
         return self
 
     @model_validator(mode="after")

@@ -7,7 +7,12 @@ from contextlib import contextmanager
 
 import structlog
 from kafka import KafkaAdminClient
-from kafka.errors import KafkaError, TopicAlreadyExistsError
+from kafka.errors import (
+    InvalidConfigurationError,
+    InvalidReplicationFactorError,
+    KafkaError,
+    TopicAlreadyExistsError,
+)
 
 from barometer.errors import BarometerError
 from barometer.settings import Settings
@@ -37,30 +42,60 @@ def _admin(settings: Settings) -> Iterator[KafkaAdminClient]:
         client.close()
 
 
-def ensure_topics(settings: Settings) -> None:
-    """Make the document and dead letter topics where they are missing.
+LONGEST = str(2**63 - 1)
+"""Kafka's way to say: without a limit."""
+KEPT = {
+    # Records carry their own time, and are kept for ever: Kafka's retention works on record timestamps and would delete
+    # an archive as soon as it was written.
+    "message.timestamp.type": "CreateTime",
+    "retention.ms": "-1",
+    "retention.bytes": "-1",
+    # Compaction would delete texts that share a key, and it refuses progress records, which have none.
+    "cleanup.policy": "delete",
+}
+ANY_TIME = {
+    # A refused record takes its whole batch with it, and most producers stop. Any time is taken, therefore; what the
+    # worker cannot use becomes a dead letter, which people see. Kafka 3.6 and later have these; before there was no
+    # limit unless somebody set one.
+    "message.timestamp.before.max.ms": LONGEST,
+    "message.timestamp.after.max.ms": LONGEST,
+}
 
-    Records carry their own time (CreateTime) and are kept for ever: Kafka's retention works on record timestamps and
-    would drop an archive as soon as it was written.
+
+def ensure_topics(settings: Settings) -> None:
+    """Make the document and dead letter topics where they are missing, as they must be; those that are there stay as
+    they are (:mod:`ingest.preconditions` looks at them).
 
     Raises:
         BarometerError: no broker answers, or it refuses.
     """
-    common = {"message.timestamp.type": "CreateTime", "retention.ms": "-1"}
-    wanted = {
-        settings.topic_documents: {"num_partitions": settings.topic_partitions, "configs": common},
-        settings.topic_dlq: {"num_partitions": 1, "configs": common},
-    }
+    wanted = {settings.topic_documents: settings.topic_partitions, settings.topic_dlq: 1}
     with _admin(settings) as client:
         have = {t["name"] for t in client.describe_topics(list(wanted)) if t["error_code"] == 0}
-        for name, options in wanted.items():
-            if name in have:
-                continue
-            try:
-                client.create_topics({name: options}, wait_for_metadata=True)
-                log.info("topic made", topic=name, partitions=options["num_partitions"])
-            except TopicAlreadyExistsError:
-                pass
+        for name, partitions in wanted.items():
+            if name not in have:
+                _make(client, settings, name, partitions)
+
+
+def _make(client: KafkaAdminClient, settings: Settings, name: str, partitions: int) -> None:
+    configs = KEPT | ANY_TIME
+    if settings.topic_min_insync:
+        configs["min.insync.replicas"] = str(settings.topic_min_insync)
+    options = {"num_partitions": partitions, "replication_factor": settings.topic_replication or -1}
+    try:
+        try:
+            client.create_topics({name: {**options, "configs": configs}}, wait_for_metadata=True)
+        except InvalidConfigurationError:  # a broker that does not know the limits of times yet
+            older = {k: v for k, v in configs.items() if k not in ANY_TIME}
+            client.create_topics({name: {**options, "configs": older}}, wait_for_metadata=True)
+    except TopicAlreadyExistsError:
+        return
+    except InvalidReplicationFactorError as e:
+        raise BarometerError(
+            f"topic {name} cannot be made with {settings.topic_replication} replicas: there are fewer brokers. Lower "
+            "topic_replication (BAROMETER_TOPIC_REPLICATION), or start more brokers"
+        ) from e
+    log.info("topic made", topic=name, partitions=partitions)
 
 
 def cluster_id(settings: Settings) -> str:
