@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import random
 import signal
@@ -17,19 +16,13 @@ from typing import Any
 import psycopg
 
 from barometer.settings import Settings
+from bench.kills.nursery import nursery
 from bench.kills.points import Plan, Target, passes
 from bench.kills.servers import DurableBroker, Postgres
 
 RESTART_SECONDS = (0.0, 0.4)
 """How long an init system takes to notice."""
 _ROLE = {"leader": "monitor"}
-
-
-def nursery() -> Any:
-    """Where roles are born: a process that has imported everything and forks."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["bench.kills.roles"])
-    return context
 
 
 @dataclass(slots=True)
@@ -91,7 +84,7 @@ class Company:
     def __post_init__(self) -> None:
         self.journal = self.folder / "journal"
         self.journal.touch()
-        self._context = nursery()
+        self._context = nursery("bench.kills.roles")
         values = self.settings.model_dump(mode="json", exclude={"author_salt"})
         self._values = {k: v for k, v in values.items() if v is not None}
 

@@ -3,12 +3,8 @@ costs milliseconds, and with a hook at one named point. Only the model is anothe
 
 from __future__ import annotations
 
-import ctypes
-import os
-import signal
 import sys
 from collections.abc import Sequence
-from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +23,7 @@ import monitor.sealing
 from barometer.logs import configure_logging
 from barometer.settings import Settings, load_settings
 from barometer.store.migrate import open_store
+from bench.kills.nursery import be_born
 from bench.kills.points import Plan, install
 from tests.integration.keyword_scorer import KeywordScorer, Said
 
@@ -64,16 +61,7 @@ def run(
         values: of the settings.
         pace: seconds that the scorer takes for a batch, so that there is something left to be killed at.
     """
-    # Nothing of ours outlives the run: the nursery ends when nobody holds its pipe any more, and we with it
-    # (PR_SET_PDEATHSIG).
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-    pipe = forkserver._forkserver._forkserver_alive_fd  # type: ignore[attr-defined]
-    if pipe is not None:
-        os.close(pipe)
-    out = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    os.dup2(out, 1)
-    os.dup2(out, 2)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    be_born(log)
     settings = load_settings(**values)
     configure_logging(settings)
     if plan is not None:

@@ -175,16 +175,26 @@ def broker_and_database(postgres: bool = True) -> Iterator[tuple[DurableBroker, 
         broker = DurableBroker(folder)
         stack.callback(broker.close)
         broker.open()
-        database = None
-        if postgres:
-            made = make_postgres()
-            if isinstance(made, str):
-                raise BarometerError(made)
-            server, data = made
-            stack.callback(shutil.rmtree, data, ignore_errors=True)
-            stack.callback(_stop, server)
-            database = Postgres(server)
+        database = stack.enter_context(own_postgres()) if postgres else None
         yield broker, database, folder
+
+
+@contextmanager
+def own_postgres() -> Iterator[Postgres]:
+    """A server of the run's own, gone at the end.
+
+    Raises:
+        BarometerError: PostgreSQL's programs are not here.
+    """
+    made = make_postgres()
+    if isinstance(made, str):
+        raise BarometerError(made)
+    server, data = made
+    try:
+        yield Postgres(server)
+    finally:
+        _stop(server)
+        shutil.rmtree(data, ignore_errors=True)
 
 
 def _stop(server: PostgresServer) -> None:
