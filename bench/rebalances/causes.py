@@ -15,7 +15,7 @@ SETTLING_SECONDS = SESSION_MS / 1000 + 6
 """So long the members may take to say that they share the partitions; then the last records are sent anyway."""
 NOTICE_SECONDS = 4.0
 NOTICED_LATE = ("member frozen", "rights late")
-"""A member notices at its next heartbeat that it was thrown out while it was frozen, or may no longer read: what it says
+"""A member notices at its next heartbeat that it was thrown out while it was frozen, or may not read: what it says
 before then does not count."""
 RIGHTS = ("Read topic", "Read group")
 """The least that a worker needs of the log."""
