@@ -314,7 +314,7 @@ class ApacheKafka:
         self.cluster_id = kept.read_text().strip() if kept.exists() else self._wanted_id or fresh_id()
         kept.write_text(self.cluster_id)
         listeners = LISTENERS + (SECURE_LISTENERS if self.secure else ())
-        free = _free_ports(len(listeners) * len(self.nodes))
+        free = free_ports(len(listeners) * len(self.nodes))
         self._ports = {(listener, node): next(free) for node in self.nodes for listener in listeners}
         if self._wanted_port:
             self._ports["PLAIN", 1] = self._wanted_port
@@ -476,7 +476,7 @@ def _die_with_parent() -> Callable[[], None] | None:
     return in_child
 
 
-def _free_ports(count: int) -> Iterator[int]:
+def free_ports(count: int) -> Iterator[int]:
     """Free ports below those that the kernel gives to outgoing connections.
 
     A broker that is started again needs its port: a client's connection could have got it meanwhile.

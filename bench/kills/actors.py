@@ -62,7 +62,8 @@ class Company:
 
     settings: Settings
     folder: Path
-    broker: DurableBroker
+    broker: DurableBroker | None
+    """None: the brokers are somebody else's to kill."""
     postgres: Postgres | None
     killings: tuple[Killing, ...]
     chance: random.Random
@@ -121,7 +122,7 @@ class Company:
 
     def _spawn(self, actor: Actor) -> None:
         actor.plan = self._plan(actor.role)
-        pids = {"broker": str(self.broker.pid_file)}
+        pids = {"broker": str(self.broker.pid_file)} if self.broker is not None else {}
         if self.postgres is not None:
             pids["postmaster"] = str(self.postgres.pid_file)
         from bench.kills.roles import run
@@ -130,7 +131,7 @@ class Company:
             target=run,
             args=(
                 actor.role, self._values, str(self.log), self.pace, actor.plan and actor.plan.json(),
-                str(self.journal), pids,
+                str(self.journal), pids, self.broker is None,
             ),
             daemon=True,
         )  # fmt: skip
@@ -206,6 +207,7 @@ class Company:
 
     def _kill(self, victim: str) -> bool:
         if victim == "broker":
+            assert self.broker is not None
             alive = self.broker.alive
             self.broker.kill()
             return alive

@@ -10,10 +10,10 @@ from multiprocessing import forkserver
 from typing import Any
 
 
-def nursery(module: str) -> Any:
-    """A context of multiprocessing whose processes find ``module`` imported."""
+def nursery(*modules: str) -> Any:
+    """A context of multiprocessing whose processes find ``modules`` imported; the first call of a run says which."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([module])
+    context.set_forkserver_preload(list(modules))
     return context
 
 

@@ -52,7 +52,7 @@ class CostsNothing(KeywordScorer):
 
 def run(
     role: str, values: dict[str, Any], log: str, pace: float, plan: dict[str, Any] | None, journal: str,
-    pids: dict[str, str],
+    pids: dict[str, str], idempotent: bool,
 ) -> None:  # fmt: skip
     """The child's whole life.
 
@@ -60,13 +60,15 @@ def run(
         role: worker, monitor or upgrade.
         values: of the settings.
         pace: seconds that the scorer takes for a batch, so that there is something left to be killed at.
+        idempotent: whether producers may be: see :func:`_forgetful`.
     """
     be_born(log)
     settings = load_settings(**values)
     configure_logging(settings)
     if plan is not None:
         install(Plan(**plan), Path(journal), {k: Path(v) for k, v in pids.items()})
-    ingest.sender.KafkaProducer = _forgetful  # type: ignore[assignment]
+    if not idempotent:
+        ingest.sender.KafkaProducer = _forgetful  # type: ignore[assignment]
     ingest.consumer.PARTITION_FETCH_BYTES = PARTITION_FETCH_BYTES
     monitor.sealing.STEP = STEP
     monitor.leader.SEND_SECONDS = SEND_SECONDS

@@ -64,24 +64,33 @@ class Stage:
     template: str | None = None
 
     def settings(self, group: str, folder: Path, url: str) -> Settings:
-        notify = folder / "notify.yaml"
-        hooks = [{"type": "webhook", "url": self.box.url}] * 2
-        names = [f"people-{i}" for i in range(self.receivers)]
-        notify.write_text(
-            yaml.safe_dump(
-                {
-                    "receivers": [{"name": n, "channels": hooks} for n in names],
-                    "routes": [{"type": "system", "receivers": []}, {"receivers": names}],
-                }
-            )
+        return run_settings(
+            self.broker.bootstrap, self.topic, group, folder, url, self.box, self.shape.partitions, self.receivers
         )
-        return load_settings(
-            database_url=url, kafka_bootstrap=self.broker.bootstrap, topic_documents=self.topic,
-            topic_dlq=f"{self.topic}.dlq.{group}", topic_partitions=self.shape.partitions, consumer_group=group,
-            session_timeout_ms=1_500, worker_batch=24, worker_linger_ms=20, bucket_seconds=3_600, lease_seconds=2,
-            tick_seconds=0.15, metrics_port_worker=0, metrics_port_monitor=0, notify_file=notify,
-            lag_alarm_records=10**9, log_level="INFO",
-        )  # fmt: skip
+
+
+def run_settings(
+    bootstrap: str, topic: str, group: str, folder: Path, url: str, box: PostBox, partitions: int, receivers: int,
+    session_timeout_ms: int = 1_500,
+) -> Settings:  # fmt: skip
+    """Small steps and short leases; each receiver is told of every alert by two hooks."""
+    notify = folder / "notify.yaml"
+    hooks = [{"type": "webhook", "url": box.url}] * 2
+    names = [f"people-{i}" for i in range(receivers)]
+    notify.write_text(
+        yaml.safe_dump(
+            {
+                "receivers": [{"name": n, "channels": hooks} for n in names],
+                "routes": [{"type": "system", "receivers": []}, {"receivers": names}],
+            }
+        )
+    )
+    return load_settings(
+        database_url=url, kafka_bootstrap=bootstrap, topic_documents=topic, topic_dlq=f"{topic}.dlq.{group}",
+        topic_partitions=partitions, consumer_group=group, session_timeout_ms=session_timeout_ms, worker_batch=24,
+        worker_linger_ms=20, bucket_seconds=3_600, lease_seconds=2, tick_seconds=0.15, metrics_port_worker=0,
+        metrics_port_monitor=0, notify_file=notify, lag_alarm_records=10**9, log_level="INFO",
+    )  # fmt: skip
 
 
 @contextmanager
@@ -131,7 +140,7 @@ def run(
     store = Store(url)
     company = Company(
         settings, folder, stage.broker, stage.postgres, tuple(killings), random.Random(seed), stage.pace,
-        lambda: _leader(store),
+        lambda: leader_of(store),
     )  # fmt: skip
     stage.box.received.clear()
     wrong: list[str] = []
@@ -142,7 +151,7 @@ def run(
             company.start("upgrade")
         company.start("worker", 1 if sqlite else workers)
         company.start("monitor", 2)
-        wrong += _until_done(stage, store, settings, company, time.monotonic() + PATIENCE_SECONDS)
+        wrong += until_done(stage.filled, store, settings, company, time.monotonic() + PATIENCE_SECONDS)
         wrong += company.stop()
         wrong += company.faults
     finally:
@@ -160,7 +169,7 @@ def run(
         repeats = 0
     store.close()
     if wrong:
-        wrong.append(f"logs are in {_keep(folder)}")
+        wrong.append(f"logs are in {keep_logs(folder)}")
     elif stage.postgres is not None and not sqlite and not keep:
         stage.postgres.drop(url)
     return Outcome(
@@ -177,7 +186,7 @@ def repair(stage: Stage) -> None:
         stage.postgres.start()
 
 
-def _keep(folder: Path) -> Path:
+def keep_logs(folder: Path) -> Path:
     kept = Path(tempfile.mkdtemp(prefix="barometer-kills-failed-"))
     for f in folder.iterdir():
         if f.suffix in (".log", "") and f.is_file():
@@ -188,32 +197,32 @@ def _keep(folder: Path) -> Path:
 # --- is it done? -----------------------------------------------------------------------------------------------------
 
 
-def _until_done(stage: Stage, store: Store, settings: Settings, company: Company, deadline: float) -> list[str]:
+def until_done(filled: Filled, store: Store, settings: Settings, company: Company, deadline: float) -> list[str]:
     """Watch the company until all is consumed, sealed, relayed and told; says what is not if time is up."""
     leased = False
     while True:
         missing = ["the store does not answer"]
         try:
             if not leased:
-                leased = _importing(store, settings)
-            missing = left_over(store, stage.filled)
+                leased = importing(store, settings)
+            missing = left_over(store, filled)
         except SQLAlchemyError as e:
             missing = [f"the store does not answer: {str(e).splitlines()[0][:200]}"]
         company.look(bool(missing))
         if not missing:
             return []
         if time.monotonic() > deadline:
-            return [f"not done in time: {'; '.join(missing)}", *_diagnosis(company)]
+            return [f"not done in time: {'; '.join(missing)}", *diagnosis(company)]
         time.sleep(LOOK_SECONDS)
 
 
-def _importing(store: Store, settings: Settings) -> bool:
+def importing(store: Store, settings: Settings) -> bool:
     """The topic is an archive whose progress its importer wrote: the leader, which would add the present, must see
     that somebody holds the lease."""
     return leases.acquire(store, leases.progress_lease(settings.topic_documents), "produce@bench", 86_400) is not None
 
 
-def _leader(store: Store) -> int | None:
+def leader_of(store: Store) -> int | None:
     """The leading process, by the name that it gave itself: monitor-HOST-PID-RANDOM."""
     try:
         held = leases.holder_of(store, leases.LEADER)
@@ -244,7 +253,7 @@ def left_over(store: Store, filled: Filled) -> list[str]:
     return out
 
 
-def _diagnosis(company: Company) -> list[str]:
+def diagnosis(company: Company) -> list[str]:
     alive = [f"{a.name} {'alive' if a.process.is_alive() else a.process.exitcode}" for a in company.actors]
     tail = company.log.read_bytes()[-3_000:].decode("utf-8", "replace") if company.log.exists() else ""
     return [f"processes: {', '.join(alive)}; kills so far {len(company.kills)}", *tail.splitlines()[-12:]]

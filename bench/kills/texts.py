@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from kafka import KafkaProducer
@@ -42,42 +43,64 @@ class Filled:
         return sum(self.ends.values())
 
 
-def fill(settings: Settings, shape: Shape, seed: int) -> Filled:
-    """Write the whole log into the topic of the settings, progress records included.
+@dataclass(frozen=True, slots=True)
+class Record:
+    partition: int
+    value: bytes | None
+    at: int
+    headers: list[tuple[str, bytes]]
+
+    @property
+    def key(self) -> bytes | None:
+        return b"k" if self.value is None else None
+
+
+def buckets(shape: Shape, seed: int, lateness_ms: int) -> Iterator[list[Record]]:
+    """The log, bucket by bucket, progress records at each bucket's end included.
 
     Repeats, revisions and copies across partitions, dead letters of several kinds, tombstones, texts that no model
-    covers, late records, a partition that is silent for a while, and progress at each bucket's end.
+    covers, late records, a partition that is silent for a while.
     """
     chance = random.Random(seed)
-    ensure_topics(settings)
-    producer = KafkaProducer(**settings.kafka(), linger_ms=20, batch_size=1 << 18, acks="all")
-    ends = dict.fromkeys(range(shape.partitions), 0)
-
-    def send(p: int, value: bytes | None, at: int, headers: list[tuple[str, bytes]] | None = None) -> None:
-        producer.send(
-            settings.topic_documents, value, key=b"k" if value is None else None, partition=p, timestamp_ms=at,
-            headers=headers or [],
-        )  # fmt: skip
-        ends[p] += 1
-
     for bucket in range(shape.buckets):
         start = T0 + bucket * HOUR
         stretch = [(chance.randrange(HOUR), "") for _ in range(shape.a_bucket)]
         for subject, first, last in shape.surges:
             if first <= bucket < last:
                 stretch += [(chance.randrange(HOUR), subject) for _ in range(shape.surge_texts)]
+        out = []
         for after, surging in sorted(stretch):
             p = chance.randrange(shape.partitions)
             if p == 3 and 10 <= bucket < 14:
                 p = 0
-            send(p, _value(chance, surging), _when(chance, start + after, bucket))
-        t = start + HOUR + settings.lateness_ms
+            value = _value(chance, surging)
+            out.append(Record(p, value, _when(chance, start + after, bucket), []))
+        t = start + HOUR + lateness_ms
         headers, value = progress_record(t, "bench", 1)
-        for p in ends:
-            send(p, value, t, headers)
+        out += [Record(p, value, t, headers) for p in range(shape.partitions)]
+        yield out
+
+
+def sealed_until(buckets: int) -> int:
+    """How far all may be sealed after so many."""
+    return T0 + buckets * HOUR
+
+
+def fill(settings: Settings, shape: Shape, seed: int) -> Filled:
+    """Write the whole log into the topic of the settings."""
+    ensure_topics(settings)
+    producer = KafkaProducer(**settings.kafka(), linger_ms=20, batch_size=1 << 18, acks="all")
+    ends = dict.fromkeys(range(shape.partitions), 0)
+    for bucket in buckets(shape, seed, settings.lateness_ms):
+        for r in bucket:
+            producer.send(
+                settings.topic_documents, r.value, key=r.key, partition=r.partition, timestamp_ms=r.at,
+                headers=r.headers,
+            )  # fmt: skip
+            ends[r.partition] += 1
         producer.flush()  # small batches: a fetch takes whole ones, and partitions should be read side by side
     producer.close()
-    return Filled(ends, T0 + shape.buckets * HOUR)
+    return Filled(ends, sealed_until(shape.buckets))
 
 
 def _when(chance: random.Random, at: int, bucket: int) -> int:

@@ -13,6 +13,8 @@ PATIENCE_SECONDS = SESSION_MS / 1000 + 15
 """After the cause is over everything must be read within this time, and the time that it takes to be scored."""
 SETTLING_SECONDS = SESSION_MS / 1000 + 6
 """So long the members may take to say that they share the partitions; then the last records are sent anyway."""
+SHARE_OF_THE_MACHINE = 2.0
+"""What waits is scored by one member at worst, which has half a core then."""
 NOTICE_SECONDS = 4.0
 NOTICED_LATE = ("member frozen", "rights late")
 """A member notices at its next heartbeat that it was thrown out while it was frozen, or may not read: what it says
@@ -146,7 +148,7 @@ def try_out(life: Life, cause: str) -> Trial:
         life.wait(0.1)
     life.feed(False)
     life.fresh()
-    scoring = life.partitions * WAITING / BATCH * SLOW_SECONDS if life.busy else 0.0
+    scoring = SHARE_OF_THE_MACHINE * life.partitions * WAITING / BATCH * SLOW_SECONDS if life.busy else 0.0
     while True:
         trial.wrong = life.dead() or [*life.unread(), *life.unsettled(since)]
         trial.seconds = time.monotonic() - began
