@@ -54,15 +54,14 @@ class Assembler:
         """How many more records to ask for."""
         return max(1, self.limit - len(self._documents) - len(self._letters))
 
-    def add(self, position: Position, partition: int, offset: int, entry: Entry) -> None:
-        """Take the partition's next entry and move its position on."""
-        if not self._moves:
-            self._started = time.monotonic()
+    def add(self, position: Position, partition: int, offset: int, epoch: int | None, entry: Entry) -> None:
+        """Take the partition's next entry and move its position on.
+
+        Args:
+            epoch: of the leader that wrote the record; None: not known.
+        """
         position.lateness.see(entry)
-        move = self._moves.get(partition)
-        if move is None:
-            move = self._moves[partition] = Move(partition, position.expected, offset + 1, 0)
-        move.next_offset = position.next_offset = offset + 1
+        move = self._moved(position, partition, offset + 1, epoch)
         move.records += 1
         if isinstance(entry, Document):
             self._documents.append(entry)
@@ -78,6 +77,21 @@ class Assembler:
             move.tombstones += 1
         else:
             raise TypeError(f"not an entry: {type(entry).__name__}")
+
+    def skip(self, position: Position, partition: int, next_offset: int, epoch: int | None) -> None:
+        """Move the position over offsets that hold no record for us: markers of transactions, aborted and compacted
+        records."""
+        self._moved(position, partition, next_offset, epoch)
+
+    def _moved(self, position: Position, partition: int, next_offset: int, epoch: int | None) -> Move:
+        if not self._moves:
+            self._started = time.monotonic()
+        move = self._moves.get(partition)
+        if move is None:
+            move = self._moves[partition] = Move(partition, position.expected, next_offset, 0)
+        move.next_offset = position.next_offset = next_offset
+        move.leader_epoch = position.epoch = epoch
+        return move
 
     def due_in(self) -> float | None:
         """Seconds until the batch must go (0 or less: now); None while it is empty."""

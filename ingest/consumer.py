@@ -29,6 +29,7 @@ def make_consumer(settings: Settings) -> KafkaConsumer:
         "client_id": "barometer-worker",
         "enable_auto_commit": False,
         "auto_offset_reset": "none",
+        "isolation_level": "read_committed",
         "allow_auto_create_topics": False,
         "session_timeout_ms": settings.session_timeout_ms,
         "heartbeat_interval_ms": min(3_000, settings.session_timeout_ms // 3),
@@ -41,7 +42,9 @@ def make_consumer(settings: Settings) -> KafkaConsumer:
         "metadata_max_age_ms": METADATA_MS,
         "reconnect_backoff_max_ms": 2_000,
         "bootstrap_timeout_ms": 5_000,
-        "request_timeout_ms": max(30_000, settings.worker_poll_interval_seconds * 1000 + 5_000),
+        # Joins have a limit of their own in the client, and silent connections are closed long before this
+        # (ingest/connections.py): it only bounds an answer that trickles in.
+        "request_timeout_ms": 30_000,
         "connections_max_idle_ms": max(540_000, settings.worker_poll_interval_seconds * 1000 + 60_000),
     }
     return KafkaConsumer(**(options | settings.kafka()))
@@ -81,32 +84,3 @@ def topic_id_of(consumer: KafkaConsumer, topic: str) -> str | None:
 def partitions_of(consumer: KafkaConsumer, topic: str) -> int:
     """Number of partitions by the last metadata; the public call may wait for the broker for ever."""
     return len(consumer._cluster.partitions_for_topic(topic) or ())
-
-
-class Connections:
-    """The consumer's live connections to brokers.
-
-    Records that came over a connection that nobody looked at yet may come from another log: a broker that was replaced
-    between two fetches answers the next one as if nothing had happened, and metadata say so seconds later.
-    """
-
-    def __init__(self, consumer: KafkaConsumer) -> None:
-        self._consumer = consumer
-        self._seen: list[object] = []
-        """The connections themselves: their identities would be reused."""
-
-    def _live(self) -> list[object]:
-        return [c for c in list(self._consumer._manager._conns.values()) if c.connected]
-
-    def changed(self) -> bool:
-        """Whether connections came or went since the last call of :meth:`trust`."""
-        live = self._live()
-        return len(live) != len(self._seen) or any(all(c is not s for s in self._seen) for c in live)
-
-    def trust(self) -> None:
-        """Take the present connections for verified; call it before the verification begins."""
-        self._seen = self._live()
-
-    def __bool__(self) -> bool:
-        """Whether any broker is connected just now."""
-        return bool(self._live())

@@ -22,4 +22,8 @@ WAITS = Counter("barometer_worker_waits_total", "Times the worker had to wait fo
 REBALANCES = Counter("barometer_worker_rebalances_total", "Times that partitions were dealt out anew")
 STALE = Counter("barometer_worker_stale_writes_total", "Batches refused because somebody else had moved on first")
 DISCARDED = Counter("barometer_worker_discarded_total", "Records read from partitions that were not ours any more")
+RENEWALS = Counter("barometer_worker_renewals_total", "Consumers replaced because they no longer read what was there")
+SILENT_CONNECTIONS = Counter(
+    "barometer_worker_silent_connections_total", "Connections closed because the broker did not answer on them"
+)
 STATE = Gauge("barometer_worker_state", "1 for the state that the worker is in", ["state"])

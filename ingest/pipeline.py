@@ -80,7 +80,7 @@ class Pipeline:
         self._count = threading.Lock()
         self._in_flight = 0
         self._model: tuple[str, int] | None = None
-        self.generation = -1
+        self.generation = self._refused = -1
         self.outcomes: deque[Outcome] = deque()
         self.failure: BaseException | None = None
         self._threads = [
@@ -133,6 +133,9 @@ class Pipeline:
         except BaseException as e:  # handed to the poll loop, which stops the worker with it
             self.failure = e
 
+    def _valid(self, work: Work) -> bool:
+        return work.generation == self.generation and work.generation > self._refused
+
     def _done(self) -> None:
         with self._count:
             self._in_flight -= 1
@@ -142,7 +145,7 @@ class Pipeline:
             work = self._to_score.get(timeout=_TICK)
         except queue.Empty:
             return
-        if work.generation != self.generation:
+        if not self._valid(work):
             self._done()
             return
         started = time.perf_counter()
@@ -174,12 +177,13 @@ class Pipeline:
             started = time.perf_counter()
             try:
                 with self._gate:
-                    if item.work.generation != self.generation:
+                    if not self._valid(item.work):
                         return
                     committed = self._commit(item)
             except StaleWrite as e:
                 log.warning("write refused", reason=str(e))
                 metrics.STALE.inc()
+                self._refused = item.work.generation  # what follows was read on from there, and would be refused too
                 self.outcomes.append(Outcome(item.work, None, None))
                 return
             except DBAPIError as e:

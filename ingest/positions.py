@@ -8,11 +8,12 @@ callback does as little as can be: it pauses the partitions and marks them as un
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import structlog
 from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
+from kafka.structs import OffsetAndMetadata
 from sqlalchemy import select
 
 from barometer.buckets import Buckets
@@ -34,6 +35,7 @@ class Stored:
     next_offset: int
     progress_t: int | None
     last_observed_at: int | None
+    leader_epoch: int | None = None
 
 
 @dataclass(slots=True)
@@ -45,15 +47,17 @@ class Position:
     next_offset: int
     written: int
     lateness: Lateness
+    epoch: int | None = None
+    """Of the leader that wrote the record before ``next_offset``; None: not known."""
 
 
 def read_offsets(store: Store, log_id: int) -> dict[int, Stored]:
     """All stored offsets of a log, by partition."""
     with store.read() as c:
         rows = c.execute(
-            select(Offset.partition, Offset.next_offset, Offset.progress_t, Offset.last_observed_at).where(
-                Offset.log_id == log_id
-            )
+            select(
+                Offset.partition, Offset.next_offset, Offset.progress_t, Offset.last_observed_at, Offset.leader_epoch
+            ).where(Offset.log_id == log_id)
         )
         return {r[0]: Stored(*r[1:]) for r in rows}
 
@@ -70,6 +74,11 @@ def make_offsets(store: Store, log_id: int, beginnings: Mapping[int, int]) -> No
         for p, begin in sorted(beginnings.items()):
             row = {**start, "log_id": log_id, "partition": p, "next_offset": begin, "updated_at": now}
             insert_if_absent(c, store, Offset, row)
+
+
+def known_epoch(epoch: int | None) -> int | None:
+    """A leader's epoch as it is stored: None where the broker gave none (the client says -1 then)."""
+    return None if epoch is None or epoch < 0 else epoch
 
 
 class Positions(ConsumerRebalanceListener):
@@ -127,23 +136,31 @@ class Positions(ConsumerRebalanceListener):
         return [p for p in self.assigned() if p not in self._positioned]
 
     def place(self, stored: Mapping[int, Stored], beginnings: Mapping[int, int]) -> None:
-        """Seek every unpositioned partition to where the store stands, or to the log's beginning.
+        """Seek the unpositioned partitions to where the store stands, or to the log's beginning.
+
+        The position carries the epoch of the leader that wrote the record before it: if that part of the log is gone
+        since, the broker says so (KIP-320), however far the log has grown again.
 
         Args:
             stored: from :func:`read_offsets`, read after the last change of generation.
-            beginnings: the log's first offset, for each unpositioned partition.
+            beginnings: the log's first offset of partitions; others are left unpositioned.
         """
         starts: dict[int, int] = {}
         for p in self.unpositioned():
+            if p not in beginnings:
+                continue
             row = stored.get(p)
+            epoch = None if row is None else row.leader_epoch
             start = beginnings[p] if row is None else row.next_offset
             progress = None if row is None else row.last_observed_at if self._timestamps else row.progress_t
-            self._consumer.seek(TopicPartition(self._topic, p), start)
+            at = OffsetAndMetadata(start, "", -1 if epoch is None else epoch)
+            self._consumer._subscription.seek(TopicPartition(self._topic, p), at)  # the public call takes no epoch
             self._positioned[p] = Position(
                 expected=None if row is None else row.next_offset,
                 next_offset=start,
                 written=start,
                 lateness=Lateness(self._buckets, self._lateness_ms, progress, from_timestamps=self._timestamps),
+                epoch=epoch,
             )
             starts[p] = start
         log.info("positioned", offsets=starts)
@@ -173,6 +190,14 @@ class Positions(ConsumerRebalanceListener):
             if end is not None:
                 out[p] = int(end)
         return out
+
+    def passed(self) -> Iterator[tuple[int, int, int | None]]:
+        """(partition, offset, epoch) where the client has read past offsets that it had no record to give for."""
+        for p, position in self._positioned.items():
+            state = self._consumer._subscription.assignment.get(TopicPartition(self._topic, p))
+            at = None if state is None else state.position
+            if at is not None and at.offset > position.next_offset:
+                yield p, at.offset, known_epoch(at.leader_epoch)
 
     def beyond_the_end(self) -> dict[int, tuple[int, int]]:
         """Partitions whose log ends before our position: {partition: (our offset, its end)}."""

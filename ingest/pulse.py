@@ -22,6 +22,8 @@ log = structlog.get_logger(__name__)
 BEAT_SECONDS = 3.0
 STUCK_SECONDS = 120.0
 """A loop that did not turn for this long is stuck: none of its waits is as long."""
+AT_WORK = ("joining", "positioning", "running", "standing by", "not reading")
+"""The states in which nothing else is waited for."""
 HIGH_WATER_SECONDS = 5.0
 RATE_SECONDS = 60.0
 
@@ -40,7 +42,7 @@ class Pulse:
         self._on_event: OnEvent = on_event or (lambda _name, _data: None)
         self._documents = 0
         self._past: deque[tuple[float, int]] = deque()
-        self._turned = time.monotonic()
+        self._turned = self._read = time.monotonic()
         self._lock = threading.Lock()
         self._wake, self._end = threading.Event(), threading.Event()
         self._state, self._info = "starting", dict[str, Any]()
@@ -68,10 +70,19 @@ class Pulse:
         """The loop goes round."""
         self._turned = time.monotonic()
 
+    def reads(self) -> None:
+        """This worker has its share of the partitions and reads what is there; or it waits, and that is nobody's fault
+        here."""
+        self._read = time.monotonic()
+
     def health(self) -> tuple[bool, dict[str, Any]]:
-        """Waiting for something that is away is healthy (a restart would not bring it back); a stuck loop is not."""
-        since = time.monotonic() - self._turned
-        return since < STUCK_SECONDS, {"state": self._state, "seconds_since_turn": round(since, 1), **self._detail}
+        """Waiting for something that is away is healthy (a restart would not bring it back). A loop that does not turn
+        is not, nor a worker that turns and does not read what is there."""
+        now = time.monotonic()
+        turned, read = now - self._turned, now - self._read
+        ok = turned < STUCK_SECONDS and (read < STUCK_SECONDS or self._state not in AT_WORK)
+        times = {"seconds_since_turn": round(turned, 1), "seconds_since_reading": round(read, 1)}
+        return ok, {"state": self._state, **times, **self._detail}
 
     def batch(self, figures: dict[str, Any]) -> None:
         """Say what became of a batch."""

@@ -1,4 +1,4 @@
-"""One connection of a worker to the broker: join the group, read, hand to the stages, keep an eye on the log.
+"""One connection of a worker to the broker: join the group, read, hand to the stages, keep an eye on log and group.
 
 Everything here runs in one thread and never waits long: polling must go on, or the group takes the partitions away.
 """
@@ -19,35 +19,34 @@ from kafka.structs import OffsetAndMetadata
 from sqlalchemy.exc import DBAPIError
 
 from barometer.buckets import Buckets
-from barometer.errors import BarometerError, LogReplaced
 from barometer.rules import load_rules
 from barometer.settings import Settings
-from barometer.store import logs
 from barometer.store.engine import Store, is_away
 from barometer.store.waiting import say_away
 from ingest import metrics
 from ingest.batching import Assembler, Work
-from ingest.consumer import CLOSE_MS, Connections, cluster_of, make_consumer, partitions_of, topic_id_of
+from ingest.connections import Connections
+from ingest.consumer import CLOSE_MS, make_consumer, partitions_of
+from ingest.ends import Ends, beginnings
+from ingest.log_guard import ANSWER_SECONDS, LogGuard
+from ingest.membership import Membership, finish_joins, learn_topic
 from ingest.message import Decoder
 from ingest.pipeline import Outcome, Pipeline
-from ingest.positions import Positions, Stored, make_offsets, read_offsets
+from ingest.positions import Positions, known_epoch, make_offsets, read_offsets
 from ingest.pulse import Pulse
 from ingest.scoring import Scorer
-from ingest.topics import describe_topic, ensure_topics, identity
-from ingest.witness import gone
 
 log = structlog.get_logger(__name__)
 
 DRAIN_SECONDS = 4.0
 """A stopping worker finishes what is in flight within this time, else whoever comes next reads it again."""
-SUSPECT_SECONDS = 3.0
-"""A position beyond the log's end must last this long: a new leader's end may lag for a moment."""
+ABSENT_SECONDS = 3.0
+"""A broker that has just started may not know its topics yet."""
+METADATA_SECONDS = 5.0
+OUT_OF_RANGE_SECONDS = 0.5
+LEADERLESS_SECONDS = 1.0
 KAFKA_COMMIT_SECONDS = 1.0
 POLL_MS = 200
-
-
-class NoBroker(Exception):
-    """No broker answers, or it refuses to make the topics."""
 
 
 class SessionOver(Exception):
@@ -65,18 +64,16 @@ class Session:
         self._buckets = Buckets(settings.bucket_seconds, settings.zone)
         self._assembler = Assembler(settings.worker_batch, settings.worker_linger_ms / 1000)
         self._pipeline = Pipeline(store, self._buckets, provider, pulse.set, load_rules(settings.rules_file))
-        self._cluster = ""
-        self._topic_id: str | None = None
-        self._partition_count = 0
+        self._guard = LogGuard(settings, store)
         self._generation = -1
         self._rebalances = 0
         self._held: Work | None = None
-        self._suspect_since: float | None = None
         self._absent_since: float | None = None
         self._next_check = self._next_commit = self._place_at = 0.0
         self._place_delay = 0.1
         self._to_commit: dict[TopicPartition, OffsetAndMetadata] = {}
         self._lost_broker = False
+        self._trouble = ""
 
     def run(self) -> None:
         with self._joined() as consumer:
@@ -86,16 +83,19 @@ class Session:
             self._positions = Positions(
                 consumer, self._topic, self._buckets, s.lateness_ms, s.progress_from == "timestamps"
             )
-            self._cluster = cluster_of(consumer) or self._cluster
-            self._log_id = self._register()
+            self._ends = Ends(consumer, self._topic)
+            self._membership = Membership(consumer, self._topic, s.session_timeout_ms / 1000)
+            self._guard.begin(consumer, self._positions)
             self._decoder = Decoder(
-                self._log_id,
+                self._guard.log_id,
                 min_time_ms=int(datetime.fromisoformat(s.min_time).timestamp() * 1000),
                 author_salt=s.author_salt.get_secret_value().encode(),
                 now_ms=lambda: time.time_ns() // 1_000_000,
             )
-            consumer.subscribe([self._topic], listener=self._positions)
+            finish_joins(consumer)
             self._pulse.set("joining")
+            consumer.subscribe([self._topic], listener=self._positions)
+            learn_topic(consumer, self._topic, METADATA_SECONDS)
             self._pipeline.start()
             try:
                 while not self._stop.is_set():
@@ -107,21 +107,12 @@ class Session:
 
     @contextmanager
     def _joined(self) -> Iterator[KafkaConsumer]:
-        try:
-            ensure_topics(self._settings)
-            self._cluster, _ = identity(self._settings, self._topic)
-            self._partition_count, self._topic_id = describe_topic(self._settings, self._topic)
-        except BarometerError as e:
-            raise NoBroker(str(e)) from e
+        self._guard.look_up()
         consumer = make_consumer(self._settings)
         try:
             yield consumer
         finally:
             consumer.close(autocommit=False, timeout_ms=CLOSE_MS)
-
-    def _register(self) -> int:
-        row = logs.register_log(self._store, self._cluster, self._topic, self._partition_count, self._topic_id)
-        return int(row.id)
 
     # --- one turn of the loop ----------------------------------------------------------------------------------------
 
@@ -137,6 +128,7 @@ class Session:
         if self._pipeline.generation != self._generation and not self._pipeline.open(self._generation, 0.05):
             return  # a commit is under way: what it leaves must be read, not guessed
         now = time.monotonic()
+        self._connections.close_silent()
         if self._positions.unpositioned() and now >= self._place_at:
             self._try_to_place(now)
         self._send()
@@ -163,9 +155,12 @@ class Session:
             # The client lost a position that we gave it; it is given again from the store.
             self._positions.forget_all()
         except OffsetOutOfRangeError as e:
-            self._out_of_range(e)
+            self._guard.out_of_range(e)
+            # It was an election: the new leader did not know better for a moment. The store says where we stand.
+            self._positions.forget_all()
+            self._place_at = time.monotonic() + OUT_OF_RANGE_SECONDS
         except LogTruncationError as e:
-            self._truncated(e)
+            self._guard.truncated(e)
         return {}
 
     def _start_over(self) -> None:
@@ -174,7 +169,6 @@ class Session:
         self._generation = self._positions.generation
         self._assembler.clear()
         self._held = None
-        self._suspect_since = None
         rebalances = self._positions.rebalances - self._rebalances
         if rebalances:
             self._rebalances = self._positions.rebalances
@@ -189,9 +183,9 @@ class Session:
     def _take(self, records: dict[TopicPartition, list[Any]]) -> None:
         if records and self._connections.changed():
             self._connections.trust()
-            self._verify()
+            self._guard.verify()
         elif records:
-            self._expect(cluster_of(self._consumer), topic_id_of(self._consumer, self._topic))
+            self._guard.expect()
         started = time.perf_counter()
         for tp, items in records.items():
             position = self._positions.get(tp.partition)
@@ -203,7 +197,10 @@ class Session:
                     metrics.DISCARDED.inc()
                     continue
                 entry = self._decoder.decode(r.partition, r.offset, r.timestamp, r.key, r.value, r.headers)
-                self._assembler.add(position, r.partition, r.offset, entry)
+                self._assembler.add(position, r.partition, r.offset, known_epoch(r.leader_epoch), entry)
+        for p, offset, epoch in self._positions.passed():
+            if (position := self._positions.get(p)) is not None:
+                self._assembler.skip(position, p, offset, epoch)
         if records:
             metrics.STAGE.labels("decode").observe(time.perf_counter() - started)
 
@@ -222,37 +219,38 @@ class Session:
 
     def _place(self) -> None:
         missing = self._positions.unpositioned()
-        self._pulse.set("positioning")
+        if not self._positions.all():
+            self._pulse.set("positioning")
         generation = self._positions.generation
-        if self._register() != self._log_id:
+        guard = self._guard
+        if guard.register() != guard.log_id:
             raise SessionOver("an operator began a new log")
-        stored = read_offsets(self._store, self._log_id)
-        beginnings = self._consumer.beginning_offsets(
-            [TopicPartition(self._topic, p) for p in missing], timeout_ms=10_000
-        )
-        begin = {tp.partition: int(offset) for tp, offset in beginnings.items()}
-        if new := {p: begin[p] for p in missing if p not in stored}:
-            make_offsets(self._store, self._log_id, new)
-            stored = read_offsets(self._store, self._log_id)
-        gaps = {
-            p: (stored[p].next_offset, begin[p]) for p in missing if p in stored and stored[p].next_offset < begin[p]
-        }
-        if gaps:
-            self._replaced(logs.trimmed(gaps))
-        self._look_for_what_is_stored(stored, begin)
+        stored = read_offsets(self._store, guard.log_id)
+        unknown = guard.missing_rows(stored)
+        begin = beginnings(self._consumer, self._topic, {*missing, *unknown}, ANSWER_SECONDS)
+        if new := {p: begin[p] for p in unknown if p in begin}:
+            make_offsets(self._store, guard.log_id, new)
+            stored = read_offsets(self._store, guard.log_id)
+        ours = {p: first for p, first in begin.items() if p in missing and p in stored}
+        if len(ours) < len(missing):
+            # Nobody leads those just now: that must not keep the others.
+            self._place_at = time.monotonic() + LEADERLESS_SECONDS
+        guard.find_gaps(stored, ours)
+        guard.look_for_what_is_stored(stored, ours)
         if self._positions.generation != generation:
             return  # dealt out anew in the meantime: next turn
-        self._positions.place(stored, begin)
+        self._positions.place(stored, ours)
         self._positions.resume()
-        self._pulse.set("running")
+        if ours:
+            self._pulse.set("running")
 
     def _send(self) -> None:
         if self._held is None:
             due = self._assembler.due_in()
             if due is None or due > 0:
                 return
-            ends = self._positions.ends()
-            self._held = self._assembler.take(self._generation, self._log_id, self._positions.all(), ends)
+            ends = self._known_ends()
+            self._held = self._assembler.take(self._generation, self._guard.log_id, self._positions.all(), ends)
         if self._pipeline.submit(self._held, timeout=0.3):
             self._held = None
             if self._consumer.paused():
@@ -321,45 +319,14 @@ class Session:
             if offsets:
                 self._consumer.commit_async(offsets, callback=lambda _offsets, _answer: None)
 
-    def _database_state(self, state: str) -> None:
-        self._pulse.set(state)
-
-    # --- is it still our log? ----------------------------------------------------------------------------------------
-
-    def _verify(self) -> None:
-        """Ask the broker who it is, before anything that came over a new connection is taken for our log's."""
-        try:
-            cluster, topic_id = identity(self._settings, self._topic)
-        except BarometerError as e:
-            raise NoBroker(str(e)) from e
-        self._expect(cluster, topic_id)
-
-    def _expect(self, cluster: str | None, topic_id: str | None) -> None:
-        """Raises LogReplaced if these are not the ids that the store was filled from; None: unknown."""
-        cluster = self._cluster if cluster is None else cluster
-        topic_id = self._topic_id if topic_id is None else topic_id
-        if (cluster, topic_id) != (self._cluster, self._topic_id):
-            self._cluster, self._topic_id = cluster, topic_id
-            self._register()
-
-    def _look_for_what_is_stored(self, stored: dict[int, Stored], begin: dict[int, int]) -> None:
-        """Where no id of the topic tells its lives apart, the newest text of each partition must still be in it."""
-        with self._store.read() as c:
-            known = logs.known_topic_id(c, self._log_id)
-        if known is not None and self._topic_id is not None:
-            return
-        adopt = known is None and self._topic_id is not None
-        ours = stored if adopt else {p: row for p, row in stored.items() if p in begin}
-        reason = gone(self._settings, self._store, self._log_id, ours)
-        if reason is not None:
-            self._replaced(reason)
-        if adopt and self._topic_id is not None:
-            logs.remember_topic_id(self._store, self._log_id, self._topic_id)
+    # --- is it still our log, and are we still in the group? ---------------------------------------------------------
 
     def _check_log(self, now: float) -> None:
-        self._expect(cluster_of(self._consumer), topic_id_of(self._consumer, self._topic))
+        self._guard.expect()
         if not self._connections:
-            self._suspect_since = self._absent_since = None
+            self._guard.forget()
+            self._membership.excuse()
+            self._absent_since = None
             if not self._lost_broker:
                 self._lost_broker = True
                 metrics.WAITS.labels("broker").inc()
@@ -371,22 +338,42 @@ class Session:
             log.info("broker back")
             self._pulse.set("running")
         count = partitions_of(self._consumer, self._topic)
-        if count > self._partition_count:
-            self._partition_count = count
-            self._register()
-        # A broker that has just started may not know its topics yet. Who begins anew makes a topic that is gone: then
-        # its id, or its end, tells.
+        self._guard.count(count)
+        # Who begins anew makes a topic that is gone: then its id, or its end, tells.
         self._absent_since = None if count else now if self._absent_since is None else self._absent_since
-        if self._absent_since is not None and now - self._absent_since >= SUSPECT_SECONDS:
+        if self._absent_since is not None and now - self._absent_since >= ABSENT_SECONDS:
             raise SessionOver(f"the broker has no topic {self._topic}")
-        self._report(self._positions.ends())
-        beyond = self._positions.beyond_the_end()
-        if not beyond:
-            self._suspect_since = None
-        elif self._suspect_since is None:
-            self._suspect_since = now
-        elif now - self._suspect_since >= SUSPECT_SECONDS:
-            self._shorter(beyond)
+        self._ends.turn(count)
+        self._check_membership()
+        self._report(self._known_ends())
+        self._guard.compare()
+
+    def _check_membership(self) -> None:
+        positions = {p: position.next_offset for p, position in self._positions.all().items()}
+        trouble = self._membership.trouble(positions, self._ends.known(), self._held is not None)
+        if trouble is None:
+            if self._membership.joined:
+                self._pulse.reads()
+            if self._trouble:
+                log.info("reading again", before=self._trouble)
+                self._pulse.set("running" if positions else "standing by")
+            self._trouble = ""
+            return
+        seconds, what = trouble
+        if what != self._trouble:
+            self._trouble = what
+            log.error("not reading", reason=what, seconds=round(seconds, 1))
+            self._pulse.set("not reading", reason=what)
+        if seconds > 2 * self._membership.limit:
+            metrics.RENEWALS.inc()
+            raise SessionOver(f"{what} for {seconds:.0f} s: a new consumer joins")
+
+    def _known_ends(self) -> dict[int, int]:
+        """The partitions' ends, the farther of what the last fetch told and what the broker answered lately."""
+        ends = self._ends.known()
+        for p, end in self._positions.ends().items():
+            ends[p] = max(end, ends.get(p, end))
+        return ends
 
     def _report(self, ends: dict[int, int]) -> None:
         lag = 0
@@ -396,52 +383,15 @@ class Session:
                 metrics.LAG.labels(p).set(behind)
                 lag += behind
         self._pulse.report(
-            self._log_id,
+            self._guard.log_id,
             ends,
             {
                 "partitions": self._positions.assigned(),
                 "lag": lag,
-                "cluster_id": self._cluster,
+                "cluster_id": self._guard.cluster,
                 "model": self._pipeline.model,
             },
         )
-
-    def _out_of_range(self, error: OffsetOutOfRangeError) -> None:
-        """The broker refuses our offset: deleted before we read it, or beyond the end of what is now another log."""
-        offsets: dict[TopicPartition, int] = error.args[0]
-        beginnings = self._consumer.beginning_offsets(list(offsets), timeout_ms=10_000)
-        gaps = {tp.partition: (at, int(beginnings[tp])) for tp, at in offsets.items() if at < beginnings[tp]}
-        if gaps:
-            self._verify()
-            self._replaced(logs.trimmed(gaps))
-        ends = self._consumer.end_offsets(list(offsets), timeout_ms=10_000)
-        beyond = {tp.partition: (at, int(ends[tp])) for tp, at in offsets.items() if at > ends[tp]}
-        if beyond:
-            self._shorter(beyond)
-        # Neither: the broker did not know better for a moment (a new leader). The store says where we stand.
-        self._positions.forget_all()
-
-    def _truncated(self, error: LogTruncationError) -> None:
-        """The leader's log parts from what we read (KIP-320: an unclean election); it may say from where on."""
-        known = {tp.partition: int(at.offset) for tp, at in error.divergent_offsets.items() if at is not None}
-        positions = self._positions.all()
-        if known and len(known) == len(error.divergent_offsets):
-            self._shorter({p: (max(positions[p].next_offset, at), at) for p, at in known.items() if p in positions})
-        self._replaced(f"the broker says that the log was cut off, and not where: {error}")
-
-    def _shorter(self, beyond: dict[int, tuple[int, int]]) -> None:
-        """The log ends before our position: {partition: (our offset, its end)}."""
-        self._verify()
-        if self._topic_id is None:
-            # Cut off, or another topic: nobody can tell.
-            self._replaced(
-                "; ".join(f"partition {p}: we stand at {at}, the log ends at {end}" for p, (at, end) in beyond.items())
-            )
-        self._replaced(logs.cut(beyond))
-
-    def _replaced(self, reason: str) -> None:
-        logs.mark_replaced(self._store, self._log_id, reason)
-        raise LogReplaced(f"{self._topic}: {reason}")
 
     # --- the end -----------------------------------------------------------------------------------------------------
 

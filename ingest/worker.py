@@ -27,9 +27,10 @@ from barometer.store.engine import Store, is_away
 from barometer.store.exclusive import only_worker
 from barometer.store.waiting import say_away
 from ingest import metrics
+from ingest.log_guard import NoBroker
 from ingest.pulse import OnEvent, Pulse
 from ingest.scoring import Scorer
-from ingest.session import NoBroker, Session, SessionOver
+from ingest.session import Session, SessionOver
 
 log = structlog.get_logger(__name__)
 
@@ -99,6 +100,7 @@ class Worker:
                         metrics.WAITS.labels("database").inc()
                         self._pulse.set(say_away(e))
                         self._stop.wait(delay)
+                        self._pulse.reads()
                     except (KafkaError, NoBroker) as e:
                         self._broker_away(e, delay)
                     delay = 0.5 if time.monotonic() - began > 30 else min(delay * 2, 5.0)
@@ -111,6 +113,7 @@ class Worker:
         log.warning("broker away", error=str(error).strip().splitlines()[0][:300] if str(error) else repr(error))
         self._pulse.set("broker away")
         self._stop.wait(delay)
+        self._pulse.reads()
 
     def _wait_for_operator(self, error: LogReplaced) -> None:
         log.error("log replaced: reading stops until an operator runs `barometer log accept`", reason=str(error))
@@ -126,6 +129,7 @@ class Worker:
                     raise
                 continue
             if row is None or row.replaced_reason is None:
+                self._pulse.reads()
                 return
 
 

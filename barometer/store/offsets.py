@@ -33,6 +33,7 @@ class Step(NamedTuple):
     progress_records: int
     late: int
     high_water: int | None
+    leader_epoch: int | None
     last_observed_at: int | None
     progress_t: int | None
     progress_writer: str | None
@@ -40,7 +41,7 @@ class Step(NamedTuple):
 
 
 _ADDED = ("records", "documents", "repeats", "dead_letters", "tombstones", "progress_records", "late")
-_TYPES = ("smallint", "smallint", *("bigint",) * 13, "text", "bigint")
+_TYPES = ("smallint", "smallint", *("bigint",) * 14, "text", "bigint")
 _NEWER = "w.progress_t IS NOT NULL AND (o.progress_t IS NULL OR o.progress_t < w.progress_t)"
 _CHANGES = ", ".join(
     [
@@ -48,6 +49,8 @@ _CHANGES = ", ".join(
         "updated_at = w.updated_at",
         *(f"{n} = o.{n} + w.{n}" for n in _ADDED),
         "high_water = coalesce(w.high_water, o.high_water)",
+        # Not the older epoch where the new one is unknown: with the new offset it would tell of a cut that never was.
+        "leader_epoch = w.leader_epoch",
         "last_observed_at = CASE WHEN o.last_observed_at IS NULL OR w.last_observed_at > o.last_observed_at"
         " THEN w.last_observed_at ELSE o.last_observed_at END",
         *(f"{n} = CASE WHEN {_NEWER} THEN w.{n} ELSE o.{n} END" for n in Step._fields[-3:]),

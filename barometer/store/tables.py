@@ -120,6 +120,8 @@ class Offset(Base):
     """Largest record time so far; for the weaker progress from timestamps."""
     high_water: Mapped[int | None]
     """The broker's end of the partition when it was last looked at: information, for lag."""
+    leader_epoch: Mapped[int | None] = mapped_column(Integer)
+    """Epoch of the partition's leader that wrote the record before ``next_offset`` (KIP-320); None: not known."""
     records: Mapped[int] = mapped_column(default=0)
     documents: Mapped[int] = mapped_column(default=0)
     repeats: Mapped[int] = mapped_column(default=0)

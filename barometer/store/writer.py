@@ -54,6 +54,8 @@ class Move:
     """The one with the largest t in this batch."""
     last_observed_at: int | None = None
     high_water: int | None = None
+    leader_epoch: int | None = None
+    """Of the last record; None where the broker gives none."""
 
 
 @dataclass(slots=True)
@@ -166,7 +168,7 @@ class Writer:
                 Step(
                     batch.log_id, p, NOWHERE if move.expected is None else move.expected, move.next_offset, now,
                     move.records, documents, seen[p] - documents, letters[p], move.tombstones, move.progress_records,
-                    late[p] - lost_late[p], move.high_water, move.last_observed_at,
+                    late[p] - lost_late[p], move.high_water, move.leader_epoch, move.last_observed_at,
                     *((tick.t, tick.writer, tick.term) if tick is not None else (None, None, None)),
                 )
             )  # fmt: skip

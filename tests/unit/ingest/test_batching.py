@@ -27,12 +27,12 @@ def letter() -> DeadLetter:
 def test_moves_say_where_the_batch_begins_and_what_it_holds() -> None:
     a, b = position(None), position(40, 40)
     assembler = Assembler(100, 1.0)
-    assembler.add(a, 0, 3, document(5))  # a log that begins at 3
-    assembler.add(a, 0, 4, Tombstone(1))
-    assembler.add(a, 0, 9, document(2))  # a compacted stretch before it
-    assembler.add(b, 1, 40, Progress(1, 700, "w", 1))
-    assembler.add(b, 1, 41, Progress(1, 600, "w", 2))
-    assembler.add(b, 1, 42, letter())
+    assembler.add(a, 0, 3, 7, document(5))  # a log that begins at 3
+    assembler.add(a, 0, 4, 7, Tombstone(1))
+    assembler.add(a, 0, 9, 7, document(2))  # a compacted stretch before it
+    assembler.add(b, 1, 40, None, Progress(1, 700, "w", 1))
+    assembler.add(b, 1, 41, None, Progress(1, 600, "w", 2))
+    assembler.add(b, 1, 42, None, letter())
     work = assembler.take(7, 1, {0: a, 1: b}, {0: 20})
     first, second = work.moves
     assert (first.expected, first.next_offset, first.records, first.tombstones) == (None, 10, 3, 1)
@@ -42,7 +42,7 @@ def test_moves_say_where_the_batch_begins_and_what_it_holds() -> None:
     assert second.progress.t == 700
     assert (len(work.documents), len(work.letters), work.records, work.generation) == (2, 1, 6, 7)
     assert not assembler
-    assembler.add(a, 0, 10, document(6))
+    assembler.add(a, 0, 10, 7, document(6))
     (third,) = assembler.take(7, 1, {0: a}, {}).moves
     assert (third.expected, third.next_offset) == (10, 11)
 
@@ -50,15 +50,15 @@ def test_moves_say_where_the_batch_begins_and_what_it_holds() -> None:
 def test_a_batch_goes_when_it_is_full_or_old() -> None:
     assembler, p = Assembler(2, 0.05), position(None)
     assert assembler.due_in() is None
-    assembler.add(p, 0, 0, document(1))
+    assembler.add(p, 0, 0, None, document(1))
     assert assembler.room == 1
     due = assembler.due_in()
     assert due is not None
     assert 0 < due <= 0.05
-    assembler.add(p, 0, 1, letter())
+    assembler.add(p, 0, 1, None, letter())
     assert assembler.due_in() == 0.0
     assembler.take(0, 1, {0: p}, {})
-    assembler.add(p, 0, 2, document(1))
+    assembler.add(p, 0, 2, None, document(1))
     time.sleep(0.06)
     due = assembler.due_in()
     assert due is not None
@@ -67,11 +67,11 @@ def test_a_batch_goes_when_it_is_full_or_old() -> None:
 
 def test_progress_alone_waits_for_more_of_its_kind() -> None:
     assembler, p = Assembler(2, 0.0), position(None)
-    assembler.add(p, 0, 0, Progress(1, 1, "w", 1))
+    assembler.add(p, 0, 0, None, Progress(1, 1, "w", 1))
     due = assembler.due_in()
     assert due is not None
     assert 0 < due <= QUIET_LINGER_SECONDS
-    assembler.add(p, 0, 1, document(1))
+    assembler.add(p, 0, 1, None, document(1))
     due = assembler.due_in()
     assert due is not None
     assert due <= 0, "a text is not made to wait for it"
