@@ -117,6 +117,44 @@ FAULTS: Mapping[str, Mapping[Lang, tuple[str, tuple[str, ...]]]] = {
             ),
         ),
     },
+    "broker": {
+        "zh": (
+            "Kafka 连不上：没有文本读进来，也不会有新告警",
+            (
+                "看 Kafka 的 broker 是否在运行、网络是否通；运行 barometer status 看是哪些进程连不上。",
+                "地址、证书或密码改过？核对 kafka_bootstrap 和 kafka_options。",
+                "恢复后各进程自己接着读，不丢也不重；期间没有告警不代表平静。",
+            ),
+        ),
+        "en": (
+            "Kafka cannot be reached: no text is read, so no alert can come",
+            (
+                "Are Kafka's brokers running, and is the network up? `barometer status` says who cannot reach them.",
+                "Has an address, a certificate or a password changed? Check kafka_bootstrap and kafka_options.",
+                "All go on by themselves afterwards, nothing lost and nothing twice. Until then, no alerts does not "
+                "mean calm.",
+            ),
+        ),
+    },
+    "not_reading": {
+        "zh": (
+            "处理进程在运行，却没有读到已有的文本：不会有新告警",
+            (
+                "运行 barometer status 看原因；进程会自己换一个新的消费者重新入组，通常一分钟内恢复。",
+                "没有恢复：重启这个处理进程，读取从停下处继续，不会丢。",
+                "反复出现：看 Kafka 的日志和配额（quota），以及处理进程的日志。",
+            ),
+        ),
+        "en": (
+            "A worker runs but does not read what is there, so no alert can come",
+            (
+                "`barometer status` says why. The worker takes a new consumer and joins the group again by itself, "
+                "usually within a minute.",
+                "It does not recover: restart that worker; it goes on where it stopped and loses nothing.",
+                "It comes again: look at Kafka's log, at quotas, and at the worker's log.",
+            ),
+        ),
+    },
     "no_worker": {
         "zh": (
             "没有处理进程在运行：文本没有人读",

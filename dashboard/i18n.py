@@ -262,6 +262,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "fault.lag": ("读取滞后", "Reading is behind"),
     "fault.clock": ("时钟出错", "A wrong clock"),
     "fault.missing_ticks": ("没有进度记录", "No progress records"),
+    "fault.broker": ("Kafka 连不上", "Kafka cannot be reached"),
+    "fault.not_reading": ("处理进程读不到文本", "A worker does not read"),
     "fault.no_worker": ("没有处理进程", "No worker"),
     "fault.unscored": ("大量文本未打分", "Many texts unscored"),
     "fault.silent": ("来源沉默", "Source silent"),
@@ -462,6 +464,8 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Progress in the log is {seconds} s ahead of the present: texts until then count as late",
     ),
     "problem.no_progress": ("有分区没有进度记录", "A partition has no progress record"),
+    "problem.broker": ("{process}：Kafka 连不上（{state}）", "{process}: Kafka cannot be reached ({state})"),
+    "problem.not_reading": ("{process} 没有读到已有的文本", "{process} does not read what is there"),
     "problem.no_worker": ("没有处理进程在运行", "No worker is running"),
     "problem.database": (
         "数据库写不进去（{state}）：恢复之前不会有新数据和新告警",

@@ -33,6 +33,7 @@ SHELL_TEXTS: dict[str, tuple[str, str]] = {
     "process.waiting": ("等待中", "waiting"),
     "process.stopping": ("停止中", "stopping"),
     "process.stopped": ("已停止", "stopped"),
+    "process.not reading": ("读不到", "not reading"),
     "process.standing by": ("待命", "standing by"),
     "process.leading": ("主持中", "leading"),
     "job.seal": ("封存与检测", "Sealing and detection"),

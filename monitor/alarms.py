@@ -18,7 +18,7 @@ from barometer.settings import Settings
 from barometer.store.alerts import AlertChange, Finding, Severity, apply_finding
 from barometer.store.engine import Store
 from barometer.store.leases import Lease, check, progress_lease
-from barometer.store.status import progress_ahead, read_status
+from barometer.store.status import WAITS_FOR_BROKER, progress_ahead, read_status
 from barometer.store.tables import Alert
 from barometer.store.tables import Lease as LeaseRow
 from monitor import metrics
@@ -130,6 +130,7 @@ class Alarms:
         if stuck:
             text = f"a process cannot write: {', '.join(stuck)}"
             yield Condition("database", "critical", text, {"states": stuck}, self._patience)
+        yield from self._workers(report["processes"])
         ahead = progress_ahead(report, self._settings)
         if ahead is not None:
             text = f"progress in the log is {ahead} s ahead of the database's clock: texts until then count as late"
@@ -153,6 +154,18 @@ class Alarms:
             if source["silent"] and alive and behind is None:
                 figures = {"source": source["name"], "last_observed_at": source["last_observed_at"]}
                 yield Condition(f"silent:{source['name']}", "warning", f"{source['name']} has fallen silent", figures)
+
+    def _workers(self, processes: list[dict[str, Any]]) -> Iterator[Condition]:
+        """Workers that run and do not read: the broker is away, or the group keeps their partitions from them."""
+        workers = [p for p in processes if p["role"] == "worker" and p["live"]]
+        away = sorted(p["id"] for p in workers if p["state"] in WAITS_FOR_BROKER)
+        if away:
+            text = f"no broker answers {', '.join(away)}"
+            yield Condition("broker", "critical", text, {"workers": away}, self._patience)
+        idle = {p["id"]: (p["info"] or {}).get("reason", "") for p in workers if p["state"] == "not reading"}
+        if idle:
+            text = "; ".join(f"{name} does not read: {reason}" for name, reason in sorted(idle.items()))
+            yield Condition("not_reading", "critical", text, {"workers": sorted(idle)})
 
     def _lag(self, lag: dict[str, Any], importing: bool) -> Condition | None:
         """Records wait: too many of them, or for too long. An archive that is being imported is old by itself."""

@@ -36,6 +36,7 @@ WEEK_MS = 7 * DAY_MS
 CLOCKS_APART_MS = 60_000
 GONE_AFTER_MS = 30_000
 """A process without a heartbeat for so long counts as gone."""
+WAITS_FOR_BROKER = ("broker away",)
 _COUNTS = ("records", "documents", "repeats", "dead_letters", "tombstones", "progress_records", "late")
 
 
@@ -116,6 +117,11 @@ def problems(report: dict[str, Any], settings: Settings) -> list[dict[str, Any]]
         stuck.setdefault(report["database"], "status")
     for state, role in sorted(stuck.items()):
         say("database", f"{state}: nothing is written until that is mended (said by: {role})", state=state)
+    for p in report["processes"]:
+        if p["live"] and p["state"] in WAITS_FOR_BROKER:
+            say("broker", f"{p['role']} {p['id']}: {p['state']}{_reason(p)}", state=p["state"], process=p["id"])
+        elif p["live"] and p["state"] == "not reading":
+            say("not_reading", f"{p['id']} does not read what is there{_reason(p)}", process=p["id"])
     if "worker" not in live:
         say("no_worker", "no worker is running")
     if "monitor" not in live:
@@ -149,6 +155,11 @@ def problems(report: dict[str, Any], settings: Settings) -> list[dict[str, Any]]
         n = report["notifications"]["failed"]
         say("notifications", f"{n} notifications could not be delivered", failed=n)
     return out
+
+
+def _reason(process: dict[str, Any]) -> str:
+    reason = (process["info"] or {}).get("reason")
+    return f": {reason}" if reason else ""
 
 
 def progress_ahead(report: dict[str, Any], settings: Settings) -> int | None:

@@ -43,7 +43,9 @@ class Topic:
 
     def __post_init__(self) -> None:
         ensure_topics(self.settings)
-        self.producer = KafkaProducer(**self.settings.kafka(), linger_ms=5, max_request_size=30 * 2**20)
+        self.producer = KafkaProducer(
+            **self.settings.kafka(), linger_ms=5, max_request_size=30 * 2**20, metadata_max_age_ms=1_000
+        )
 
     def send(
         self,
