@@ -17,6 +17,7 @@ from barometer.store.engine import Store
 from barometer.store.migrate import open_store
 from barometer.store.status import status
 from barometer.store.tables import AuditEntry, DeadLetter, Document, Meta, Offset
+from ingest import log_guard
 from ingest.topics import ensure_topics, identity
 from monitor.alarms import Alarms
 from monitor.sealing import Sealer
@@ -54,6 +55,12 @@ def make_anew(settings: Settings) -> None:
 def fill(topic: Topic, n: int, word: str = "text", at: int = T0) -> None:
     topic.documents(n, word=word, at=at)
     topic.flush()
+
+
+@pytest.fixture(autouse=True)
+def _short_elections(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What no election explains any more is waited for a tenth as long."""
+    monkeypatch.setattr(log_guard, "ELECTION_SECONDS", 3.0)
 
 
 @pytest.fixture
