@@ -7,6 +7,7 @@ working directory, if it is there), then the defaults below. ``docs/settings.md`
 
 from __future__ import annotations
 
+import json
 import os
 from datetime import date
 from functools import lru_cache
@@ -16,9 +17,11 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import yaml
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, PrivateAttr, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import SettingsError as SourceError
 
+from barometer.broker.options import wrong_addresses, wrong_options, wrong_together
 from barometer.errors import SettingsError
 
 PREFIX = "BAROMETER_"
@@ -61,15 +64,24 @@ class _FileSource(PydanticBaseSettingsSource):
 
     def __call__(self) -> dict[str, Any]:
         out: dict[str, Any] = {}
-        for name in self.settings_cls.model_fields:
+        for name, field in self.settings_cls.model_fields.items():
             variable = f"{PREFIX}{name.upper()}_FILE"
             path = os.environ.get(variable)
             if path:
                 try:
-                    out[name] = Path(path).read_text("utf-8").strip()
+                    text = Path(path).read_text("utf-8").strip()
                 except OSError as e:
                     raise SettingsError(f"{variable}: cannot read {path}: {e.strerror}") from e
+                try:
+                    out[name] = self.decode_complex_value(name, field, text) if self.field_is_complex(field) else text
+                except json.JSONDecodeError as e:
+                    raise SettingsError(f"{variable}: {path}: {_not_json(e)}") from None
         return out
+
+
+def _not_json(error: json.JSONDecodeError) -> str:
+    """Where and why; nothing of the text, which may hold a password."""
+    return f"not valid JSON: {error.msg} (line {error.lineno}, column {error.colno})"
 
 
 class Settings(BaseSettings):
@@ -81,8 +93,14 @@ class Settings(BaseSettings):
     database_url: str = Field("sqlite:///barometer.db", repr=False)  # may hold a password
     kafka_bootstrap: str = "127.0.0.1:9092"
     kafka_options: dict[str, Any] = Field(default_factory=dict, repr=False)
-    """Passed to every kafka-python client: security_protocol, sasl_mechanism, ssl_cafile ..."""
+    """For every kafka-python client that knows them: security_protocol, sasl_mechanism, ssl_cafile ..."""
     kafka_password: SecretStr | None = None
+    kafka_oauth_token_url: str = ""
+    """Empty: no tokens; else where client id and secret are given for an access token."""
+    kafka_oauth_client_id: str = ""
+    kafka_oauth_client_secret: SecretStr | None = None
+    kafka_oauth_scope: str = ""
+    kafka_oauth_cafile: Path | None = None
     topic_documents: str = "barometer.documents"
     topic_dlq: str = "barometer.documents.dlq"
     topic_partitions: int = Field(12, ge=1, le=4096)
@@ -179,6 +197,46 @@ class Settings(BaseSettings):
     retention_days: int = Field(0, ge=0)
     """0: documents are kept for ever."""
 
+    _files: dict[str, Path] = PrivateAttr(default_factory=dict)
+
+    def __init__(self, **values: Any) -> None:
+        super().__init__(**values)
+        for name in type(self).model_fields:
+            variable = PREFIX + name.upper()
+            path = os.environ.get(f"{variable}_FILE")
+            if path and name not in values and variable not in os.environ:
+                self._files[name] = Path(path)
+
+    def file_of(self, name: str) -> Path | None:
+        """The file of secrets that a setting was read from, for whoever reads it again; None if it came otherwise."""
+        return self._files.get(name)
+
+    @field_validator("kafka_bootstrap")
+    @classmethod
+    def _addresses(cls, value: str) -> str:
+        if wrong := wrong_addresses(value):
+            raise ValueError("; ".join(wrong))
+        return value
+
+    @field_validator("kafka_options")
+    @classmethod
+    def _known_options(cls, value: dict[str, Any]) -> dict[str, Any]:
+        if wrong := wrong_options(value):
+            raise ValueError("; ".join(wrong))
+        return value
+
+    @model_validator(mode="after")
+    def _options_go_together(self) -> Settings:
+        password = self.kafka_password is not None and bool(self.kafka_password.get_secret_value())
+        oauth = bool(self.kafka_oauth_token_url)
+        if wrong := wrong_together(self.kafka_options, password=password, oauth=oauth):
+            raise ValueError(f"kafka_options ({PREFIX}KAFKA_OPTIONS): {'; '.join(wrong)}")
+        if oauth:
+            _safe_address("kafka_oauth_token_url", self.kafka_oauth_token_url)
+            if not self.kafka_oauth_client_id or self.kafka_oauth_client_secret is None:
+                raise ValueError("kafka_oauth_token_url needs kafka_oauth_client_id and kafka_oauth_client_secret")
+        return self
+
     @field_validator("timezone")
     @classmethod
     def _known_zone(cls, value: str) -> str:
@@ -256,10 +314,7 @@ class Settings(BaseSettings):
             if not self.password_login:
                 raise ValueError("password_login is false and there is no oidc_issuer: nobody could log in")
             return self
-        where = urlsplit(self.oidc_issuer)
-        near = where.hostname in ("127.0.0.1", "::1", "localhost")
-        if where.scheme != "https" and not (where.scheme == "http" and near):
-            raise ValueError("oidc_issuer must be an https address: what it says opens the door")
+        _safe_address("oidc_issuer", self.oidc_issuer)
         if not self.oidc_client_id:
             raise ValueError("oidc_issuer needs oidc_client_id: the name under which the provider knows this dashboard")
         if not self.oidc_roles and not self.oidc_default_role:
@@ -304,11 +359,20 @@ class Settings(BaseSettings):
         return ZoneInfo(self.timezone)
 
     def kafka(self) -> dict[str, Any]:
-        """Keyword arguments for any kafka-python client."""
+        """Keyword arguments for a plain kafka-python client, as tests and benches make them; the product makes its
+        clients by :mod:`barometer.broker.clients`."""
         out: dict[str, Any] = {"bootstrap_servers": self.kafka_bootstrap.split(","), **self.kafka_options}
         if self.kafka_password is not None:
             out["sasl_plain_password"] = self.kafka_password.get_secret_value()
         return out
+
+
+def _safe_address(name: str, url: str) -> None:
+    """Raises ValueError unless the address is https, or on this machine."""
+    where = urlsplit(url)
+    near = where.hostname in ("127.0.0.1", "::1", "localhost")
+    if where.scheme != "https" and not (where.scheme == "http" and near):
+        raise ValueError(f"{name} must be an https address: what it says opens the door")
 
 
 def load_settings(**overrides: Any) -> Settings:
@@ -322,10 +386,16 @@ def load_settings(**overrides: Any) -> Settings:
     except ValidationError as e:
         lines = []
         for error in e.errors():
-            name = ".".join(str(p) for p in error["loc"]) or "settings"
+            name = ".".join(str(p) for p in error["loc"])
             what = error["msg"].removeprefix("Value error, ")
-            lines.append(f"{name} ({PREFIX}{name.upper()}): {what}")
+            lines.append(f"{name} ({PREFIX}{name.upper()}): {what}" if name else what)
+        if len(lines) == 1:
+            raise SettingsError(f"wrong setting: {lines[0]}") from None
         raise SettingsError("wrong settings:\n  " + "\n  ".join(lines)) from None
+    except SourceError as e:  # a variable that should be JSON and is not; the message itself may hold a password
+        name = next((n for n in Settings.model_fields if f'"{n}"' in str(e)), "")
+        why = _not_json(e.__cause__) if isinstance(e.__cause__, json.JSONDecodeError) else "cannot be read"
+        raise SettingsError(f"wrong setting: {name} ({PREFIX}{name.upper()}): {why}") from None
 
 
 @lru_cache(maxsize=1)

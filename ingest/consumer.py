@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kafka import KafkaConsumer
 
+from barometer.broker import clients
 from barometer.settings import Settings
 from ingest.broken_batches import accept_broken_batches
 from ingest.header_names import accept_any_header_names
@@ -20,7 +21,7 @@ def make_consumer(settings: Settings) -> KafkaConsumer:
     """A consumer of raw bytes that commits nothing by itself and takes no default position.
 
     Raises:
-        kafka.errors.KafkaError: no broker answers.
+        BrokerError: no broker answers, or none lets us in.
     """
     accept_broken_batches()
     accept_any_header_names()
@@ -41,20 +42,19 @@ def make_consumer(settings: Settings) -> KafkaConsumer:
         "receive_message_max_bytes": 256 * 2**20,
         "metadata_max_age_ms": METADATA_MS,
         "reconnect_backoff_max_ms": 2_000,
-        "bootstrap_timeout_ms": 5_000,
         # Joins have a limit of their own in the client, and silent connections are closed long before this
         # (ingest/connections.py): it only bounds an answer that trickles in.
         "request_timeout_ms": 30_000,
         "connections_max_idle_ms": max(540_000, settings.worker_poll_interval_seconds * 1000 + 60_000),
     }
-    return KafkaConsumer(**(options | settings.kafka()))
+    return clients.consumer(settings, **options)
 
 
 def make_reader(settings: Settings) -> KafkaConsumer:
     """A consumer outside the group, for a look at single records.
 
     Raises:
-        kafka.errors.KafkaError: no broker answers.
+        BrokerError: no broker answers, or none lets us in.
     """
     accept_any_header_names()
     options = {
@@ -64,9 +64,8 @@ def make_reader(settings: Settings) -> KafkaConsumer:
         "allow_auto_create_topics": False,
         "max_partition_fetch_bytes": 1,  # a batch of records comes however little is asked for
         "receive_message_max_bytes": 256 * 2**20,
-        "bootstrap_timeout_ms": 5_000,
     }
-    return KafkaConsumer(**(options | settings.kafka()))
+    return clients.consumer(settings, **options)
 
 
 def cluster_of(consumer: KafkaConsumer) -> str | None:

@@ -13,10 +13,11 @@ from hashlib import sha256
 from typing import Any
 
 import structlog
-from kafka import KafkaConsumer, TopicPartition
+from kafka import TopicPartition
 from kafka.errors import KafkaError
 from sqlalchemy import insert, select, update
 
+from barometer.broker import clients
 from barometer.errors import BarometerError
 from barometer.records import PROGRESS_HEADER, REPLAY_HEADER, Reason, Row, pack_row, unpack_row
 from barometer.settings import Settings
@@ -275,21 +276,14 @@ def fetch_value(settings: Settings, row: Row) -> bytes | None:
     """
     accept_any_header_names()
     place = TopicPartition(settings.topic_documents, row.partition)
-    try:
-        consumer = KafkaConsumer(
-            **(
-                {
-                    "enable_auto_commit": False,
-                    "auto_offset_reset": "none",
-                    "max_poll_records": 1,
-                    "bootstrap_timeout_ms": 5_000,
-                    "receive_message_max_bytes": 256 << 20,
-                }
-                | settings.kafka()
-            )
-        )
-    except KafkaError as e:
-        raise BarometerError(f"no broker answers at {settings.kafka_bootstrap}: {type(e).__name__}") from e
+    consumer = clients.consumer(
+        settings,
+        enable_auto_commit=False,
+        auto_offset_reset="none",
+        allow_auto_create_topics=False,
+        max_poll_records=1,
+        receive_message_max_bytes=256 << 20,
+    )
     try:
         consumer.assign([place])
         consumer.seek(place, row.offset)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import partial
 from types import TracebackType
 
-from kafka import KafkaProducer
 from kafka.errors import KafkaError, MessageSizeTooLargeError
 
+from barometer.broker import clients
 from barometer.errors import BarometerError
 from barometer.settings import Settings
 from ingest.message import Header
@@ -31,7 +31,7 @@ class Sender:
     has to be repeated, and idempotent, so that a repeated request leaves one record.
 
     Raises:
-        BarometerError: no broker answers.
+        BrokerError: no broker answers, or none lets us in.
     """
 
     def __init__(self, settings: Settings, topic: str) -> None:
@@ -45,15 +45,9 @@ class Sender:
             "linger_ms": LINGER_MS,
             "batch_size": BATCH_BYTES,
             "client_id": "barometer-produce",
-            "bootstrap_timeout_ms": 5_000,
             "allow_auto_create_topics": False,
         }
-        try:
-            self._producer = KafkaProducer(**(options | settings.kafka()))
-        except KafkaError as e:
-            raise BarometerError(
-                f"no broker answers at {settings.kafka_bootstrap} (BAROMETER_KAFKA_BOOTSTRAP): {type(e).__name__}"
-            ) from e
+        self._producer = clients.producer(settings, **options)
 
     def send(
         self,

@@ -10,34 +10,25 @@ from kafka import KafkaAdminClient
 from kafka.errors import (
     InvalidConfigurationError,
     InvalidReplicationFactorError,
-    KafkaError,
     TopicAlreadyExistsError,
 )
 
+from barometer.broker import clients
 from barometer.errors import BarometerError
 from barometer.settings import Settings
 
 log = structlog.get_logger(__name__)
 
-CONNECT_MS = 5_000
-
 
 @contextmanager
 def _admin(settings: Settings) -> Iterator[KafkaAdminClient]:
     """Raises:
-    BarometerError: no broker answers at ``kafka_bootstrap``.
+    BrokerError: no broker answers, or it does not do what is asked.
     """
-    options = {"bootstrap_timeout_ms": CONNECT_MS, "request_timeout_ms": 15_000, **settings.kafka()}
+    client = clients.admin(settings)
     try:
-        client = KafkaAdminClient(**options)
-    except KafkaError as e:
-        raise BarometerError(
-            f"no broker answers at {settings.kafka_bootstrap} (BAROMETER_KAFKA_BOOTSTRAP): {type(e).__name__}"
-        ) from e
-    try:
-        yield client
-    except KafkaError as e:
-        raise BarometerError(f"the broker at {settings.kafka_bootstrap} refused: {e}") from e
+        with clients.explained(settings, client):
+            yield client
     finally:
         client.close()
 
@@ -67,7 +58,7 @@ def ensure_topics(settings: Settings) -> None:
     they are (:mod:`ingest.preconditions` looks at them).
 
     Raises:
-        BarometerError: no broker answers, or it refuses.
+        BrokerError: no broker answers, or it refuses.
     """
     wanted = {settings.topic_documents: settings.topic_partitions, settings.topic_dlq: 1}
     with _admin(settings) as client:
@@ -102,7 +93,7 @@ def cluster_id(settings: Settings) -> str:
     """The id of the cluster at ``kafka_bootstrap``: another id is another log.
 
     Raises:
-        BarometerError: no broker answers.
+        BrokerError: no broker answers.
     """
     with _admin(settings) as client:
         return str(client.describe_cluster()["cluster_id"])
@@ -112,7 +103,7 @@ def describe_topic(settings: Settings, topic: str) -> tuple[int, str | None]:
     """Number of partitions of a topic (0 if it does not exist), and its id where the broker gives one.
 
     Raises:
-        BarometerError: no broker answers.
+        BrokerError: no broker answers.
     """
     with _admin(settings) as client:
         return _described(client, topic)
@@ -122,7 +113,7 @@ def identity(settings: Settings, topic: str) -> tuple[str, str | None]:
     """(cluster id, topic id): which log is there now; the topic's id is None without the topic, or from old brokers.
 
     Raises:
-        BarometerError: no broker answers.
+        BrokerError: no broker answers.
     """
     with _admin(settings) as client:
         return str(client.describe_cluster()["cluster_id"]), _described(client, topic)[1]
@@ -132,7 +123,7 @@ def partition_count(settings: Settings, topic: str) -> int:
     """Number of partitions of a topic; 0 if it does not exist.
 
     Raises:
-        BarometerError: no broker answers.
+        BrokerError: no broker answers.
     """
     return describe_topic(settings, topic)[0]
 

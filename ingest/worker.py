@@ -20,7 +20,9 @@ import structlog
 from kafka.errors import KafkaError
 from sqlalchemy.exc import DBAPIError
 
-from barometer.errors import LogReplaced
+from barometer.broker.clients import check_access, explain
+from barometer.broker.errors import BrokerError, BrokerUnreachable
+from barometer.errors import BarometerError, LogReplaced
 from barometer.settings import Settings
 from barometer.store import logs
 from barometer.store.engine import Store, is_away
@@ -74,6 +76,8 @@ class Worker:
         self._settings, self._store, self._provider, self._stop = settings, store, provider, stop
         self.id = f"worker-{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
         self._pulse = Pulse(store, self.id, on_event)
+        self._said = ""
+        """The last trouble with the broker that was logged."""
 
     def health(self) -> tuple[bool, dict[str, Any]]:
         """For ``/health``; see :meth:`ingest.pulse.Pulse.health`."""
@@ -101,17 +105,25 @@ class Worker:
                         self._pulse.set(say_away(e))
                         self._stop.wait(delay)
                         self._pulse.reads()
-                    except (KafkaError, NoBroker) as e:
-                        self._broker_away(e, delay)
+                    except (KafkaError, NoBroker, BrokerError) as e:
+                        self._no_broker(e, delay)
                     delay = 0.5 if time.monotonic() - began > 30 else min(delay * 2, 5.0)
             finally:
                 self._pulse.set("stopped")
                 self._pulse.stop()
 
-    def _broker_away(self, error: BaseException, delay: float) -> None:
+    def _no_broker(self, error: BaseException, delay: float) -> None:
+        """The broker is away, refuses our login, or a right is missing: waited for, and said once."""
         metrics.WAITS.labels("broker").inc()
-        log.warning("broker away", error=str(error).strip().splitlines()[0][:300] if str(error) else repr(error))
-        self._pulse.set("broker away")
+        cause = error.__cause__ if isinstance(error, NoBroker) else error
+        if isinstance(cause, BarometerError):
+            found = cause if isinstance(cause, BrokerError) else BrokerUnreachable(str(cause))
+        else:
+            found = explain(cause or error, self._settings)
+        if str(found) != self._said:
+            self._said = str(found)
+            log.warning(found.state, error=self._said)
+        self._pulse.set(found.state, reason=str(found))
         self._stop.wait(delay)
         self._pulse.reads()
 
@@ -146,6 +158,7 @@ def worker_main(settings: Settings, on_model: Callable[[Store, Any], object] | N
     from barometer.store.waiting import open_store_patiently
     from models.scorer import load_scorer
 
+    check_access(settings)
     stop = threading.Event()
     before = {s: signal.signal(s, lambda *_: stop.set()) for s in (signal.SIGTERM, signal.SIGINT)}
     try:

@@ -11,6 +11,7 @@ import structlog
 from kafka.errors import KafkaError
 from sqlalchemy.exc import DBAPIError
 
+from barometer.broker.errors import BrokerError
 from barometer.errors import BarometerError, StaleWrite
 from barometer.store.bulk import upsert
 from barometer.store.engine import Store, is_away
@@ -61,7 +62,7 @@ class Runner:
             return
         except (DBAPIError, KafkaError, BarometerError, OSError) as e:
             message = _first_line(e)
-            away = isinstance(e, KafkaError) or is_away(e)
+            away = isinstance(e, KafkaError | BrokerError) or is_away(e)
             log.warning("job could not be done", job=job.name, error=message, away=away)
         except Exception as e:  # a defect in one job must not stop the others; it is shown and counted
             message = f"{type(e).__name__}: {_first_line(e)}"

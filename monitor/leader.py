@@ -21,6 +21,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
+from barometer.broker.clients import check_access
 from barometer.metrics import serve
 from barometer.settings import Settings
 from barometer.store import leases
@@ -73,8 +74,9 @@ def run_monitor(
         extra_jobs: (name, every so many seconds, what to do under the lease): what the monitor must not import itself.
 
     Raises:
-        SettingsError: the metrics port is taken; the file of receivers is wrong.
+        SettingsError: the metrics port is taken; the file of receivers is wrong, or an option for Kafka.
     """
+    check_access(settings)
     Monitor(settings, store, stop, extra_jobs).run()
 
 

@@ -12,6 +12,7 @@ import structlog
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
+from barometer.broker import clients
 from barometer.errors import BarometerError
 from barometer.progress import progress_record
 from barometer.settings import Settings
@@ -82,13 +83,12 @@ class ProgressTicker:
 
     def _connected(self) -> KafkaProducer:
         if self._producer is None:
-            options = {
+            self._producer = clients.producer(
+                self._settings,
                 # A topic that a look-up made would have the broker's default partitions, not ours.
-                "allow_auto_create_topics": False,
-                "acks": "all", "retries": 0, "bootstrap_timeout_ms": 5_000, "max_block_ms": 3_000,
-                "request_timeout_ms": 7_000, "delivery_timeout_ms": 8_000,
-            }  # fmt: skip
-            self._producer = KafkaProducer(**{**options, **self._settings.kafka()})
+                allow_auto_create_topics=False,
+                acks="all", retries=0, max_block_ms=3_000, request_timeout_ms=7_000, delivery_timeout_ms=8_000,
+            )  # fmt: skip
         return self._producer
 
     def _write(self, producer: KafkaProducer, topic: str, partitions: list[int], term: int) -> None:
