@@ -10,10 +10,10 @@ from typing import Any
 
 from kafka import KafkaProducer
 
+import barometer.broker.clients
 import barometer.commands.monitoring
 import ingest.consumer
 import ingest.dlq
-import ingest.sender
 import ingest.worker
 import models.scorer
 import monitor.leader
@@ -60,7 +60,7 @@ def run(
         role: worker, monitor or upgrade.
         values: of the settings.
         pace: seconds that the scorer takes for a batch, so that there is something left to be killed at.
-        idempotent: whether producers may be: see :func:`_forgetful`.
+        idempotent: whether producers may be: see :class:`_Forgetful`.
     """
     be_born(log)
     settings = load_settings(**values)
@@ -68,7 +68,7 @@ def run(
     if plan is not None:
         install(Plan(**plan), Path(journal), {k: Path(v) for k, v in pids.items()})
     if not idempotent:
-        ingest.sender.KafkaProducer = _forgetful  # type: ignore[assignment]
+        barometer.broker.clients.KafkaProducer = _Forgetful
     ingest.consumer.PARTITION_FETCH_BYTES = PARTITION_FETCH_BYTES
     monitor.sealing.STEP = STEP
     monitor.leader.SEND_SECONDS = SEND_SECONDS
@@ -76,10 +76,12 @@ def run(
     sys.exit(_ROLES[role](settings, pace))
 
 
-def _forgetful(**options: Any) -> KafkaProducer:
+class _Forgetful(KafkaProducer):  # type: ignore[misc]
     """Without idempotence: on ``s3://`` Tansu notes a producer's sequence number before it stores the batch. Killed in
     between, it takes the repeated request for a duplicate, acknowledges it, and the records are lost."""
-    return KafkaProducer(**{**options, "enable_idempotence": False})
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{**options, "enable_idempotence": False})
 
 
 def _worker(settings: Settings, pace: float) -> None:
