@@ -13,4 +13,7 @@ JOB_FAILURES = Counter("barometer_monitor_job_failures_total", "Runs of a job th
 SEALED = Counter("barometer_monitor_sealed_buckets_total", "Buckets with records that were sealed")
 WATERMARK_AGE = Gauge("barometer_monitor_watermark_age_seconds", "Age of the watermark: how far behind sealing must be")
 PROGRESS = Counter("barometer_monitor_progress_records_total", "Progress records written, one for each partition")
+PROGRESS_HELD = Gauge(
+    "barometer_monitor_progress_held", "1 while progress waits for what producers held back during a gap in the stream"
+)
 ALERT_CHANGES = Counter("barometer_monitor_alert_changes_total", "Changes of alerts worth telling", ["reason"])

@@ -11,6 +11,7 @@ import time
 import structlog
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
+from sqlalchemy import Connection, select
 
 from barometer.broker import clients
 from barometer.errors import BarometerError
@@ -19,7 +20,9 @@ from barometer.settings import Settings
 from barometer.store.engine import Store
 from barometer.store.leases import acquire, progress_lease, release
 from barometer.store.logs import current_log
+from barometer.store.tables import Offset
 from monitor import metrics
+from monitor.promises import Promises
 
 log = structlog.get_logger(__name__)
 
@@ -40,6 +43,8 @@ class ProgressTicker:
     def __init__(self, settings: Settings, store: Store, writer: str) -> None:
         self._settings, self._store, self._writer = settings, store, writer
         self._producer: KafkaProducer | None = None
+        self._promises: tuple[int, Promises] | None = None
+        """Of which log, and what was promised in it."""
 
     def tick(self) -> bool:
         """One round; False if somebody else writes the topic's progress now, or the topic is not there yet.
@@ -51,9 +56,12 @@ class ProgressTicker:
         """
         topic = self._settings.topic_documents
         with self._store.read() as c:
-            if current_log(c, topic) is None:
+            log_row = current_log(c, topic)
+            if log_row is None:
                 # No worker has seen it. Some brokers make it for the asking, with partitions of their own default.
                 return False
+            if self._promises is None or self._promises[0] != log_row.id:
+                self._promises = log_row.id, Promises(self._settings.lateness_ms, _promised(c, log_row.id))
             apart = time.time_ns() // 1_000_000 - self._store.now_ms(c)
         if abs(apart) > CLOCKS_APART_MS:
             raise BarometerError(
@@ -92,15 +100,35 @@ class ProgressTicker:
         return self._producer
 
     def _write(self, producer: KafkaProducer, topic: str, partitions: list[int], term: int) -> None:
+        assert self._promises is not None
+        _, promises = self._promises
         now = time.time_ns() // 1_000_000
-        headers, value = progress_record(now, self._writer, term)
         deadline = time.monotonic() + ROUND_SECONDS - 1
-        sent = [producer.send(topic, value=value, headers=headers, partition=p, timestamp_ms=now) for p in partitions]
-        for future in sent:
-            future.get(timeout=max(0.1, deadline - time.monotonic()))
-        metrics.PROGRESS.inc(len(sent))
+        sent = []
+        for p in partitions:
+            t = promises.next(p, now)
+            headers, value = progress_record(t, self._writer, term)
+            sent.append((p, t, producer.send(topic, value=value, headers=headers, partition=p, timestamp_ms=now)))
+        failure: KafkaError | None = None
+        for p, t, future in sent:
+            try:
+                future.get(timeout=max(0.1, deadline - time.monotonic()))
+            except KafkaError as e:  # a partition that cannot be written to holds back its own promises only
+                failure = failure or e
+                continue
+            promises.kept(p, t, now)
+            metrics.PROGRESS.inc()
+        if failure is not None:
+            raise failure
+        metrics.PROGRESS_HELD.set(promises.holds(now))
 
     def close(self) -> None:
         if self._producer is not None:
             self._producer.close(timeout=1)
             self._producer = None
+
+
+def _promised(c: Connection, log_id: int) -> dict[int, int]:
+    """The last progress in each partition, by what the workers have read."""
+    rows = c.execute(select(Offset.partition, Offset.progress_t).where(Offset.log_id == log_id))
+    return {r.partition: int(r.progress_t) for r in rows if r.progress_t is not None}
