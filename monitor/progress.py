@@ -21,6 +21,7 @@ from barometer.store.engine import Store
 from barometer.store.leases import acquire, progress_lease, release
 from barometer.store.logs import current_log
 from barometer.store.tables import Offset
+from barometer.store.writer import touch_high_water
 from monitor import metrics
 from monitor.promises import Promises
 
@@ -79,6 +80,7 @@ class ProgressTicker:
             return False
         lease = acquire(self._store, progress_lease(topic), self._writer, ROUND_SECONDS)
         if lease is None:
+            self._promises[1].excuse()
             return False
         try:
             self._write(producer, topic, sorted(partitions), lease.term)
@@ -101,7 +103,7 @@ class ProgressTicker:
 
     def _write(self, producer: KafkaProducer, topic: str, partitions: list[int], term: int) -> None:
         assert self._promises is not None
-        _, promises = self._promises
+        log_id, promises = self._promises
         now = time.time_ns() // 1_000_000
         deadline = time.monotonic() + ROUND_SECONDS - 1
         sent = []
@@ -110,17 +112,21 @@ class ProgressTicker:
             headers, value = progress_record(t, self._writer, term)
             sent.append((p, t, producer.send(topic, value=value, headers=headers, partition=p, timestamp_ms=now)))
         failure: KafkaError | None = None
+        ends: dict[int, int] = {}
         for p, t, future in sent:
             try:
-                future.get(timeout=max(0.1, deadline - time.monotonic()))
+                written = future.get(timeout=max(0.1, deadline - time.monotonic()))
             except KafkaError as e:  # a partition that cannot be written to holds back its own promises only
                 failure = failure or e
                 continue
             promises.kept(p, t, now)
+            ends[p] = int(written.offset) + 1
             metrics.PROGRESS.inc()
+        metrics.PROGRESS_HELD.set(promises.holds(now))
+        # What was just written is the partition's end: the lag shows also where no worker reads.
+        touch_high_water(self._store, log_id, ends)
         if failure is not None:
             raise failure
-        metrics.PROGRESS_HELD.set(promises.holds(now))
 
     def close(self) -> None:
         if self._producer is not None:

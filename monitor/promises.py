@@ -18,7 +18,7 @@ class Promises:
     """The promises to each partition, in epoch ms.
 
     >>> promises = Promises(lateness_ms=120_000, known={0: 1_000_000})
-    >>> promises.next(0, 1_003_000)  # three seconds later
+    >>> promises.next(0, 1_003_000)
     1003000
     >>> promises.kept(0, 1_003_000, now_ms=1_003_000)
     >>> promises.next(0, 1_603_000)  # the broker was away for ten minutes
@@ -37,17 +37,18 @@ class Promises:
         self._lateness_ms = lateness_ms
         self._gap_ms = max(SHORTEST_GAP_MS, lateness_ms // 2)
         self._promised = dict(known)
-        self._written = dict(known)
-        """When a record was last written: a promise that is held back is written all the same."""
+        self._written: dict[int, int] = {}
+        """When a record was last written, or first tried: a promise that is held back is written all the same."""
         self._held_until: dict[int, int] = {}
 
     def next(self, partition: int, now_ms: int) -> int:
         """What to promise to this partition now; never less than before."""
+        since = self._written.setdefault(partition, now_ms)
         last = self._promised.get(partition)
         if last is None:
             return now_ms
         holding = now_ms < self._held_until.get(partition, now_ms)
-        if now_ms - self._written[partition] > (SHORTEST_GAP_MS if holding else self._gap_ms):
+        if now_ms - since > (SHORTEST_GAP_MS if holding else self._gap_ms):
             self._held_until[partition] = now_ms + self._lateness_ms
         if now_ms < self._held_until.get(partition, now_ms):
             return last
@@ -56,6 +57,10 @@ class Promises:
     def kept(self, partition: int, t: int, now_ms: int) -> None:
         """The promise ``t`` was written into the log at ``now_ms``."""
         self._promised[partition], self._written[partition] = t, now_ms
+
+    def excuse(self) -> None:
+        """Somebody else has written progress meanwhile: that we have not is no gap."""
+        self._written.clear()
 
     def holds(self, now_ms: int) -> bool:
         """Whether the present is not promised yet to some partition."""

@@ -23,15 +23,32 @@ def test_a_fresh_partition_is_promised_the_present() -> None:
     assert Promises(LATENESS, {}).next(0, 5_000) == 5_000
 
 
+def test_an_archive_that_was_imported_is_no_gap() -> None:
+    made = Promises(LATENESS, {0: 1_000})
+    assert made.next(0, 900_000) == 900_000
+    made.kept(0, 900_000, 900_000)
+    made.excuse()
+    assert made.next(0, 5_000_000) == 5_000_000
+
+
+def test_whoever_starts_while_the_broker_is_away_sees_the_gap_from_there() -> None:
+    made = Promises(LATENESS, {0: 1_000})
+    assert made.next(0, 900_000) == 900_000  # tried, and not written
+    assert made.next(0, 990_000) == 1_000
+
+
 def test_without_lateness_nothing_is_held_back() -> None:
-    made = Promises(0, {0: 1_000})
+    made = Promises(0, {})
+    made.kept(0, 1_000, 1_000)
     assert made.next(0, 1_000_000) == 1_000_000
     assert not made.holds(1_000_000)
 
 
 def test_a_gap_of_one_partition_holds_only_its_own_promises() -> None:
-    made = Promises(LATENESS, {0: 0, 1: 590_000})
-    assert (made.next(0, 600_000), made.next(1, 600_000)) == (0, 600_000)
+    made = Promises(LATENESS, {})
+    made.kept(0, 1, 1)
+    made.kept(1, 590_000, 590_000)
+    assert (made.next(0, 600_000), made.next(1, 600_000)) == (1, 600_000)
     assert made.holds(600_000)
     assert not made.holds(600_000 + LATENESS)
 
@@ -43,7 +60,8 @@ def test_a_gap_of_one_partition_holds_only_its_own_promises() -> None:
 def test_what_producers_held_back_is_not_late(spans: list[tuple[int, int]], delay: int) -> None:
     """The broker is up and down for so many seconds in turn; a producer has a text a second and sends it at once, or
     ``delay`` seconds after the broker is back. Promises never go back, and end at the present."""
-    made, now, last, up_since = Promises(LATENESS, {0: 0}), 0, 0, 0
+    made, now, last, up_since = Promises(LATENESS, {}), 0, 0, 0
+    made.kept(0, 0, 0)
     held: list[int] = []
     for up, down in [*spans, (LATENESS // 1000 + 75, 0)]:
         up_since = now
