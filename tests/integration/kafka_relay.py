@@ -25,7 +25,7 @@ from kafka.protocol.metadata import ApiVersionsResponse, MetadataResponse
 from tests.integration.proxy import Proxy
 
 FETCH, LIST_OFFSETS, METADATA, API_VERSIONS, EPOCHS, TOPIC_PARTITIONS = 1, 2, 3, 18, 23, 75
-OUT_OF_RANGE = 1
+OUT_OF_RANGE, OFFSET_NOT_AVAILABLE = 1, 78
 BEGINNING, END = -2, -1
 
 
@@ -35,6 +35,8 @@ class KafkaRelay(Proxy):
     Attributes:
         starts: the log's first offset, where records were deleted.
         ends: the log's end, where it was cut off.
+        marks: the high-water mark, where it lies below the log's end: after an election, until enough replicas are in
+            sync. Nothing is given out above it, nothing is refused, and nobody is told where it is.
         epoch: what the leader's epoch is said to be; None: the broker's own.
         topic_ids: False: as before Kafka 2.8.
     """
@@ -43,6 +45,7 @@ class KafkaRelay(Proxy):
         super().__init__()
         self.starts: dict[int, int] = {}
         self.ends: dict[int, int] = {}
+        self.marks: dict[int, int] = {}
         self.epoch: int | None = None
         self.topic_ids = True
         self._asked: dict[tuple[socket.socket, int], tuple[int, int, Any]] = {}
@@ -92,6 +95,8 @@ class KafkaRelay(Proxy):
             for p in (p for t in answer.topics for p in t.partitions):
                 if asked[p.partition_index] == BEGINNING:
                     p.offset = self.starts.get(p.partition_index, p.offset)
+                elif p.partition_index in self.marks:
+                    p.error_code, p.offset = OFFSET_NOT_AVAILABLE, -1
                 elif asked[p.partition_index] == END:
                     p.offset = self.ends.get(p.partition_index, p.offset)
         elif key == METADATA and self.epoch is not None:
@@ -109,7 +114,11 @@ class KafkaRelay(Proxy):
         elif end is not None:
             p.high_watermark = p.last_stable_offset = end
             if offset == end:
-                p.records = None
+                p.records = b""
+        elif (mark := self.marks.get(p.partition_index)) is not None:
+            p.high_watermark = p.last_stable_offset = mark
+            if offset >= mark:
+                p.records = b""
 
     def _epochs(self, request: Any, version: int, number: int) -> bytes:
         """The newest epoch that the log has of those asked for ends where the log was cut."""

@@ -251,6 +251,28 @@ def test_a_log_that_lost_its_newest_records(
         assert len(after) == len(before) + 3 + 2  # the fourth is a progress record
 
 
+def test_a_mark_below_what_was_read_is_no_cut(
+    relay: Relayed, settings_for: MakeSettings, kept: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A leader dies soon after another replica came back: the new leader has all that was read, but its high-water mark
+    lies below until enough replicas are in sync."""
+    monkeypatch.setattr(log_guard, "MARK_SECONDS", 0.5)
+    monkeypatch.setattr(log_guard, "ELECTION_SECONDS", 1.0)
+    kafka, broker = relay
+    settings = settings_for(broker, kafka_bootstrap=f"127.0.0.1:{kafka.port}", topic_partitions=1)
+    with topic_of(settings) as topic, worker(settings, kept, KeywordScorer()) as running:
+        fill(topic, 10)
+        wait_for(lambda: totals(kept)["records"] == 10)
+        kafka.marks[0] = 7
+        kafka.epoch = 5
+        time.sleep(4)
+        assert running.state == "running"
+        kafka.marks.clear()
+        fill(topic, 2)
+        wait_for(lambda: totals(kept)["records"] == 12)
+    assert len({r[2] for r in rows(kept)}) == 12, "nothing twice"
+
+
 # --- what people see and do ------------------------------------------------------------------------------------------
 
 

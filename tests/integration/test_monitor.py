@@ -237,6 +237,24 @@ class TestAlarms:
             c.execute(update(t.Log).values(partitions=1))
         assert set(self.look(store, settings).values()) == {"resolved"}
 
+    @pytest.mark.parametrize(("state", "code"), [("broker away", "broker"), ("not reading", "not_reading")])
+    def test_a_worker_that_runs_and_does_not_read_is_named(
+        self, store: Store, settings_for: MakeSettings, state: str, code: str
+    ) -> None:
+        settings = settings_for()
+        log = Log(store, settings)
+        log.add(0, [(T0, "a", stream(1, 1, range(0))[0][0][2])], T0 + BUCKET + LATE)
+        self.a_worker(store)
+        with store.write() as c:
+            c.execute(update(t.Process).values(state=state, info={"reason": "why"}))
+        assert self.look(store, settings)[f"system:{code}"] == "firing"
+        problem = next(p for p in status(store, settings)["problems"] if p["code"] == code)
+        assert problem["process"] == "w"
+        assert "why" in problem["text"]
+        with store.write() as c:
+            c.execute(update(t.Process).values(state="running"))
+        assert self.look(store, settings)[f"system:{code}"] == "resolved"
+
     def test_few_records_that_are_old_are_lag_too(self, store: Store, settings_for: MakeSettings) -> None:
         settings = settings_for(lag_alarm_seconds=60.0)
         log = Log(store, settings)
