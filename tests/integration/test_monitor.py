@@ -22,6 +22,7 @@ from barometer.store import tables as t
 from barometer.store.engine import Store
 from barometer.store.migrate import open_store
 from barometer.store.retention import drop_old
+from barometer.store.status import status
 from barometer.store.writer import Writer
 from ingest.produce import produce_rows
 from monitor.alarms import Alarms
