@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
+import os
 import random
 import signal
 import sys
@@ -36,7 +38,7 @@ from barometer.store.engine import Store
 from barometer.store.migrate import open_store
 from bench.kills.actors import Company
 from bench.kills.cluster import Cluster
-from bench.kills.live import SHAPE, Delays, Producing, delays, log_wrong
+from bench.kills.live import SHAPE, Delays, Producing, delays, recount
 from bench.kills.outages import LINES, Line, Outages, Place, course
 from bench.kills.outside import deliveries_wrong, relayed_wrong
 from bench.kills.rows import Rows, differences, read_rows
@@ -138,22 +140,25 @@ def play(w: World, lines: Sequence[Line], seed: str, *, rate: float = RATE) -> P
         if outages.failure is not None:
             raise outages.failure
         try:
-            filled = producing.finish()
+            sealed = producing.finish()
         except BarometerError as e:
             part.wrong.append(f"not produced: {e}")
             return part
+        log = recount(settings, producing.sent, producing.digests)
+        filled = Filled(log.ends, sealed)
         part.records = filled.records
-        part.wrong += until_done(filled, store, settings, company, time.monotonic() + PATIENCE_SECONDS)
-        part.wrong += company.stop() + company.faults
-        if not part.wrong:
+        wrong = until_done(filled, store, settings, company, time.monotonic() + PATIENCE_SECONDS)
+        wrong += company.stop() + company.faults
+        if not wrong:
             stored = read_rows(store)
             part.rows = sum(map(len, stored.values()))
             part.wrong += deliveries_wrong(store, Counter(r["headers"]["Idempotency-Key"] for r in w.box.received))
-            part.wrong += relayed_wrong(settings, store) + log_wrong(settings, producing.digests)
-            part.delays = delays(store, producing.sent, outages.done)
+            part.wrong += relayed_wrong(settings, store)
+            part.delays = delays(store, log.times, outages.done)
+        part.wrong += log.wrong + wrong
         if part.wrong:
             part.wrong.append(f"logs are in {keep_logs(company.folder)}")
-    if not part.wrong:
+    if not wrong:
         want, wrong = _undisturbed(w, topic, filled)
         part.wrong += wrong or differences(stored, want)
     part.seconds = time.monotonic() - began
@@ -183,6 +188,7 @@ def main() -> None:
     lines = tuple(x for x in LINES if given.only in x.title)
     if not lines:
         sys.exit(f"no line holds {given.only!r}; there are:\n  " + "\n  ".join(x.title for x in LINES))
+    _keep_client_log()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # servers are ended by leaving their contexts
     todo = course(lines, given.struck, random.Random(given.seed))
     parts: list[Part] = []
@@ -210,6 +216,18 @@ def main() -> None:
         told = [{**vars(x), "delays": None} for x in parts]
         given.out.write_text(json.dumps({"lines": figures, "parts": told}, ensure_ascii=False, indent=1))
     sys.exit(1 if todo or any(x.wrong for x in parts) or slow(by_line) else 0)
+
+
+def _keep_client_log() -> None:
+    """What the producer's client says goes to a file: it matters if a record is lost or there twice."""
+    handle, path = tempfile.mkstemp(prefix="barometer-brokers-client-", suffix=".log")
+    os.close(handle)
+    logger = logging.getLogger("kafka")
+    logger.setLevel(logging.INFO)
+    logger.addHandler(logging.FileHandler(path))
+    logger.handlers[-1].setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
+    logger.propagate = False
+    say(f"the client's log is {path}")
 
 
 def summed(parts: Sequence[Part]) -> dict[Line, Delays]:
