@@ -16,6 +16,16 @@ LINGER_MS = 20
 BATCH_BYTES = 128 * 1024
 FLUSH_SECONDS = 120.0
 CLOSE_SECONDS = 5.0
+SILENT_BROKER = {
+    "request_timeout_ms": 5_000,
+    "metadata_max_age_ms": 5_000,
+    "reconnect_backoff_max_ms": 1_000,
+    "retry_backoff_ms": 250,
+}
+"""A broker that died without closing its connections is left soon, and its partitions' new leaders are found: a request
+that is repeated leaves one record. With one request under way at a time kafka-python 3.0.12 asks nobody for metadata
+while its only connection waits for an answer, and after each miss waits twice as long as before, up to
+``reconnect_backoff_max_ms``."""
 
 
 class DeliveryError(BarometerError):
@@ -46,6 +56,7 @@ class Sender:
             "batch_size": BATCH_BYTES,
             "client_id": "barometer-produce",
             "allow_auto_create_topics": False,
+            **SILENT_BROKER,
         }
         self._producer = clients.producer(settings, **options)
 

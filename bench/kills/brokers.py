@@ -105,19 +105,13 @@ class Part:
 
 
 @contextmanager
-def world() -> Iterator[World]:
-    """Three brokers, PostgreSQL, and whoever is told.
-
-    Raises:
-        BarometerError: Kafka, Java or PostgreSQL are not here.
-    """
-    with tempfile.TemporaryDirectory(prefix="barometer-brokers-") as folder, own_postgres() as postgres:
-        template = postgres.database()
-        with Cluster() as cluster, post_box() as box:
-            made = World(cluster, postgres, box, Path(folder), template)
-            nobodys = run_settings(cluster.bootstrap, "none", "none", made.folder, template, box, 1, 1)
-            open_store(nobodys, migrate=True).close()
-            yield made
+def world(cluster: Cluster, postgres: Postgres) -> Iterator[World]:
+    """A store to copy, and whoever is told."""
+    with tempfile.TemporaryDirectory(prefix="barometer-brokers-") as folder, post_box() as box:
+        made = World(cluster, postgres, box, Path(folder), postgres.database())
+        nobodys = run_settings(cluster.bootstrap, "none", "none", made.folder, made.template, box, 1, 1)
+        open_store(nobodys, migrate=True).close()
+        yield made
 
 
 def play(w: World, lines: Sequence[Line], seed: str, *, rate: float = RATE) -> Part:
@@ -194,7 +188,7 @@ def main() -> None:
     parts: list[Part] = []
     began = time.monotonic()
     try:
-        with world() as w:
+        with Cluster() as cluster, own_postgres() as postgres, world(cluster, postgres) as w:
             while todo:
                 some = [todo.pop(0)]
                 while todo and sum(x.struck for x in some) < A_GROUP:

@@ -58,8 +58,8 @@ class Producing(threading.Thread):
             with Sender(self._settings, self._settings.topic_documents) as sender:
                 self._send_all(sender)
                 sender.flush()
-        except BarometerError as e:
-            self.failure = e
+        except Exception as e:  # told by whoever waits for us
+            self.failure = e if isinstance(e, BarometerError) else BarometerError(f"{type(e).__name__}: {e}")
 
     def _send_all(self, sender: Sender) -> None:
         due = time.monotonic()
