@@ -31,9 +31,11 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from sqlalchemy import func, select
 
 from barometer.errors import BarometerError
 from barometer.settings import Settings
+from barometer.store import tables as t
 from barometer.store.engine import Store
 from barometer.store.migrate import open_store
 from bench.kills.actors import Company
@@ -124,6 +126,7 @@ def play(w: World, lines: Sequence[Line], seed: str, *, rate: float = RATE) -> P
         producing = Producing(settings, random.Random(seed).randrange(1 << 30), rate)
         outages = Outages(place, list(lines), say)
         producing.start()
+        _await_rows(store, company)
         outages.start()
         try:
             while outages.is_alive() and producing.is_alive():
@@ -157,6 +160,19 @@ def play(w: World, lines: Sequence[Line], seed: str, *, rate: float = RATE) -> P
         part.wrong += wrong or differences(stored, want)
     part.seconds = time.monotonic() - began
     return part
+
+
+def _await_rows(store: Store, company: Company) -> None:
+    """Before anything is lost all must be at work: rows come from every partition."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        company.look(True)
+        with store.read() as c:
+            reading = c.execute(select(func.count()).where(t.Offset.records > 0)).scalar_one()
+        if reading == SHAPE.partitions:
+            return
+        time.sleep(LOOK_SECONDS)
+    raise BarometerError(f"nothing was read for {PATIENCE_SECONDS:.0f} s: {company.log.read_text()[-2_000:]}")
 
 
 def _undisturbed(w: World, topic: str, filled: Filled) -> tuple[Rows, list[str]]:
