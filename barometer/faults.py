@@ -136,6 +136,48 @@ FAULTS: Mapping[str, Mapping[Lang, tuple[str, tuple[str, ...]]]] = {
             ),
         ),
     },
+    "rights": {
+        "zh": (
+            "Kafka 权限不足：缺的权限写在告警里，在补上之前读不到文本或写不了进度，不会有新告警",
+            (
+                "告警里写明了用户（principal）、操作和资源：请 Kafka 管理员按 docs/kafka.md 的权限表补上。",
+                "刚改过 ACL？核对主题名、消费组名和用户名是否一致。",
+                "补上后不用重启：几秒钟内各进程自己接着做，不丢也不重。",
+            ),
+        ),
+        "en": (
+            "A right on Kafka is missing: the alarm says which. Until it is given, texts are not read or progress is "
+            "not written, and no alert can come",
+            (
+                "The alarm names the principal, the operation and the resource: ask Kafka's administrator for it; the "
+                "table of rights is in docs/kafka.md.",
+                "Were the ACLs changed? Compare the names of topics, of the consumer group and of the user.",
+                "Nothing need be restarted: all go on by themselves within seconds, nothing lost and nothing twice.",
+            ),
+        ),
+    },
+    "login": {
+        "zh": (
+            "Kafka 登录被拒绝：用户名、密码或令牌不对，在改正之前读不到文本，不会有新告警",
+            (
+                "密码换过？把新密码写进 BAROMETER_KAFKA_PASSWORD_FILE 指的文件，几秒钟内自动采用，不用重启。",
+                "用 OAUTHBEARER：看告警说的是令牌服务器拒绝还是 Kafka 拒绝，核对 kafka_oauth_* 设置。",
+                "账号可能已被目录锁定：请管理员解锁。重试的间隔会拉长到五分钟，不会反复撞锁。",
+            ),
+        ),
+        "en": (
+            "Kafka refuses our login: user, password or token are wrong. Until that is mended no text is read, and no "
+            "alert can come",
+            (
+                "Was the password changed? Put the new one into the file that BAROMETER_KAFKA_PASSWORD_FILE names: it "
+                "is taken up within seconds, without a restart.",
+                "OAUTHBEARER: the alarm says whether the token server or Kafka refuses; check the kafka_oauth_* "
+                "settings.",
+                "A directory may have locked the account: have it unlocked. Tries are up to five minutes apart, so "
+                "that they do not lock it again.",
+            ),
+        ),
+    },
     "not_reading": {
         "zh": (
             "处理进程在运行，却没有读到已有的文本：不会有新告警",

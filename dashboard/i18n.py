@@ -263,6 +263,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "fault.clock": ("时钟出错", "A wrong clock"),
     "fault.missing_ticks": ("没有进度记录", "No progress records"),
     "fault.broker": ("Kafka 连不上", "Kafka cannot be reached"),
+    "fault.rights": ("Kafka 权限不足", "A right on Kafka is missing"),
+    "fault.login": ("Kafka 登录被拒绝", "Kafka refuses our login"),
     "fault.not_reading": ("处理进程读不到文本", "A worker does not read"),
     "fault.no_worker": ("没有处理进程", "No worker"),
     "fault.unscored": ("大量文本未打分", "Many texts unscored"),
@@ -465,6 +467,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "problem.no_progress": ("有分区没有进度记录", "A partition has no progress record"),
     "problem.broker": ("{process}：Kafka 连不上（{state}）", "{process}: Kafka cannot be reached ({state})"),
+    "problem.rights": ("Kafka 权限不足（{names}）：{reason}", "A right on Kafka is missing ({names}): {reason}"),
+    "problem.login": ("Kafka 登录被拒绝（{names}）：{reason}", "Kafka refuses our login ({names}): {reason}"),
     "problem.not_reading": ("{process} 没有读到已有的文本", "{process} does not read what is there"),
     "problem.no_worker": ("没有处理进程在运行", "No worker is running"),
     "problem.database": (

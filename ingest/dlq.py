@@ -14,10 +14,11 @@ from typing import Any
 
 import structlog
 from kafka import TopicPartition
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, OffsetOutOfRangeError
 from sqlalchemy import insert, select, update
 
 from barometer.broker import clients
+from barometer.broker.errors import BrokerUnreachable
 from barometer.errors import BarometerError
 from barometer.records import PROGRESS_HEADER, REPLAY_HEADER, Reason, Row, pack_row, unpack_row
 from barometer.settings import Settings
@@ -272,7 +273,8 @@ def fetch_value(settings: Settings, row: Row) -> bytes | None:
     """The value of one record of the documents topic; None if the log does not have it.
 
     Raises:
-        BarometerError: no broker answers.
+        NotAuthorized: the topic may not be read.
+        BrokerError: the broker does not say.
     """
     accept_any_header_names()
     place = TopicPartition(settings.topic_documents, row.partition)
@@ -293,11 +295,14 @@ def fetch_value(settings: Settings, row: Row) -> bytes | None:
                 return record.value if record.offset == row.offset else None
             end = consumer.highwater(place)
             if end is not None and end <= row.offset:
-                break
+                return None
+        raise clients.trouble(consumer) or BrokerUnreachable(
+            f"partition {row.partition} of {place.topic} was not read at {row.offset} within {FETCH_SECONDS:.0f} s"
+        )
+    except OffsetOutOfRangeError:
         return None
     except KafkaError as e:
-        log.warning("not in the log", partition=row.partition, offset=row.offset, error=str(e))
-        return None
+        raise clients.explain(e, settings, consumer, operation="Read") from e
     finally:
         consumer.close()
 

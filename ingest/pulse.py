@@ -24,6 +24,9 @@ STUCK_SECONDS = 120.0
 """A loop that did not turn for this long is stuck: none of its waits is as long."""
 AT_WORK = ("joining", "positioning", "running", "standing by", "not reading")
 """The states in which nothing else is waited for."""
+ON_THE_WAY = ("joining", "positioning")
+TROUBLES = ("broker away", "login failed", "not authorised")
+"""States that a new try does not end, only its success: alarms must not see them come and go."""
 HIGH_WATER_SECONDS = 5.0
 RATE_SECONDS = 60.0
 
@@ -58,6 +61,8 @@ class Pulse:
         """Say how the worker is."""
         with self._lock:
             if (state, detail) == (self._state, self._detail):
+                return
+            if state in ON_THE_WAY and self._state in TROUBLES:
                 return
             if self._state != state:
                 metrics.STATE.labels(self._state).set(0)

@@ -18,6 +18,7 @@ from kafka.errors import LogTruncationError, NoOffsetForPartitionError, OffsetOu
 from kafka.structs import OffsetAndMetadata
 from sqlalchemy.exc import DBAPIError
 
+from barometer.broker import clients
 from barometer.buckets import Buckets
 from barometer.rules import load_rules
 from barometer.settings import Settings
@@ -327,11 +328,13 @@ class Session:
             self._guard.forget()
             self._membership.excuse()
             self._absent_since = None
+            found = clients.trouble(self._consumer, probe=False)
+            state, reason = (found.state, str(found)) if found is not None else ("broker away", "")
             if not self._lost_broker:
                 self._lost_broker = True
                 metrics.WAITS.labels("broker").inc()
-                log.warning("broker away", bootstrap=self._settings.kafka_bootstrap)
-                self._pulse.set("broker away")
+                log.warning(state, bootstrap=self._settings.kafka_bootstrap, error=reason)
+            self._pulse.set(state, **({"reason": reason} if reason else {}))
             return
         if self._lost_broker:
             self._lost_broker = False

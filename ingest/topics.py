@@ -8,9 +8,11 @@ from contextlib import contextmanager
 import structlog
 from kafka import KafkaAdminClient
 from kafka.errors import (
+    AuthorizationError,
     InvalidConfigurationError,
     InvalidReplicationFactorError,
     TopicAlreadyExistsError,
+    TopicAuthorizationFailedError,
 )
 
 from barometer.broker import clients
@@ -18,6 +20,10 @@ from barometer.errors import BarometerError
 from barometer.settings import Settings
 
 log = structlog.get_logger(__name__)
+
+
+HIDDEN = int(TopicAuthorizationFailedError.errno)
+"""The broker's code for a topic that we may not see, whether it is there or not."""
 
 
 @contextmanager
@@ -57,15 +63,31 @@ def ensure_topics(settings: Settings) -> None:
     """Make the document and dead letter topics where they are missing, as they must be; those that are there stay as
     they are (:mod:`ingest.preconditions` looks at them).
 
+    A topic that we may not see is there, for all we know, and is not made. The one for dead letters is no business of
+    those who only read or write documents: they need no right on it.
+
     Raises:
+        NotAuthorized: the documents' topic may not be seen, or is missing and may not be made.
         BrokerError: no broker answers, or it refuses.
     """
-    wanted = {settings.topic_documents: settings.topic_partitions, settings.topic_dlq: 1}
+    documents, letters = settings.topic_documents, settings.topic_dlq
     with _admin(settings) as client:
-        have = {t["name"] for t in client.describe_topics(list(wanted)) if t["error_code"] == 0}
-        for name, partitions in wanted.items():
-            if name not in have:
-                _make(client, settings, name, partitions)
+        found = {t["name"]: t["error_code"] for t in client.describe_topics([documents, letters])}
+        if found.get(documents) == HIDDEN:
+            raise clients.not_seen(settings, documents)
+        if found.get(documents) != 0:
+            try:
+                _make(client, settings, documents, settings.topic_partitions)
+            except AuthorizationError as e:
+                raise clients.explain(
+                    TopicAuthorizationFailedError({documents}), settings, client, operation="Create",
+                    remedy="it is not there: let an administrator make it, as docs/kafka.md says",
+                ) from e  # fmt: skip
+        if found.get(letters) not in (0, HIDDEN):
+            try:
+                _make(client, settings, letters, 1)
+            except AuthorizationError:
+                log.info("topic not made: the right to is missing", topic=letters)
 
 
 def _make(client: KafkaAdminClient, settings: Settings, name: str, partitions: int) -> None:
@@ -103,20 +125,22 @@ def describe_topic(settings: Settings, topic: str) -> tuple[int, str | None]:
     """Number of partitions of a topic (0 if it does not exist), and its id where the broker gives one.
 
     Raises:
+        NotAuthorized: the topic may not be seen.
         BrokerError: no broker answers.
     """
     with _admin(settings) as client:
-        return _described(client, topic)
+        return _described(client, settings, topic)
 
 
 def identity(settings: Settings, topic: str) -> tuple[str, str | None]:
     """(cluster id, topic id): which log is there now; the topic's id is None without the topic, or from old brokers.
 
     Raises:
+        NotAuthorized: the topic may not be seen.
         BrokerError: no broker answers.
     """
     with _admin(settings) as client:
-        return str(client.describe_cluster()["cluster_id"]), _described(client, topic)[1]
+        return str(client.describe_cluster()["cluster_id"]), _described(client, settings, topic)[1]
 
 
 def partition_count(settings: Settings, topic: str) -> int:
@@ -128,8 +152,10 @@ def partition_count(settings: Settings, topic: str) -> int:
     return describe_topic(settings, topic)[0]
 
 
-def _described(client: KafkaAdminClient, topic: str) -> tuple[int, str | None]:
+def _described(client: KafkaAdminClient, settings: Settings, topic: str) -> tuple[int, str | None]:
     found = client.describe_topics([topic])
+    if found and found[0]["error_code"] == HIDDEN:
+        raise clients.not_seen(settings, topic)
     if not found or found[0]["error_code"] != 0:
         return 0, None
     topic_id = found[0].get("topic_id")

@@ -107,7 +107,10 @@ class Worker:
                         self._pulse.reads()
                     except (KafkaError, NoBroker, BrokerError) as e:
                         self._no_broker(e, delay)
-                    delay = 0.5 if time.monotonic() - began > 30 else min(delay * 2, 5.0)
+                    if time.monotonic() - began > 30:
+                        delay, self._said = 0.5, ""
+                    else:
+                        delay = min(delay * 2, 5.0)
             finally:
                 self._pulse.set("stopped")
                 self._pulse.stop()

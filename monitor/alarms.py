@@ -18,7 +18,7 @@ from barometer.settings import Settings
 from barometer.store.alerts import AlertChange, Finding, Severity, apply_finding
 from barometer.store.engine import Store
 from barometer.store.leases import Lease, check, progress_lease
-from barometer.store.status import WAITS_FOR_BROKER, progress_ahead, read_status
+from barometer.store.status import WAITS_FOR_BROKER, progress_ahead, read_status, refusal, refusals
 from barometer.store.tables import Alert
 from barometer.store.tables import Lease as LeaseRow
 from monitor import metrics
@@ -120,6 +120,7 @@ class Alarms:
 
     def _conditions(self, report: dict[str, Any], importing: bool) -> Iterator[Condition]:
         s, log, lag = self._settings, report["log"], report["lag"]
+        yield from self._broker(report)
         if log is None:
             return
         if log["replaced_reason"]:
@@ -130,7 +131,6 @@ class Alarms:
         if stuck:
             text = f"a process cannot write: {', '.join(stuck)}"
             yield Condition("database", "critical", text, {"states": stuck}, self._patience)
-        yield from self._workers(report["processes"])
         ahead = progress_ahead(report, self._settings)
         if ahead is not None:
             text = f"progress in the log is {ahead} s ahead of the database's clock: texts until then count as late"
@@ -140,7 +140,7 @@ class Alarms:
         behind = self._lag(lag, importing)
         if behind is not None:
             yield behind
-        elif alive and not lag["records"] and not importing:
+        elif alive and not lag["records"] and not importing and not refusals(report):
             yield from self._ticks(report, lag["partitions"])
         yield from self._own_work(report)
         share = report["unscored"]["share"]
@@ -155,9 +155,13 @@ class Alarms:
                 figures = {"source": source["name"], "last_observed_at": source["last_observed_at"]}
                 yield Condition(f"silent:{source['name']}", "warning", f"{source['name']} has fallen silent", figures)
 
-    def _workers(self, processes: list[dict[str, Any]]) -> Iterator[Condition]:
-        """Workers that run and do not read: the broker is away, or the group keeps their partitions from them."""
-        workers = [p for p in processes if p["role"] == "worker" and p["live"]]
+    def _broker(self, report: dict[str, Any]) -> Iterator[Condition]:
+        """The broker refuses us, or workers run and do not read: it is away, or the group keeps their partitions from
+        them. True before there is a log, too: who has no rights never sees one."""
+        for code, reasons in refusals(report).items():
+            text = "; ".join(f"{reason} (said by: {', '.join(who)})" for reason, who in sorted(reasons.items()))
+            yield Condition(code, "critical", text, {"reasons": sorted(reasons)})
+        workers = [p for p in report["processes"] if p["role"] == "worker" and p["live"]]
         away = sorted(p["id"] for p in workers if p["state"] in WAITS_FOR_BROKER)
         if away:
             text = f"no broker answers {', '.join(away)}"
@@ -202,7 +206,7 @@ class Alarms:
                 yield Condition("sealing", "critical", text, {"seconds": behind // 1000}, self._patience)
         for job in report["jobs"]:
             # Progress that cannot be written shows as missing ticks.
-            if job["ok"] is False and job["name"] != "progress":
+            if job["ok"] is False and job["name"] != "progress" and refusal(job) is None:
                 text = f"the job {job['name']} fails: {job['message']}"
                 figures = {"job": job["name"], "message": job["message"]}
                 yield Condition(f"job:{job['name']}", "warning", text, figures, self._patience)

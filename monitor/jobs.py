@@ -45,6 +45,8 @@ class Runner:
     def __init__(self, store: Store, lease: Callable[[], Lease | None], lost: Callable[[], None]) -> None:
         self._store, self._lease, self._lost = store, lease, lost
         self._kept: dict[str, tuple[float, bool]] = {}
+        self._said: dict[str, str] = {}
+        """The last failure of each job that fails: it is logged once."""
         self._lock = threading.Lock()
 
     def __call__(self, job: Job) -> None:
@@ -62,11 +64,18 @@ class Runner:
             return
         except (DBAPIError, KafkaError, BarometerError, OSError) as e:
             message = _first_line(e)
+            if isinstance(e, BrokerError):
+                message = f"{e.state}: {message}"  # the state says which alarm it is
             away = isinstance(e, KafkaError | BrokerError) or is_away(e)
-            log.warning("job could not be done", job=job.name, error=message, away=away)
+            say = log.debug if self._said.get(job.name) == message else log.warning
+            say("job could not be done", job=job.name, error=message, away=away)
         except Exception as e:  # a defect in one job must not stop the others; it is shown and counted
             message = f"{type(e).__name__}: {_first_line(e)}"
             log.exception("job failed", job=job.name)
+        if message is None:
+            self._said.pop(job.name, None)
+        else:
+            self._said[job.name] = message
         metrics.JOB_SECONDS.labels(job.name).observe(time.perf_counter() - begin)
         if message is not None:
             metrics.JOB_FAILURES.labels(job.name).inc()

@@ -14,6 +14,7 @@ from kafka.errors import KafkaError
 from sqlalchemy import Connection, select
 
 from barometer.broker import clients
+from barometer.broker.errors import BrokerError
 from barometer.errors import BarometerError
 from barometer.progress import progress_record
 from barometer.settings import Settings
@@ -51,7 +52,7 @@ class ProgressTicker:
         """One round; False if somebody else writes the topic's progress now, or the topic is not there yet.
 
         Raises:
-            KafkaError: the broker is away or refuses.
+            BrokerError: the broker is away or refuses.
             BarometerError: our clock and the database's are more than a minute apart. Progress ahead of the time makes
                 all that follows late, and cannot be taken back.
         """
@@ -73,9 +74,8 @@ class ProgressTicker:
             # All that may wait for the broker comes before the lease is taken.
             producer = self._connected()
             partitions = producer.partitions_for(topic)
-        except KafkaError:
-            self.close()
-            raise
+        except KafkaError as e:
+            raise self._failed(e) from e
         if not partitions:
             return False
         lease = acquire(self._store, progress_lease(topic), self._writer, ROUND_SECONDS)
@@ -84,12 +84,17 @@ class ProgressTicker:
             return False
         try:
             self._write(producer, topic, sorted(partitions), lease.term)
-        except KafkaError:
-            self.close()
-            raise
+        except KafkaError as e:
+            raise self._failed(e) from e
         finally:
             release(self._store, lease)
         return True
+
+    def _failed(self, error: KafkaError) -> BrokerError:
+        """What to tell; the next round takes a new producer."""
+        found = clients.explain(error, self._settings, self._producer, operation="Write")
+        self.close()
+        return found
 
     def _connected(self) -> KafkaProducer:
         if self._producer is None:

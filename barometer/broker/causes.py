@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 import ssl
 import struct
+from collections.abc import Callable
 from typing import Any
 
 from kafka import errors
@@ -34,8 +35,13 @@ _VERIFY = {
 """By OpenSSL's verify code."""
 
 
-def cause_of(failure: Failure, access: Access) -> str:
-    """What went wrong, and with which setting: a phrase to follow the address."""
+def cause_of(failure: Failure, access: Access, *, probe: bool = True) -> str:
+    """What went wrong, and with which setting: a phrase to follow the address.
+
+    Args:
+        probe: look at the address where what was seen can mean several things; takes up to some seconds.
+    """
+    see = look if probe and "proxy_url" not in access.options else _unseen
     error, options = failure.error, access.options
     protocol = str(options.get("security_protocol") or "PLAINTEXT")
     if isinstance(error.__cause__, BarometerError):
@@ -53,7 +59,7 @@ def cause_of(failure: Failure, access: Access) -> str:
     if isinstance(error, NotConnected):
         return _not_connected(failure, options)
     if isinstance(error, HandshakeFailed):
-        return _no_tls(failure, error.__cause__, options)
+        return _no_tls(failure, error.__cause__, options, see)
     inner = _ssl_error(error)
     if inner is not None:
         return _alert(inner, options)
@@ -64,7 +70,10 @@ def cause_of(failure: Failure, access: Access) -> str:
                 f"{protocol}: use SASL_{protocol}, with sasl_mechanism"
             )
         return f"it let us in and did not answer the first request ({_plain(error)})"
-    return _no_broker(failure, error, protocol)
+    seen = see(failure.address)
+    if not seen and isinstance(error, errors.KafkaTimeoutError | errors.RequestTimedOutError):
+        seen = "silent"
+    return _seen(seen, protocol)
 
 
 def refused_login(error: BaseException, access: Access) -> str:
@@ -102,7 +111,7 @@ def _not_connected(failure: Failure, options: dict[str, Any]) -> str:
     return f"no connection ({said})"
 
 
-def _no_tls(failure: Failure, error: BaseException | None, options: dict[str, Any]) -> str:
+def _no_tls(failure: Failure, error: BaseException | None, options: dict[str, Any], see: Callable[[str], str]) -> str:
     protocol = options.get("security_protocol")
     if isinstance(error, ssl.SSLCertVerificationError):
         if error.verify_code in (62, 63, 64):
@@ -123,11 +132,11 @@ def _no_tls(failure: Failure, error: BaseException | None, options: dict[str, An
         return "it takes the connection and says nothing: the broker hangs, or this is no TLS port"
     if isinstance(error, ssl.SSLError) and error.reason not in ("WRONG_VERSION_NUMBER", "UNEXPECTED_EOF_WHILE_READING"):
         if "ALERT" not in (error.reason or ""):
-            seen = look(failure.address)
-            if seen not in ("tls", "closed"):
+            seen = see(failure.address)
+            if seen not in ("", "tls", "closed"):
                 return _seen(seen, str(protocol))
         return _alert(error, options)
-    return _seen(look(failure.address), str(protocol))
+    return _seen(see(failure.address), str(protocol))
 
 
 def _alert(error: ssl.SSLError, options: dict[str, Any]) -> str:
@@ -147,15 +156,6 @@ def _alert(error: ssl.SSLError, options: dict[str, Any]) -> str:
     return f"TLS failed ({reason})"
 
 
-def _no_broker(failure: Failure, error: BaseException, protocol: str) -> str:
-    if isinstance(error, errors.KafkaTimeoutError | errors.RequestTimedOutError):
-        seen = look(failure.address)
-        if seen == "silent":
-            return "it takes the connection and says nothing: the broker hangs, or something else listens there"
-        return _seen(seen, protocol)
-    return _seen(look(failure.address), protocol)
-
-
 def _seen(seen: str, protocol: str) -> str:
     tls = protocol.endswith("SSL")
     if seen == "kafka" and tls:
@@ -168,9 +168,13 @@ def _seen(seen: str, protocol: str) -> str:
         return "it takes the connection and hangs up: no Kafka listener, or one behind a relay that has no broker"
     if seen == "silent":
         return "it takes the connection and says nothing: the broker hangs, or something else listens there"
-    if seen in ("kafka", "tls"):
+    if seen in ("", "kafka", "tls"):
         return "it hung up while the connection was made: see the broker's log"
     return f"no Kafka broker listens there: {seen}"
+
+
+def _unseen(_address: str) -> str:
+    return ""
 
 
 def look(address: str, seconds: float = LOOK_SECONDS) -> str:

@@ -25,8 +25,7 @@ from barometer.settings import PREFIX, Settings
 BOOTSTRAP_MS = 5_000
 MORE_MS = 2_000
 """For each further address of ``kafka_bootstrap``: some may be dead."""
-SETUP_MS = 5_000
-"""So long one connection may take, where there are others to go to."""
+_TABLE = "see the table of rights in docs/kafka.md"
 
 
 def consumer(settings: Settings, **defaults: Any) -> KafkaConsumer:
@@ -61,20 +60,22 @@ def check_access(settings: Settings) -> None:
     Access(settings)
 
 
-def explain(error: BaseException, settings: Settings, client: Any = None, *, operation: str = "",
-            resource: str = "") -> BrokerError:  # fmt: skip
+def explain(error: BaseException, settings: Settings, client: Any = None, *, operation: str = "", topic: str = "",
+            remedy: str = "") -> BrokerError:  # fmt: skip
     """An error of kafka-python's as one of ours, in one line.
 
     Args:
         client: the client that it came from, if there is one: its connections know more.
-        operation, resource: what was being done, where the error does not say it.
+        operation: what was being done; ``Read`` if not given.
+        topic: with which topic, where the error does not say it; the documents' if not given.
+        remedy: what to do about a missing right, other than to look at the table of rights.
     """
     if isinstance(error, BrokerError):
         return error
     known = _known.get(client) if client is not None else None
     access = known[0] if known is not None else Access(settings)
     if isinstance(error, errors.AuthorizationError):
-        return _not_authorized(error, settings, access, operation, resource)
+        return _not_authorized(error, settings, access, operation, topic, remedy)
     if isinstance(error, LoginPaused | errors.SaslAuthenticationFailedError):
         return LoginFailed(_login_text(error, access))
     found = trouble(client)
@@ -84,21 +85,29 @@ def explain(error: BaseException, settings: Settings, client: Any = None, *, ope
     return BrokerUnreachable(f"the broker at {settings.kafka_bootstrap} did not do what was asked: {what}")
 
 
-def trouble(client: Any) -> BrokerError | None:
-    """Why a client has connections that do not come about; None: there is nothing of that kind."""
+def trouble(client: Any, *, probe: bool = True) -> BrokerError | None:
+    """Why a client has connections that do not come about; None: there is nothing of that kind.
+
+    Args:
+        probe: take up to some seconds to look at addresses that hung up; not in a loop that must go on.
+    """
     known = _known.get(client) if client is not None else None
-    if known is None:
-        return None
-    return _said(*known)
+    return None if known is None else _said(*known, probe=probe)
 
 
 @contextmanager
-def explained(settings: Settings, client: Any = None, *, operation: str = "", resource: str = "") -> Iterator[None]:
+def explained(settings: Settings, client: Any = None, *, operation: str = "", topic: str = "") -> Iterator[None]:
     """Errors of kafka-python's inside come out as :class:`barometer.broker.errors.BrokerError`."""
     try:
         yield
     except errors.KafkaError as e:
-        raise explain(e, settings, client, operation=operation, resource=resource) from e
+        raise explain(e, settings, client, operation=operation, topic=topic) from e
+
+
+def not_seen(settings: Settings, topic: str) -> NotAuthorized:
+    """The broker does not tell us whether there is such a topic."""
+    remedy = f"Read or Write on it includes this; {_TABLE}"
+    return NotAuthorized(Access(settings).principal(), "Describe", f"topic {topic}", remedy)
 
 
 _known: WeakKeyDictionary[Any, tuple[Access, Reach]] = WeakKeyDictionary()
@@ -160,7 +169,7 @@ def _logins(access: Access) -> Logins:
     return logins(",".join(access.bootstrap), access.mechanism or "", access.user)
 
 
-def _said(access: Access, reach: Reach) -> BrokerError | None:
+def _said(access: Access, reach: Reach, *, probe: bool = True) -> BrokerError | None:
     """The failures of a client's connections as one error."""
     failures = reach.failures()
     if not failures:
@@ -173,13 +182,13 @@ def _said(access: Access, reach: Reach) -> BrokerError | None:
         return inner
     said = {str(f.error): None for f in failures if isinstance(f.error, BrokerError)}
     left = [f for f in failures if not isinstance(f.error, BrokerError)]
-    return BrokerUnreachable("; ".join([*said, *_places(left, access)]))
+    return BrokerUnreachable("; ".join([*said, *_places(left, access, probe)]))
 
 
-def _places(failures: list[Failure], access: Access) -> Iterator[str]:
+def _places(failures: list[Failure], access: Access, probe: bool) -> Iterator[str]:
     grouped: dict[tuple[bool, str], list[Failure]] = {}
     for f in failures:
-        grouped.setdefault((bool(f.advertised_by), cause_of(f, access)), []).append(f)
+        grouped.setdefault((bool(f.advertised_by), cause_of(f, access, probe=probe)), []).append(f)
     for (advertised, cause), those in sorted(grouped.items(), key=lambda x: x[0][0]):
         if advertised:
             who = ", ".join(f"{f.address} (broker {f.advertised_by})" for f in those)
@@ -199,18 +208,17 @@ def _login_text(error: BaseException, access: Access, address: str = "") -> str:
 
 
 def _not_authorized(
-    error: errors.AuthorizationError, settings: Settings, access: Access, operation: str, resource: str
+    error: errors.AuthorizationError, settings: Settings, access: Access, operation: str, topic: str, remedy: str
 ) -> NotAuthorized:
     """A missing right. The error's class says the kind of resource, its argument sometimes which."""
     named = error.args[0] if error.args else None
+    resource = f"topic {topic or settings.topic_documents}"
     if isinstance(error, errors.TopicAuthorizationFailedError):
-        names = sorted(map(str, named)) if isinstance(named, set | frozenset | list | tuple) else []
-        if not names and isinstance(named, str) and " " not in named:
-            names = [named]
-        resource = f"topic {', '.join(names)}" if names else resource or f"topic {settings.topic_documents}"
-        operation = operation or "Read"
+        if isinstance(named, set | frozenset | list | tuple) and named:
+            resource = f"topic {', '.join(sorted(map(str, named)))}"
     elif isinstance(error, errors.GroupAuthorizationFailedError):
         resource, operation = f"group {settings.consumer_group}", "Read"
-    elif isinstance(error, errors.ClusterAuthorizationFailedError):
+    elif isinstance(error, errors.ClusterAuthorizationFailedError) and operation != "Write":
+        # An idempotent producer is refused so who may write no topic at all (KIP-679): that is no right on the cluster.
         resource, operation = "the cluster", operation or "ClusterAction"
-    return NotAuthorized(access.principal(), operation, resource, "see the table of rights in docs/kafka.md")
+    return NotAuthorized(access.principal(), operation or "Read", resource, remedy or _TABLE)

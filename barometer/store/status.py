@@ -37,6 +37,8 @@ CLOCKS_APART_MS = 60_000
 GONE_AFTER_MS = 30_000
 """A process without a heartbeat for so long counts as gone."""
 WAITS_FOR_BROKER = ("broker away",)
+REFUSALS = {"not authorised": "rights", "login failed": "login"}
+"""States of whoever the broker does not serve, as :mod:`barometer.broker.errors` has them, and the problem's code."""
 _COUNTS = ("records", "documents", "repeats", "dead_letters", "tombstones", "progress_records", "late")
 
 
@@ -117,6 +119,9 @@ def problems(report: dict[str, Any], settings: Settings) -> list[dict[str, Any]]
         stuck.setdefault(report["database"], "status")
     for state, role in sorted(stuck.items()):
         say("database", f"{state}: nothing is written until that is mended (said by: {role})", state=state)
+    for code, reasons in refusals(report).items():
+        for reason, who in sorted(reasons.items()):
+            say(code, f"{reason} (said by: {', '.join(who)})", reason=reason, names=", ".join(who))
     for p in report["processes"]:
         if p["live"] and p["state"] in WAITS_FOR_BROKER:
             say("broker", f"{p['role']} {p['id']}: {p['state']}{_reason(p)}", state=p["state"], process=p["id"])
@@ -148,13 +153,34 @@ def problems(report: dict[str, Any], settings: Settings) -> list[dict[str, Any]]
     if share is not None and share > settings.unscored_alarm_share:
         say("unscored", f"{share:.0%} of the last hour's texts are unscored", share=f"{share:.0%}")
     for job in report["jobs"]:
-        if job["ok"] is False:
+        if job["ok"] is False and refusal(job) is None:
             message = job["message"] or ""
             say("job", f"job {job['name']} failed: {message}", name=job["name"], message=message)
     if report["notifications"].get("failed"):
         n = report["notifications"]["failed"]
         say("notifications", f"{n} notifications could not be delivered", failed=n)
     return out
+
+
+def refusals(report: dict[str, Any]) -> dict[str, dict[str, list[str]]]:
+    """What the broker refuses us: code (``rights``, ``login``) -> reason -> who says it."""
+    out: dict[str, dict[str, list[str]]] = {}
+    for p in report["processes"]:
+        if p["live"] and p["state"] in REFUSALS:
+            reason = str((p["info"] or {}).get("reason") or p["state"])
+            out.setdefault(REFUSALS[p["state"]], {}).setdefault(reason, []).append(p["role"])
+    for job in report["jobs"]:
+        found = refusal(job)
+        if found is not None:
+            out.setdefault(found[0], {}).setdefault(found[1], []).append(f"job {job['name']}")
+    return out
+
+
+def refusal(job: dict[str, Any]) -> tuple[str, str] | None:
+    """(code, reason) if a job of the leader fails because the broker refuses it."""
+    state, _, reason = str(job["message"] or "").partition(": ")
+    code = REFUSALS.get(state)
+    return None if job["ok"] is not False or code is None else (code, reason)
 
 
 def _reason(process: dict[str, Any]) -> str:
