@@ -8,6 +8,7 @@ from types import TracebackType
 from kafka.errors import KafkaError, MessageSizeTooLargeError
 
 from barometer.broker import clients
+from barometer.broker.errors import BrokerError
 from barometer.errors import BarometerError
 from barometer.settings import Settings
 from ingest.message import Header
@@ -45,7 +46,7 @@ class Sender:
     """
 
     def __init__(self, settings: Settings, topic: str) -> None:
-        self.topic = topic
+        self.topic, self._settings = topic, settings
         self.acknowledged = 0
         self._failure: tuple[str, BaseException] | None = None
         options = {
@@ -79,6 +80,7 @@ class Sender:
         Raises:
             TooLarge: this record cannot be sent; the others can.
             DeliveryError: an earlier record was lost, or the broker has been away for too long.
+            NotAuthorized: the right to write is missing.
         """
         self._raise_failure()
         try:
@@ -88,6 +90,8 @@ class Sender:
         except MessageSizeTooLargeError as e:
             raise TooLarge(f"{where}: {len(value or b''):,} bytes: more than a Kafka request may hold") from e
         except KafkaError as e:
+            if clients.refused(e):
+                raise self._refused(e) from e
             raise DeliveryError(f"{where}: not sent: {type(e).__name__}: {e}") from e
         future.add_callback(self._arrived)
         future.add_errback(partial(self._failed, where))
@@ -127,6 +131,9 @@ class Sender:
     def __exit__(self, _type: type[BaseException] | None, _e: BaseException | None, _tb: TracebackType | None) -> None:
         self.close()
 
+    def _refused(self, error: BaseException) -> BrokerError:
+        return clients.explain(error, self._settings, self._producer, operation="Write", topic=self.topic)
+
     # Called in the client's thread.
 
     def _arrived(self, _metadata: object) -> None:
@@ -139,4 +146,6 @@ class Sender:
     def _raise_failure(self) -> None:
         if self._failure is not None:
             where, error = self._failure
+            if clients.refused(error):
+                raise self._refused(error) from error
             raise DeliveryError(f"{where}: not delivered: {type(error).__name__}: {error}")

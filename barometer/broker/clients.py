@@ -74,6 +74,8 @@ def explain(error: BaseException, settings: Settings, client: Any = None, *, ope
         return error
     known = _known.get(client) if client is not None else None
     access = known[0] if known is not None else Access(settings)
+    if _no_producer(error):
+        error = errors.TopicAuthorizationFailedError()
     if isinstance(error, errors.AuthorizationError):
         return _not_authorized(error, settings, access, operation, topic, remedy)
     if isinstance(error, LoginPaused | errors.SaslAuthenticationFailedError):
@@ -83,6 +85,17 @@ def explain(error: BaseException, settings: Settings, client: Any = None, *, ope
         return found
     what = " ".join(str(error).split())[:300]
     return BrokerUnreachable(f"the broker at {settings.kafka_bootstrap} did not do what was asked: {what}")
+
+
+def refused(error: BaseException) -> bool:
+    """Whether it says that a right is missing."""
+    return isinstance(error, errors.AuthorizationError) or _no_producer(error)
+
+
+def _no_producer(error: BaseException) -> bool:
+    """An idempotent producer is refused so who may write no topic at all (KIP-679); the library says it in words."""
+    text = str(error.args[0]) if error.args else ""
+    return "InitProducerId" in text and "ClusterAuthorizationFailed" in text
 
 
 def trouble(client: Any, *, probe: bool = True) -> BrokerError | None:
@@ -219,6 +232,5 @@ def _not_authorized(
     elif isinstance(error, errors.GroupAuthorizationFailedError):
         resource, operation = f"group {settings.consumer_group}", "Read"
     elif isinstance(error, errors.ClusterAuthorizationFailedError) and operation != "Write":
-        # An idempotent producer is refused so who may write no topic at all (KIP-679): that is no right on the cluster.
         resource, operation = "the cluster", operation or "ClusterAction"
     return NotAuthorized(access.principal(), operation or "Read", resource, remedy or _TABLE)

@@ -41,6 +41,11 @@ _dead: dict[str, float] = {}
 """Addresses that did not answer, with the time until which they are tried last; for the whole process."""
 
 
+def forget_dead() -> None:
+    """As in a process that has just begun."""
+    _dead.clear()
+
+
 class NotConnected(errors.KafkaConnectionError):  # type: ignore[misc]
     """There was no connection to an address."""
 

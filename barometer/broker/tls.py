@@ -88,7 +88,7 @@ def _present(context: ssl.SSLContext, options: Mapping[str, Any]) -> None:
 
 
 def _why(error: ssl.SSLError, certificate: str, password: str | None) -> str:
-    if error.reason in ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH"):
+    if error.reason in ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED"):
         return f"the key does not belong to the certificate in ssl_certfile {certificate}"
     if password is not None and error.reason in ("BAD_DECRYPT", "BAD_PASSWORD_READ", "PKCS12_CIPHERFINAL_ERROR", None):
         return "it cannot be opened with ssl_password"
