@@ -300,6 +300,24 @@ FAULTS: Mapping[str, Mapping[Lang, tuple[str, tuple[str, ...]]]] = {
             ),
         ),
     },
+    "topic": {
+        "zh": (
+            "Kafka 主题的设置不对：{object}；文本会丢失、被拒收或时间记错",
+            (
+                "运行 barometer status：它写出现在的值、需要的值和修改命令。",
+                "由 Kafka 管理员执行该命令；一分钟内 monitor 会重新检查，不用重启。",
+                "改好之前已被删除或记错时间的文本不会自己恢复：从来源重新导入。",
+            ),
+        ),
+        "en": (
+            "A setting of the topic in Kafka is wrong: {object}. Texts are lost, refused or dated wrongly",
+            (
+                "Run `barometer status`: it gives the value found, the value needed and the command that sets it.",
+                "Have Kafka's administrator run that command; the monitor looks again within a minute, no restart.",
+                "What was deleted or dated wrongly until then does not come back by itself: import it again.",
+            ),
+        ),
+    },
     "job": {
         "zh": ("后台任务失败：{object}", ("看 monitor 的日志里这个任务的报错；任务会按时再试。",)),
         "en": (

@@ -270,6 +270,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "fault.unscored": ("大量文本未打分", "Many texts unscored"),
     "fault.silent": ("来源沉默", "Source silent"),
     "fault.sealing": ("封存停滞", "Sealing is behind"),
+    "fault.topic": ("Kafka 主题设置不对", "A topic's setting in Kafka is wrong"),
     "fault.job": ("后台任务失败", "A job fails"),
     "alert.number": ("告警 #{id}", "Alert #{id}"),
     "alert.unknown": ("没有这条告警", "There is no such alert"),
@@ -481,6 +482,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     "problem.unbalanced": (
         "记录账不平，差 {difference} 条",
         "The accounts of the log do not balance: {difference} records",
+    ),
+    "problem.topic": (
+        "Kafka 主题 {topic} 的设置 {name} 不对：{remedy}",
+        "The setting {name} of the topic {topic} in Kafka is wrong: {remedy}",
     ),
     "problem.job": ("任务 {name} 失败：{message}", "Job {name} failed: {message}"),
     "problem.notifications": ("{failed} 条通知没有送达", "{failed} notifications could not be delivered"),

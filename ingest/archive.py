@@ -14,8 +14,8 @@ class Archive:
 
     >>> with Archive() as archive:
     ...     archive.add([Record(2, b"k", b"b", "f:2"), Record(1, b"k", b"a", "f:1")])
-    ...     [r.time_ms for r in archive], archive.first, archive.count_before(2)
-    ([1, 2], 1, 1)
+    ...     [r.time_ms for r in archive], archive.first, archive.count_before(2), archive.size
+    ([1, 2], 1, 1, 4)
     """
 
     def __init__(self) -> None:
@@ -48,6 +48,11 @@ class Archive:
         """The latest time, or None."""
         found = self._db.execute("SELECT max(time) FROM records").fetchone()[0]
         return None if found is None else int(found)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all keys and values."""
+        return int(self._db.execute("SELECT coalesce(sum(length(key) + length(value)), 0) FROM records").fetchone()[0])
 
     def count_before(self, time_ms: int) -> int:
         """How many are earlier than a time."""

@@ -22,6 +22,7 @@ from barometer.store.engine import Store
 from ingest.consumer import cluster_of, topic_id_of
 from ingest.ends import beginnings, endings, log_ends
 from ingest.positions import Positions, Stored
+from ingest.preconditions import tell_of_topics
 from ingest.topics import describe_topic, ensure_topics, identity
 from ingest.witness import gone
 
@@ -67,6 +68,7 @@ class LogGuard:
             self.partitions, self.topic_id = describe_topic(self._settings, self._topic)
         except BarometerError as e:
             raise NoBroker(str(e)) from e
+        tell_of_topics(self._settings)
 
     def begin(self, consumer: KafkaConsumer, positions: Positions) -> None:
         """Watch this consumer from now on.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import structlog
 from kafka import KafkaAdminClient
@@ -27,11 +28,11 @@ HIDDEN = int(TopicAuthorizationFailedError.errno)
 
 
 @contextmanager
-def _admin(settings: Settings) -> Iterator[KafkaAdminClient]:
+def admin(settings: Settings, **options: Any) -> Iterator[KafkaAdminClient]:
     """Raises:
     BrokerError: no broker answers, or it does not do what is asked.
     """
-    client = clients.admin(settings)
+    client = clients.admin(settings, **options)
     try:
         with clients.explained(settings, client):
             yield client
@@ -71,7 +72,7 @@ def ensure_topics(settings: Settings) -> None:
         BrokerError: no broker answers, or it refuses.
     """
     documents, letters = settings.topic_documents, settings.topic_dlq
-    with _admin(settings) as client:
+    with admin(settings) as client:
         found = {t["name"]: t["error_code"] for t in client.describe_topics([documents, letters])}
         if found.get(documents) == HIDDEN:
             raise clients.not_seen(settings, documents)
@@ -117,7 +118,7 @@ def cluster_id(settings: Settings) -> str:
     Raises:
         BrokerError: no broker answers.
     """
-    with _admin(settings) as client:
+    with admin(settings) as client:
         return str(client.describe_cluster()["cluster_id"])
 
 
@@ -128,7 +129,7 @@ def describe_topic(settings: Settings, topic: str) -> tuple[int, str | None]:
         NotAuthorized: the topic may not be seen.
         BrokerError: no broker answers.
     """
-    with _admin(settings) as client:
+    with admin(settings) as client:
         return _described(client, settings, topic)
 
 
@@ -139,7 +140,7 @@ def identity(settings: Settings, topic: str) -> tuple[str, str | None]:
         NotAuthorized: the topic may not be seen.
         BrokerError: no broker answers.
     """
-    with _admin(settings) as client:
+    with admin(settings) as client:
         return str(client.describe_cluster()["cluster_id"]), _described(client, settings, topic)[1]
 
 

@@ -131,6 +131,10 @@ class Alarms:
         if stuck:
             text = f"a process cannot write: {', '.join(stuck)}"
             yield Condition("database", "critical", text, {"states": stuck}, self._patience)
+        for f in (report.get("topics") or {}).get("findings", ()):
+            if f["level"] == "problem":
+                figures = {"found": f["found"], "needed": f["needed"], "remedy": f["remedy"]}
+                yield Condition(f"topic:{f['topic']} {f['name']}", "critical", f["text"], figures, self._patience)
         ahead = progress_ahead(report, self._settings)
         if ahead is not None:
             text = f"progress in the log is {ahead} s ahead of the database's clock: texts until then count as late"

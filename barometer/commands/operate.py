@@ -15,6 +15,9 @@ from barometer.settings import settings
 from barometer.store.engine import Store
 from barometer.store.migrate import current, head, open_store, settle, upgrade
 
+TOPICS_MS = 2_000
+"""So long the broker is waited for, to look at the settings of the topics."""
+
 app = typer.Typer(add_completion=False)
 db = typer.Typer(help="The store: its schema, backups of it.", no_args_is_help=True)
 log = typer.Typer(help="The log under the store.", no_args_is_help=True)
@@ -28,10 +31,17 @@ db.command("restore")(db_restore)
 def status(as_json: bool = typer.Option(False, "--json", help="One JSON object, for machines.")) -> None:
     """Lag, throughput, counts, late records, sources, jobs, leader. Exit code 1 if something needs a person."""
     from barometer.commands.status_view import print_status
+    from barometer.store.status import problems
     from barometer.store.status import status as read_status
+    from ingest.preconditions import report as look_at_topics
 
     store = open_store(settings())
     report = read_status(store, settings(), probe=True)
+    try:
+        report["topics"] = {"at": report["now"], **look_at_topics(settings(), timeout_ms=TOPICS_MS)}
+        report["problems"] = problems(report, settings())
+    except BarometerError as e:  # what the leader saw last stands in the store
+        report["topics_not_asked"] = str(e)
     if as_json:
         print(json.dumps(report, ensure_ascii=False, default=str))
     else:

@@ -43,6 +43,7 @@ def print_status(report: dict[str, Any]) -> None:
     console.print(f"unscored    {'no texts' if share is None else f'{share:.1%}'} in the last hour")
     alerts = report["alerts"]
     console.print(f"alerts      {alerts.get('firing', 0)} firing, {alerts.get('acknowledged', 0)} acknowledged")
+    _topics(console, report)
     _table(
         console,
         "processes",
@@ -69,6 +70,21 @@ def print_status(report: dict[str, Any]) -> None:
             for s in report["sources"]
         ],
     )
+
+
+def _topics(console: Console, report: dict[str, Any]) -> None:
+    """Settings of the topics that are worth knowing; what endangers texts stands among the problems."""
+    known = report["topics"]
+    if known is None:
+        why = report.get("topics_not_asked", "nobody has looked yet")
+        console.print(Text(f"topics      not looked at: {why}"))
+        return
+    age = f" {_span((report['now'] - known['at']) / 1000)} ago" if report.get("topics_not_asked") else ""
+    lines = [f["text"] for f in known["findings"] if f["level"] == "note"] + known["unchecked"]
+    if not known["findings"] and not lines:
+        console.print(f"topics      settings as they must be{age}")
+    for line in lines:
+        console.print(Text(f"topics      {line}{age}"), soft_wrap=True)
 
 
 def _what_to_do(console: Console, code: str) -> None:

@@ -27,6 +27,7 @@ from barometer.store.tables import (
     Source,
     SourceRollup,
 )
+from barometer.store.topic_settings import topic_settings
 from barometer.store.waiting import refuses_writes
 from barometer.store.watermark import watermark
 
@@ -49,10 +50,11 @@ def status(store: Store, settings: Settings, *, probe: bool = False) -> dict[str
         probe: also try a write that changes nothing: who cannot write cannot tell us so through the store.
 
     Returns:
-        now, log, progress (everything written up to then has been read), watermark (progress less lateness: nothing
-        older follows), sealed_until, lag {records, seconds, partitions}, throughput (documents a second over the last
-        minute), counts (``difference``: records unaccounted for, 0 when all is well), unscored, sources, processes,
-        leader, leases, jobs, alerts, notifications, problems (each with a code, its figures and an English text).
+        now, log, progress (everything written up to then has been read), watermark (progress less lateness:
+        nothing older follows), sealed_until, lag {records, seconds, partitions}, throughput (documents a second
+        over the last minute), counts (``difference``: records unaccounted for, 0 when all is well), unscored,
+        sources, processes, leader, leases, jobs, topics (what is wrong with their settings in Kafka), alerts,
+        notifications, problems (each with a code, its figures and an English text).
     """
     refused = refuses_writes(store) if probe else None
     with store.read() as c:
@@ -84,6 +86,7 @@ def read_status(c: Connection, store: Store, settings: Settings) -> dict[str, An
             for r in c.execute(select(Lease.__table__).order_by(Lease.name))
         ],
         "jobs": [dict(r._mapping) for r in c.execute(select(Job.__table__).order_by(Job.name))],
+        "topics": topic_settings(c),
         "alerts": _by_state(c, Alert.state),
         "notifications": _by_state(c, Notification.state),
     }  # fmt: skip
@@ -127,6 +130,9 @@ def problems(report: dict[str, Any], settings: Settings) -> list[dict[str, Any]]
             say("broker", f"{p['role']} {p['id']}: {p['state']}{_reason(p)}", state=p["state"], process=p["id"])
         elif p["live"] and p["state"] == "not reading":
             say("not_reading", f"{p['id']} does not read what is there{_reason(p)}", process=p["id"])
+    for f in (report.get("topics") or {}).get("findings", ()):
+        if f["level"] == "problem":
+            say("topic", f["text"], name=f["name"], topic=f["topic"], remedy=f["remedy"])
     if "worker" not in live:
         say("no_worker", "no worker is running")
     if "monitor" not in live:
