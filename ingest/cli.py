@@ -42,6 +42,9 @@ def produce(
     limit: int = typer.Option(0, min=0, help="At most so many rows."),
     skip_bad: bool = typer.Option(False, "--skip-bad", help="Leave out rows that cannot be sent, and list them."),
     no_store: bool = typer.Option(False, "--no-store", help="No database: no lease and no progress records."),
+    despite_retention: bool = typer.Option(
+        False, "--despite-retention", help="Send rows although the topic's retention will delete them."
+    ),
 ) -> None:
     """Put files of texts into the topic, one record a row."""
     s = settings()
@@ -61,6 +64,7 @@ def produce(
         limit=limit or None,
         skip_bad=skip_bad,
         use_store=not no_store,
+        despite_retention=despite_retention,
     )
     try:
         produce_files(s, plan, Console(stderr=True, markup=False, highlight=False))

@@ -6,11 +6,12 @@ import itertools
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from kafka.record.default_records import DefaultRecordBatchBuilder as Batch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
@@ -24,6 +25,7 @@ from barometer.store.engine import Store, is_away
 from barometer.store.migrate import open_store
 from ingest.archive import Archive
 from ingest.files import Columns, Mapper
+from ingest.preconditions import Limits, Topic, check, check_archive, first_offsets, limits, look
 from ingest.produce import Record, Sent, make_topic, passed_until, produce_records
 
 LISTED = 100
@@ -44,6 +46,7 @@ class Plan:
         limit: at most so many rows; None: all.
         skip_bad: leave out rows that cannot be sent, and list them at the end.
         use_store: False: no lease and no progress records.
+        despite_retention: send what the topic's retention will delete, too.
     """
 
     files: Sequence[str]
@@ -55,6 +58,7 @@ class Plan:
     limit: int | None = None
     skip_bad: bool = False
     use_store: bool = True
+    despite_retention: bool = False
 
 
 @dataclass
@@ -62,6 +66,9 @@ class _Import:
     settings: Settings
     plan: Plan
     console: Console
+    limits: Limits = field(default_factory=Limits)
+    total: int | None = None
+    """Rows to send, where that is known."""
     bad: list[str] = field(default_factory=list)
     bad_count: int = 0
     sent: Sent = field(default_factory=Sent)
@@ -79,8 +86,8 @@ def produce_files(settings: Settings, plan: Plan, console: Console) -> Sent:
         if path != STDIN and not Path(path).is_file():
             raise BarometerError(f"{path}: no such file")
     make_topic(settings, plan.topic)
+    topic = _look_at_topic(job)
     begin = time.monotonic()
-    total: int | None = None
     try:
         with ExitStack() as stack:
             store = stack.enter_context(_opened_store(settings)) if _wants_progress(plan) else None
@@ -92,20 +99,25 @@ def produce_files(settings: Settings, plan: Plan, console: Console) -> Sent:
                 archive = stack.enter_context(Archive())
                 with _bar(console) as bar:
                     _fill(archive, _watched(job, bar, "reading"))
-                total = len(archive)
+                job.total = len(archive)
+                _refuse_what_would_be_deleted(job, topic, archive)
                 _tell_of_lateness(job, store, archive)
                 with _bar(console) as bar:
-                    task = bar.add_task("sending", total=total)
+                    task = bar.add_task("sending", total=job.total)
                     _send(
                         job, store, _paced(archive, plan), lambda s: bar.update(task, completed=s.records + s.skipped)
                     )
+        _look_for_deleted(job)
     except KeyboardInterrupt:
-        _say(console, _how_far(job, total))
+        _say(console, _how_far(job))
         _list_bad(job)
         raise
     except BarometerError:
-        if job.sent.records:
-            _say(console, _how_far(job, total))
+        if job.sent.records or job.sent.unknown:
+            _say(console, _how_far(job))
+        _list_bad(job)
+        if job.sent.unknown:
+            _tell_of_problems(job)
         raise
     seconds = time.monotonic() - begin
     sent = job.sent
@@ -116,6 +128,75 @@ def produce_files(settings: Settings, plan: Plan, console: Console) -> Sent:
     )
     _list_bad(job)
     return sent
+
+
+def _look_at_topic(job: _Import) -> Topic | None:
+    """Before anything is sent: what the topic takes, and whether it takes texts as they are at all."""
+    settings, plan = job.settings, job.plan
+    found = look(settings, plan.topic)
+    if not found:
+        return None
+    [topic] = found
+    if topic.unchecked is not None:
+        _say(job.console, f"note: {topic.unchecked}")
+    job.limits = limits(topic, settings)
+    own_times = plan.columns.time_column is not None and not plan.shift_to_now
+    ticks = _wants_progress(plan) and settings.progress_from == "records"
+    for finding in check(settings, found):
+        if (finding.name == "message.timestamp.type" and own_times) or (finding.name == "cleanup.policy" and ticks):
+            raise BarometerError(f"{finding.text}. Nothing was sent")
+        if finding.level == "problem":
+            _say(job.console, f"note: {finding.text}")
+    return topic
+
+
+def _refuse_what_would_be_deleted(job: _Import, topic: Topic | None, archive: Archive) -> None:
+    if topic is None:
+        return
+    now = _now()
+    first = None if job.plan.shift_to_now else archive.first
+    for finding in check_archive(topic, first, archive.size, now):
+        if job.plan.despite_retention:
+            _say(job.console, f"note: {finding.text}")
+            continue
+        kept = topic.number("retention.ms") or 0
+        rows = (
+            f"; {archive.count_before(now - kept):,} of {len(archive):,} rows" if finding.name == "retention.ms" else ""
+        )
+        raise BarometerError(
+            f"{finding.text}{rows}. Nothing was sent (--despite-retention sends them all the same, to be deleted)"
+        )
+
+
+def _look_for_deleted(job: _Import) -> None:
+    """Behind an import: is all of it still there?
+
+    Raises:
+        BarometerError: the log begins behind the first of what was sent.
+    """
+    offsets, topic = job.sent.offsets, job.plan.topic
+    if not offsets:
+        return
+    try:
+        begins = first_offsets(job.settings, topic, sorted(offsets))
+    except BarometerError as e:
+        _say(job.console, f"note: whether the broker has kept what was sent could not be checked: {e}")
+        return
+    gone = {p: begins[p] for p, (first, _) in offsets.items() if begins.get(p, 0) > first}
+    if gone:
+        n = sum(min(begin, offsets[p][1] + 1) - offsets[p][0] for p, begin in gone.items())
+        raise BarometerError(
+            f"the broker has deleted what was sent into {topic} already, {_count(n, 'record')} in "
+            f"{_count(len(gone), 'partition')}: see retention.ms and retention.bytes of the topic"
+        )
+
+
+def _tell_of_problems(job: _Import) -> None:
+    """What the broker says of the topic, when it has not taken what was sent."""
+    with suppress(BarometerError):
+        for finding in check(job.settings, look(job.settings, job.plan.topic, timeout_ms=3_000)):
+            if finding.level == "problem":
+                _say(job.console, f"note: {finding.text}")
 
 
 def _wants_progress(plan: Plan) -> bool:
@@ -161,11 +242,21 @@ def _watched(job: _Import, bar: Progress, what: str) -> Iterator[Record]:
             if isinstance(row, BadRow):
                 raise row
             record = mapper.record(row)
+            _within_limits(job, record)
         except BadRow as e:
             _note_bad(job, e)
             continue
         yield record
     bar.update(task, rows=n)
+
+
+def _within_limits(job: _Import, record: Record) -> None:
+    """Raises BadRow for a row that the topic would refuse: such a row would hold up all that is sent with it."""
+    # A little less than it will be: what is close to the limit is left to the broker.
+    size = Batch.HEADER_STRUCT.size + Batch.size_of(record.key, record.value, [])
+    why = job.limits.refuses(None if job.plan.shift_to_now else record.time_ms, size, _now())
+    if why is not None:
+        raise BadRow(f"{record.where}: {why}")
 
 
 def _note_bad(job: _Import, error: BarometerError) -> None:
@@ -229,14 +320,20 @@ def _tell_of_lateness(job: _Import, store: Store | None, archive: Archive) -> No
         )
 
 
-def _how_far(job: _Import, total: int | None) -> str:
+def _how_far(job: _Import) -> str:
     sent = job.sent
-    of = f" of {total:,}" if total is not None else ""
-    if not sent.records:
-        return f"stopped: none{of or ' of the rows'} was sent"
+    of = f" of {job.total:,}" if job.total is not None else ""
     time_ms = sent.last_time_ms
     when = f", {_local(time_ms, job.settings)}" if time_ms is not None else ""
-    return f"stopped: {_count(sent.records, 'record')}{of} given to the broker; the last is {sent.last_where}{when}"
+    unknown = f", {sent.unknown:,} more may be (the broker did not answer)" if sent.unknown else ""
+    if not sent.records and not unknown:
+        return f"stopped: none{of or ' of the rows'} was sent"
+    last = f"; the last that was given to the broker is {sent.last_where}{when}" if sent.last_where else ""
+    return f"stopped: {_count(sent.records, 'record')}{of} in the log{unknown}{last}"
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def _say(console: Console, text: str) -> None:

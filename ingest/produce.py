@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from sqlalchemy import func, select
@@ -20,7 +20,7 @@ from barometer.store.logs import current_log
 from barometer.store.tables import Offset
 from ingest.message import encode, parse_rfc3339
 from ingest.progress import WAIT_SECONDS, ProgressLease, ProgressWriter
-from ingest.sender import Sender, TooLarge
+from ingest.sender import Refused, Sender, TooLarge
 from ingest.topics import ensure_topics, partition_count
 
 
@@ -38,9 +38,14 @@ class Sent:
     """How far a production came."""
 
     records: int = 0
-    """Acknowledged by the broker, when the production is over; given to it, while it runs."""
+    """In the log, when the production is over, however it ended; given to the broker, while it runs."""
     progress: int = 0
     skipped: int = 0
+    """Left out: too large, or refused by the broker."""
+    unknown: int = 0
+    """Given to the broker, which did not answer: they may be in the log."""
+    offsets: dict[int, tuple[int, int]] = field(default_factory=dict)
+    """First and last offset of what is in the log, by partition."""
     last_where: str = ""
     last_time_ms: int | None = None
 
@@ -78,19 +83,23 @@ def produce_records(
     topic: str | None = None,
     progress: bool = True,
     on_sent: Callable[[Sent], None] | None = None,
-    on_bad: Callable[[TooLarge], None] | None = None,
+    on_bad: Callable[[Refused], None] | None = None,
     lease_wait_seconds: float = WAIT_SECONDS,
 ) -> Sent:
     """As :func:`produce_rows`, for records that are encoded already.
 
     Args:
-        on_bad: told of a record that is too large, which is then left out; None: such a record ends the production.
+        on_bad: told of a record that is too large, or that the broker refuses, which is then left out; None: such a
+            record ends the production. All others that were given to the broker by then are delivered either way.
+
+    Raises:
+        BarometerError: as above; and the broker puts its own time in place of the first record's.
     """
     topic = topic or settings.topic_documents
     make_topic(settings, topic)
     sent = Sent()
     with ExitStack() as stack:
-        sender = stack.enter_context(Sender(settings, topic))
+        sender = stack.enter_context(Sender(settings, topic, on_bad))
         writer: ProgressWriter | None = None
         # Where progress is taken from the records' own times we may not write into the topic, or need not.
         if progress and store is not None and settings.progress_from == "records":
@@ -102,31 +111,49 @@ def produce_records(
                 settings.lateness_ms,
                 min_time_ms(settings),
             )
-        try:
-            for record in _in_order(records) if progress else records:
-                if writer is not None and record.time_ms is not None:
-                    writer.before(record.time_ms)
-                    sent.progress = writer.records
-                try:
-                    sender.send(record.time_ms, record.key, record.value, where=record.where)
-                except TooLarge as e:
-                    if on_bad is None:
-                        raise
-                    on_bad(e)
-                    sent.skipped += 1
-                    continue
-                sent.records += 1
-                sent.last_where, sent.last_time_ms = record.where, record.time_ms
-                if on_sent is not None:
-                    on_sent(sent)
-            sender.flush()
-            if writer is not None:
-                writer.finish()
+        stack.callback(_count, sender, sent)
+        time_is_kept = False
+        for record in _in_order(records) if progress else records:
+            if writer is not None and record.time_ms is not None:
+                writer.before(record.time_ms)
                 sent.progress = writer.records
-        except KeyboardInterrupt:
-            sender.flush()
-            raise
+            try:
+                sender.send(record.time_ms, record.key, record.value, where=record.where)
+            except TooLarge as e:
+                if on_bad is None:
+                    raise
+                sent.skipped += 1
+                on_bad(e)
+                continue
+            if record.time_ms is not None and not time_is_kept:
+                time_is_kept = _time_is_kept(sender)
+            sent.records += 1
+            sent.last_where, sent.last_time_ms = record.where, record.time_ms
+            if on_sent is not None:
+                on_sent(sent)
+        sender.flush()
+        if writer is not None:
+            writer.finish()
+            sent.progress = writer.records
     return sent
+
+
+def _count(sender: Sender, sent: Sent) -> None:
+    """At the end, however it came: wait for what is under way, and say what became of it."""
+    sender.settle()
+    sent.records, sent.unknown, sent.offsets = sender.arrived, sender.unknown, dict(sender.offsets)
+    sent.skipped += sender.refused
+
+
+def _time_is_kept(sender: Sender) -> bool:
+    """Looked at behind the first record, so that no archive gets the present as its time. False: not known yet."""
+    sender.flush()
+    if sender.restamped:
+        raise BarometerError(
+            f"topic {sender.topic} puts the broker's own time in place of the texts' (message.timestamp.type is "
+            "LogAppendTime, must be CreateTime). Stopped behind the first record"
+        )
+    return sender.arrived > 0
 
 
 def _in_order(records: Iterable[Record]) -> Iterator[Record]:

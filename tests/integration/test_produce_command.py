@@ -184,7 +184,10 @@ def test_replay_in_time_and_interrupt(settings: Settings, tmp_path: Path) -> Non
         process.kill()
     assert process.returncode == 130, err
     found = documents(settings)
-    assert f"stopped: {len(found)} records of 600 given to the broker; the last is {path}:{len(found)}" in err
+    assert (
+        f"stopped: {len(found)} records of 600 in the log; the last that was given to the broker is {path}:{len(found)}"
+        in err
+    )
     times = [d.observed_at for d in found]
     assert times[0] >= before
     gaps = [b - a for a, b in itertools.pairwise(times)]
