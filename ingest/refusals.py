@@ -13,7 +13,13 @@ from typing import Any
 
 import kafka
 from kafka import KafkaProducer
-from kafka.errors import InvalidRecordError, InvalidTimestampError, MessageSizeTooLargeError, RecordListTooLargeError
+from kafka.errors import (
+    InvalidRecordError,
+    InvalidTimestampError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
+)
 
 OF_THE_ROW = (InvalidTimestampError, InvalidRecordError, MessageSizeTooLargeError, RecordListTooLargeError)
 """What is wrong with a record, not with the topic, the broker or our rights. The broker looks before it writes: nothing
@@ -24,6 +30,11 @@ KNOWN = ("3.0.12",)
 
 class NotSent(Exception):
     """This record waited behind a batch that was refused, and was taken back before it was sent."""
+
+
+def shared_its_batch(error: BaseException) -> bool:
+    """Whether the record is refused for another one in its batch; kafka-python says it in words alone."""
+    return type(error) is KafkaError and str(error).startswith("Failed to append record because it was part of a batch")
 
 
 def spare_the_rest(

@@ -30,7 +30,7 @@ from barometer.broker.ending import end_producer
 from barometer.errors import BarometerError
 from barometer.settings import Settings
 from ingest.message import Header
-from ingest.refusals import OF_THE_ROW, NotSent, spare_the_rest
+from ingest.refusals import OF_THE_ROW, NotSent, shared_its_batch, spare_the_rest
 
 LINGER_MS = 20
 BATCH_BYTES = 128 * 1024
@@ -393,9 +393,7 @@ class Sender:
         with self._lock:
             self._done(record)
             self._lost.append((record, error))
-            # kafka-python says so of a record that shared its batch with a refused one.
-            shared_its_batch = type(error) is KafkaError
-            if not self._spares or not (shared_its_batch or isinstance(error, (*OF_THE_ROW, NotSent))):
+            if not (self._spares and (shared_its_batch(error) or isinstance(error, (*OF_THE_ROW, NotSent)))):
                 self._over = True
 
     def _done(self, record: _Record) -> None:

@@ -10,10 +10,11 @@ import time
 
 import structlog
 from kafka import KafkaProducer
-from kafka.errors import KafkaError
+from kafka.errors import InvalidRecordError, InvalidTimestampError, KafkaError
 from sqlalchemy import Connection, select
 
 from barometer.broker import clients
+from barometer.broker.ending import end_producer
 from barometer.broker.errors import BrokerError
 from barometer.errors import BarometerError
 from barometer.progress import progress_record
@@ -53,8 +54,8 @@ class ProgressTicker:
 
         Raises:
             BrokerError: the broker is away or refuses.
-            BarometerError: our clock and the database's are more than a minute apart. Progress ahead of the time makes
-                all that follows late, and cannot be taken back.
+            BarometerError: the topic takes no progress records; or our clock and the database's are more than a minute
+                apart. Progress ahead of the time makes all that follows late, and cannot be taken back.
         """
         topic = self._settings.topic_documents
         with self._store.read() as c:
@@ -86,6 +87,9 @@ class ProgressTicker:
             self._write(producer, topic, sorted(partitions), lease.term)
         except KafkaError as e:
             raise self._failed(e) from e
+        except BarometerError:
+            self.close()
+            raise
         finally:
             release(self._store, lease)
         return True
@@ -130,13 +134,18 @@ class ProgressTicker:
         metrics.PROGRESS_HELD.set(promises.holds(now))
         # What was just written is the partition's end: the lag shows also where no worker reads.
         touch_high_water(self._store, log_id, ends)
+        if isinstance(failure, InvalidRecordError | InvalidTimestampError):
+            raise BarometerError(
+                f"topic {topic} refuses progress records, so no bucket can be sealed: {failure.args[0]}. "
+                "`barometer status` says which setting of the topic is wrong"
+            ) from failure
         if failure is not None:
             raise failure
 
     def close(self) -> None:
-        if self._producer is not None:
-            self._producer.close(timeout=1)
-            self._producer = None
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            end_producer(producer, 1)
 
 
 def _promised(c: Connection, log_id: int) -> dict[int, int]:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
@@ -48,11 +48,7 @@ class Cluster(ApacheKafka):
             "controller.quorum.voters": ",".join(voters),
         }
 
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def start(self) -> Self:
+    def start(self) -> ApacheKafka:
         context = nursery("bench.kills.roles", "bench.kills.relays")
         self._pipe, theirs = context.Pipe()
         self._relay_log = Path(tempfile.mkstemp(prefix="barometer-relays-")[1])
@@ -61,8 +57,7 @@ class Cluster(ApacheKafka):
         )
         self._relays.start()
         theirs.close()
-        super().start()
-        return self
+        return super().start()
 
     def _spawn(self, node: int) -> None:
         super()._spawn(node)

@@ -20,7 +20,7 @@ from barometer.settings import Settings
 from barometer.store import tables as t
 from barometer.store.engine import Store
 from bench.kills.outages import Line, Outage
-from bench.kills.texts import Record, Shape, buckets, sealed_until
+from bench.kills.texts import Filled, Record, Shape, buckets, sealed_until
 from ingest.sender import Sender
 
 SHAPE = Shape(
@@ -30,8 +30,6 @@ SHAPE = Shape(
 )
 """Enough for any run; it ends with the bucket that it is in when all outages are over."""
 READ_SECONDS = 60.0
-NEAR = 2_000
-"""Records within which one that is there again, or behind others that are not there, is looked for."""
 
 
 class Producing(threading.Thread):
@@ -58,8 +56,8 @@ class Producing(threading.Thread):
             with Sender(self._settings, self._settings.topic_documents) as sender:
                 self._send_all(sender)
                 sender.flush()
-        except Exception as e:  # told by whoever waits for us
-            self.failure = e if isinstance(e, BarometerError) else BarometerError(f"{type(e).__name__}: {e}")
+        except BarometerError as e:
+            self.failure = e
 
     def _send_all(self, sender: Sender) -> None:
         due = time.monotonic()
@@ -78,8 +76,8 @@ class Producing(threading.Thread):
         number = len(self.sent[r.partition])
         sender.send(r.at, r.key, r.value, r.headers, where=f"record {number} of {r.partition}", partition=r.partition)
 
-    def finish(self) -> int:
-        """End with the present bucket, and wait until all is acknowledged; returns how far the log may be sealed.
+    def finish(self) -> Filled:
+        """End with the present bucket, and wait until all is acknowledged.
 
         Raises:
             BarometerError: something was not delivered.
@@ -88,48 +86,18 @@ class Producing(threading.Thread):
         self.join()
         if self.failure is not None:
             raise self.failure
-        return sealed_until(self.buckets)
+        return Filled({p: len(self.sent[p]) for p in range(SHAPE.partitions)}, sealed_until(self.buckets))
 
 
 def _digest(value: bytes | None, at: int) -> bytes:
     return blake2b(b"-" if value is None else value, digest_size=8, key=str(at).encode()).digest()
 
 
-@dataclass
-class Recount:
-    """The log against what was sent and acknowledged.
-
-    Attributes:
-        ends: of each partition.
-        times: when the record was sent, by partition and offset; None: it is there once more than it was sent.
-        wrong: what is lost, twice or out of order; empty otherwise.
-    """
-
-    ends: dict[int, int] = field(default_factory=dict)
-    times: dict[int, list[int | None]] = field(default_factory=dict)
-    wrong: list[str] = field(default_factory=list)
-
-
-def recount(settings: Settings, sent: dict[int, list[int]], digests: dict[int, list[bytes]]) -> Recount:
-    """Read the whole log: nothing lost, nothing twice, each partition in the order of sending."""
-    have = _read(settings, sorted(digests))
-    out = Recount()
-    for p, want in sorted(digests.items()):
-        times, lost, twice = _aligned(have[p], want, sent[p])
-        out.ends[p], out.times[p] = len(have[p]), times
-        for what, places in (("lost", lost), ("twice", twice)):
-            if places:
-                when = ", ".join(
-                    f"{at} (sent {time.strftime('%H:%M:%S', time.localtime(ms / 1000))})" for at, ms in places
-                )
-                out.wrong.append(f"partition {p} of the log, of {len(want)} records {len(places)} {what}: {when[:300]}")
-    return out
-
-
-def _read(settings: Settings, partitions: Sequence[int]) -> dict[int, list[bytes]]:
+def log_wrong(settings: Settings, digests: dict[int, list[bytes]]) -> list[str]:
+    """Whether each partition holds what was sent, in that order: nothing lost, nothing twice."""
     consumer = KafkaConsumer(**settings.kafka(), enable_auto_commit=False, auto_offset_reset="earliest")
-    have: dict[int, list[bytes]] = {p: [] for p in partitions}
-    places = [TopicPartition(settings.topic_documents, p) for p in partitions]
+    have: dict[int, list[bytes]] = defaultdict(list)
+    places = [TopicPartition(settings.topic_documents, p) for p in digests]
     try:
         consumer.assign(places)
         ends = consumer.end_offsets(places)
@@ -140,34 +108,12 @@ def _read(settings: Settings, partitions: Sequence[int]) -> dict[int, list[bytes
                     have[r.partition].append(_digest(r.value, r.timestamp))
     finally:
         consumer.close()
-    return have
-
-
-Place = tuple[int, int]
-"""(index in the partition, when it was sent)."""
-
-
-def _aligned(
-    have: Sequence[bytes], want: Sequence[bytes], sent: Sequence[int]
-) -> tuple[list[int | None], list[Place], list[Place]]:
-    """When each record that is there was sent; what is lost; what is there again shortly after."""
-    times: list[int | None] = []
-    lost, twice = list[Place](), list[Place]()
-    i = 0
-    for offset, digest in enumerate(have):
-        if i < len(want) and digest == want[i]:
-            times.append(sent[i])
-            i += 1
-        elif digest in want[max(0, i - NEAR) : i]:
-            times.append(None)
-            twice.append((offset, sent[i - 1]))
-        else:
-            found = next((k for k in range(i, min(len(want), i + NEAR)) if want[k] == digest), len(want) - 1)
-            lost += [(k, sent[k]) for k in range(i, found)]
-            times.append(sent[found])
-            i = found + 1
-    lost += [(k, sent[k]) for k in range(i, len(want))]
-    return times, lost, twice
+    return [
+        f"partition {p} of the log: {len(have[p])} records, {len(sent)} were sent and acknowledged"
+        + (", in another order or other ones" if len(have[p]) == len(sent) else "")
+        for p, sent in sorted(digests.items())
+        if have[p] != sent
+    ]
 
 
 @dataclass
@@ -191,7 +137,7 @@ class Delays:
         self.without = max(self.without, other.without)
 
 
-def delays(store: Store, sent: dict[int, list[int | None]], outages: Sequence[Outage]) -> dict[Line, Delays]:
+def delays(store: Store, sent: dict[int, list[int]], outages: Sequence[Outage]) -> dict[Line, Delays]:
     """By line; what was sent before the first outage is nobody's."""
     out: dict[Line, Delays] = defaultdict(Delays)
     for o in outages:
@@ -209,12 +155,11 @@ def delays(store: Store, sent: dict[int, list[int | None]], outages: Sequence[Ou
     return out
 
 
-def _rows(store: Store, sent: dict[int, list[int | None]]) -> Iterator[list[tuple[int, int]]]:
+def _rows(store: Store, sent: dict[int, list[int]]) -> Iterator[list[tuple[int, int]]]:
     """For each partition: when each row was stored, and when its text was sent."""
     found: dict[int, list[tuple[int, int]]] = defaultdict(list)
     with store.read() as c:
         for row_id, stored in c.execute(select(t.Document.row_id, t.Document.stored_at)):
             row = unpack_row(row_id)
-            if (at := sent[row.partition][row.offset]) is not None:
-                found[row.partition].append((stored, at))
+            found[row.partition].append((stored, sent[row.partition][row.offset]))
     yield from found.values()
