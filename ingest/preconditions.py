@@ -253,7 +253,7 @@ class Limits:
     """Which records a topic takes, by what it says of itself; None: any, or not told.
 
     >>> Limits(before_ms=60_000, after_ms=60_000).refuses(0, 10, now_ms=100_000)
-    'time 1970-01-01 00:00:00 UTC is more than 100 s ago, and the topic takes 60 s (message.timestamp.before.max.ms)'
+    'time 1970-01-01 00:00:00 UTC is more than 100 s ago, and the topic takes 1 min (message.timestamp.before.max.ms)'
     >>> Limits(largest=1_000).refuses(None, 2_000, now_ms=0)
     '2,000 bytes as a record: the topic takes 1,000 (max.message.bytes)'
     """
