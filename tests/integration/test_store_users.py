@@ -7,12 +7,18 @@ from argon2 import PasswordHasher
 from sqlalchemy import select, update
 
 from barometer.errors import StoreError
+from barometer.store import users
 from barometer.store.engine import Store
 from barometer.store.tables import AuditEntry
 from barometer.store.tables import User as UserRow
 from barometer.store.users import add_user, get_user, list_users, secret_key, set_password, set_role, verify
 
 GOOD = "correct horse battery"
+
+
+@pytest.fixture(autouse=True)
+def true_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(users, "_hasher", PasswordHasher())
 
 
 def test_a_user_is_made_verified_and_changed(store: Store) -> None:
