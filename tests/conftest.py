@@ -124,7 +124,7 @@ def own_broker(broker_kind: str) -> MakeBroker:
     def make(port: int = 0, cluster_id: str | None = None, advertised_port: int | None = None) -> Any:
         if broker_kind == "kafka":
             ports = {1: advertised_port} if advertised_port else {}
-            return make_kafka(port=port, cluster_id=cluster_id, advertised_ports=ports)
+            return make_kafka(properties=KEEPS_ALL, port=port, cluster_id=cluster_id, advertised_ports=ports)
         return EmbeddedBroker(port, cluster_id, advertised_port=advertised_port)
 
     return make
@@ -155,10 +155,14 @@ def make_kafka(*args: Any, **kwargs: Any) -> ApacheKafka:
         pytest.skip(str(e))
 
 
+KEEPS_ALL = {"log.retention.ms": -1, "message.max.bytes": 64 * 2**20}
+"""Kafka deletes by the records' times, and those of most tests are long past; its limit of a record is 1 MB."""
+
+
 @pytest.fixture(scope="session")
 def kafka() -> Iterator[ApacheKafka]:
-    """One Apache Kafka of one broker for the session, about a second to start; do not kill it."""
-    with make_kafka() as running:
+    """One Apache Kafka of one broker for the session, about a second to start; do not kill it. It deletes nothing."""
+    with make_kafka(properties=KEEPS_ALL) as running:
         yield running
 
 
@@ -171,7 +175,10 @@ def secure_kafka() -> Iterator[ApacheKafka]:
 
 @pytest.fixture
 def own_kafka() -> Iterator[Callable[..., ApacheKafka]]:
-    """``own_kafka(brokers=1, secure=False, properties={...})``: a started Apache Kafka of the test's own."""
+    """``own_kafka(brokers=1, secure=False, properties={...})``: a started Apache Kafka of the test's own.
+
+    It deletes by age and limits sizes as Kafka does; ``properties=KEEPS_ALL`` as the shared one does.
+    """
     with ExitStack() as stack:
         yield lambda *args, **kwargs: stack.enter_context(make_kafka(*args, **kwargs))
 

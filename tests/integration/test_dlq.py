@@ -22,6 +22,8 @@ from tests.conftest import Broker
 from tests.integration.keyword_scorer import KeywordScorer
 from tests.integration.stream import T0, Topic, message, topic_of, totals, wait_for, worker
 
+pytestmark = pytest.mark.both_brokers
+
 OLD = 1_300_000_000_000  # 2011
 STRICT = {"min_time": "2020-01-01T00:00:00Z"}
 

@@ -61,6 +61,7 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[bool], None]]:
         )
 
 
+@pytest.mark.embedded_only("Kafka refuses batches that cannot be unpacked")
 @pytest.mark.parametrize("compression", ["gzip", "lz4", "snappy", None])
 def test_a_batch_that_cannot_be_unpacked(
     broker: Broker,

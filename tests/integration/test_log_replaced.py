@@ -27,6 +27,8 @@ from tests.integration.keyword_scorer import KeywordScorer
 from tests.integration.stream import T0, Running, Topic, rows, topic_of, totals, wait_for, worker
 from tests.integration.test_sealing import lead
 
+pytestmark = pytest.mark.both_brokers
+
 MakeSettings = Callable[..., Settings]
 
 

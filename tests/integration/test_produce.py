@@ -28,6 +28,8 @@ from ingest.progress import ProgressLease
 from ingest.sender import DeliveryError, Sender
 from tests.conftest import Broker, MakeBroker
 
+pytestmark = pytest.mark.both_brokers
+
 BUCKET = 600_000
 T0 = 1_700_000_400_000  # start of a bucket
 assert T0 % BUCKET == 0
@@ -117,6 +119,7 @@ def test_the_end_promises_nothing_beyond_the_present(settings: Settings, store: 
         assert t <= max(after, now - 1 + settings.lateness_ms)
 
 
+@pytest.mark.embedded_only("Kafka refuses record times beyond message.timestamp.after.max.ms")
 def test_rows_with_impossible_times_are_sent_and_move_nothing(settings: Settings, store: Store) -> None:
     far = 32_472_144_000_000
     sent = produce_rows(settings, store, rows(0, T0, far))

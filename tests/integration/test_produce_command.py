@@ -27,6 +27,8 @@ from tests.integration.keyword_scorer import KeywordScorer
 from tests.integration.stream import topic_of, totals, wait_for, worker
 from tests.integration.test_produce import read
 
+pytestmark = pytest.mark.both_brokers
+
 DAY = 86_400_000
 ARCHIVE = """time,content,code,user
 2024-05-07 10:00,第三条,000001,甲

@@ -22,6 +22,8 @@ from tests.conftest import Broker
 from tests.integration.keyword_scorer import KeywordScorer
 from tests.integration.stream import T0, assert_sums, message, rows, topic_of, totals, wait_for, worker
 
+pytestmark = pytest.mark.both_brokers
+
 MakeSettings = Callable[..., Settings]
 
 

@@ -34,6 +34,8 @@ from tests.integration.stream import (
     worker,
 )
 
+pytestmark = pytest.mark.both_brokers
+
 MakeSettings = Callable[..., Settings]
 
 
