@@ -34,6 +34,9 @@ from ingest.embedded_broker import EmbeddedBroker
 
 ROOT = Path(__file__).resolve().parent.parent
 
+# Tests run side by side: threads of one that wait for each other take the processors from the next.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # A single example may be slow on a busy machine; each test has its own time limit.
 hypothesis.settings.register_profile("barometer", deadline=None)
 hypothesis.settings.load_profile("barometer")
