@@ -36,6 +36,8 @@ from barometer.errors import BarometerError
 LOGIN_SECONDS = 15.0
 """A login of which nothing is heard for so long is over."""
 LEAST_SHARE_SECONDS = 1.0
+SETUP_SECONDS = 3.0
+"""So long a connection may take that has an alternative."""
 _DEAD_SECONDS = 60.0
 _dead: dict[str, float] = {}
 """Addresses that did not answer, with the time until which they are tried last; for the whole process."""
@@ -130,9 +132,8 @@ class Manager(KafkaConnectionManager):  # type: ignore[misc]
     async def _do_bootstrap(self, deadline: float | None) -> bool:
         brokers = self.cluster.bootstrap_brokers()
         while not self.closed and (deadline is None or time.monotonic() < deadline):
-            now = time.monotonic()
             random.shuffle(brokers)
-            brokers.sort(key=lambda b: _dead.get(_address(b), 0.0) > now)
+            brokers.sort(key=_is_dead)
             for n, broker in enumerate(brokers):
                 if self.closed:
                     break
@@ -179,15 +180,13 @@ class Manager(KafkaConnectionManager):  # type: ignore[misc]
             if not self.cluster.brokers():
                 raise errors.MetadataEmptyBrokerList(_address(broker))
         except Exception as e:
-            _dead[_address(broker)] = time.monotonic() + _DEAD_SECONDS
             if asked or not conn.init_future.failed():
                 self._note(broker, e, asked=asked)
             return False
         finally:
             if self._conns.pop(node_id, None) is not None and not conn.closed:
                 conn.close()
-        _dead.pop(_address(broker), None)
-        self.reach.reached(_address(broker))
+        self._reached(broker)
         return True
 
     # --- each connection ---------------------------------------------------------------------------------------------
@@ -233,7 +232,7 @@ class Manager(KafkaConnectionManager):  # type: ignore[misc]
         if error is not None:
             self._note(node, error)
         elif conn.init_future.succeeded() and not self.cluster.is_bootstrap(node.node_id):
-            self.reach.reached(_address(node))
+            self._reached(node)
 
     async def _build_transport(self, node: Any, timeout_at: float | None = None) -> KafkaTCPTransport:
         if timeout_at is None:
@@ -261,8 +260,14 @@ class Manager(KafkaConnectionManager):  # type: ignore[misc]
         return transport
 
     def _note(self, node: Any, error: BaseException, *, asked: bool = False) -> None:
+        if not isinstance(error, LoginPaused):
+            _dead[_address(node)] = time.monotonic() + _DEAD_SECONDS
         number = "" if self.cluster.is_bootstrap(node.node_id) else str(node.node_id)
         self.reach.failed(Failure(_address(node), number, error, asked))
+
+    def _reached(self, node: Any) -> None:
+        _dead.pop(_address(node), None)
+        self.reach.reached(_address(node))
 
     # --- requests to any broker --------------------------------------------------------------------------------------
 
@@ -277,8 +282,8 @@ class Manager(KafkaConnectionManager):  # type: ignore[misc]
         while (node_id := self._another(tried)) is not None:
             tried.append(node_id)
             try:
-                conn = self.get_connection(node_id)
-                await conn
+                conn = self.get_connection(node_id, timeout_ms=SETUP_SECONDS * 1000)
+                await self.wait_for(conn.init_future, SETUP_SECONDS * 1000 + 500)
             except LoginPaused:
                 raise
             except errors.KafkaError as e:
@@ -292,9 +297,21 @@ class Manager(KafkaConnectionManager):  # type: ignore[misc]
         first = self.least_loaded_node()
         if first is not None and first not in tried:
             return first
-        left = [b.node_id for b in self.cluster.brokers() if b.node_id not in tried]
-        left = left or [b.node_id for b in self.cluster.bootstrap_brokers() if b.node_id not in tried]
-        return random.choice(left) if left else None
+        for brokers in (self.cluster.brokers(), self.cluster.bootstrap_brokers()):
+            left = [b for b in brokers if b.node_id not in tried]
+            if left:
+                random.shuffle(left)
+                return min(left, key=_is_dead).node_id
+        return None
+
+    def least_loaded_node(self) -> Any:
+        """As the library chooses, but none that did not answer lately, as long as there is another."""
+        found = super().least_loaded_node()
+        conn = self._conns.get(found)
+        if found is None or (conn is not None and conn.connected) or not _is_dead(self.cluster.broker_metadata(found)):
+            return found
+        left = [b for b in self.cluster.brokers() if not _is_dead(b) and self.connection_delay(b.node_id) == 0]
+        return random.choice(left).node_id if left else found
 
 
 class NetClient(KafkaNetClient):  # type: ignore[misc]
@@ -310,6 +327,10 @@ def _lasting(error: BaseException) -> bool:
     return isinstance(error.__cause__, ssl.SSLCertVerificationError) or isinstance(
         error, errors.UnsupportedSaslMechanismError | errors.IllegalSaslStateError | errors.IncompatibleBrokerVersion
     )
+
+
+def _is_dead(node: Any) -> bool:
+    return _dead.get(_address(node), 0.0) > time.monotonic()
 
 
 def _address(node: Any) -> str:

@@ -25,9 +25,14 @@ from barometer.broker import clients, logins, manager
 from barometer.broker.errors import BrokerUnreachable, LoginFailed
 from barometer.errors import BarometerError, SettingsError
 from barometer.settings import Settings, load_settings
+from barometer.store.migrate import open_store
 from ingest.apache_kafka import ApacheKafka
+from ingest.topics import ensure_topics, identity
+from tests.conftest import make_kafka
+from tests.integration.keyword_scorer import KeywordScorer
 from tests.integration.locked import options_of
 from tests.integration.proxy import Proxy
+from tests.integration.stream import wait_for, worker
 
 MakeSettings = Callable[..., Settings]
 QUICK = {"bootstrap_timeout_ms": 1_500}
@@ -432,8 +437,6 @@ def test_a_refused_login_is_one(mechanism: str, wrong: str, secure_kafka: Apache
 @pytest.mark.timeout(60)
 def test_an_advertised_address_that_cannot_be_reached_is_named() -> None:
     """The broker answers where it was asked for, and sends us to a port where nobody listens."""
-    from tests.conftest import make_kafka
-
     with socket.create_server(("127.0.0.1", 0)) as s:
         dead = s.getsockname()[1]
     with make_kafka(advertised_ports={1: dead}) as kafka:
@@ -480,6 +483,43 @@ def test_one_dead_address_of_three_spoils_nothing(dead: str, kafka: ApacheKafka)
                 client.close()
     for proxy in proxies:
         proxy.cut()
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("how", ["killed", "frozen"])
+def test_look_ups_go_to_another_broker_when_one_is_gone(how: str, settings_for: MakeSettings) -> None:
+    """Every look-up goes to whatever broker there is; one of three is listed for some seconds after it has gone."""
+    with make_kafka(3) as kafka:
+        settings = settings_for(kafka_bootstrap=kafka.bootstrap)
+        ensure_topics(settings)
+        cluster, topic_id = identity(settings, settings.topic_documents)
+        (kafka.kill if how == "killed" else kafka.freeze)(2)
+        slowest = 0.0
+        for n in range(12):
+            if n % 4 == 0:
+                manager.forget_dead()
+            began = time.monotonic()
+            assert identity(settings, settings.topic_documents) == (cluster, topic_id)
+            slowest = max(slowest, time.monotonic() - began)
+        if how == "frozen":
+            kafka.thaw(2)
+    assert slowest < 8
+
+
+@pytest.mark.timeout(90)
+def test_a_worker_says_that_advertised_addresses_cannot_be_reached(
+    settings_for: MakeSettings,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as s:
+        dead = s.getsockname()[1]
+    with make_kafka(advertised_ports={1: dead}) as broker:
+        store = open_store(settings_for(), migrate=True)
+        settings = settings_for(kafka_bootstrap=broker.bootstrap)
+        with worker(settings, store, KeywordScorer()) as running:
+            wait_for(lambda: [x for _, x in running.events if "advertised.listeners" in str(x.get("reason"))], 60)
+            assert running.state == "broker away"
+            assert f"127.0.0.1:{dead} (broker 1)" in running.events[-1][1]["reason"]
+        store.close()
 
 
 def test_the_request_that_looks_is_one_that_brokers_know() -> None:
