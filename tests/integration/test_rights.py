@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -26,6 +27,7 @@ from monitor.progress import ProgressTicker
 from tests.integration.keyword_scorer import KeywordScorer
 from tests.integration.locked import as_user
 from tests.integration.stream import T0, Running, assert_sums, topic_of, totals, wait_for, worker
+from tests.integration.test_monitor import monitoring
 from tests.integration.test_sealing import lead
 
 MakeSettings = Callable[..., Settings]
@@ -65,6 +67,11 @@ def topics_of(kafka: ApacheKafka) -> set[str]:
         return set(client.list_topics())
     finally:
         client.close()
+
+
+def jobs(store: Store) -> dict[str, str | None]:
+    with store.read() as c:
+        return {r.name: r.message for r in c.execute(select(JobRow.name, JobRow.message))}
 
 
 def reasons(running: Running) -> list[str]:
@@ -185,6 +192,28 @@ def test_the_monitor_needs_write_on_both_topics(
     assert wait_for(relay.run) == 1
     ticker.close()
     relay.close()
+
+
+@pytest.mark.timeout(120)
+def test_a_monitor_that_takes_progress_from_timestamps_needs_write_on_the_dead_letters_alone(
+    secure_kafka: ApacheKafka, plain: Settings, store: Store, allow: Allow
+) -> None:
+    with topic_of(plain) as topic, worker(plain, store, KeywordScorer()):
+        topic.send(b"no json")
+        topic.flush()
+        wait_for(lambda: totals(store)["dead_letters"] == 1)
+    settings = as_user(plain, secure_kafka, "monitor", progress_from="timestamps")
+    allow("monitor", "Write", topic=settings.topic_dlq)
+    relay = Relay(settings, store)
+    try:
+        with monitoring(settings, store):
+            assert wait_for(relay.run) == 1
+            wait_for(lambda: len(jobs(store)) >= 3)
+            time.sleep(2)
+    finally:
+        relay.close()
+    assert "progress" not in jobs(store)
+    assert not [message for message in jobs(store).values() if message]
 
 
 @pytest.mark.timeout(120)
