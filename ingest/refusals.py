@@ -34,7 +34,8 @@ class NotSent(Exception):
 
 def shared_its_batch(error: BaseException) -> bool:
     """Whether the record is refused for another one in its batch; kafka-python says it in words alone."""
-    return type(error) is KafkaError and str(error).startswith("Failed to append record because it was part of a batch")
+    words = str(error.args[0]) if error.args else ""
+    return type(error) is KafkaError and words.startswith("Failed to append record because it was part of a batch")
 
 
 def spare_the_rest(
