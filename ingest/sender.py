@@ -39,6 +39,16 @@ WINDOW_BYTES = 32 << 20
 CLOSE_SECONDS = 5.0
 MORE_SECONDS = 5.0
 """After kafka-python's own limit (delivery_timeout_ms), which it does not always keep."""
+SILENT_BROKER = {
+    "request_timeout_ms": 5_000,
+    "metadata_max_age_ms": 5_000,
+    "reconnect_backoff_max_ms": 1_000,
+    "retry_backoff_ms": 250,
+}
+"""A broker that died without closing its connections is left soon, and its partitions' new leaders are found: a request
+that is repeated leaves one record. With one request under way at a time kafka-python 3.0.12 asks nobody for metadata
+while its only connection waits for an answer, and after each miss waits twice as long as before, up to
+``reconnect_backoff_max_ms``."""
 _KEYLESS = 100
 """So many records without a key go to one partition before the next one's turn, so that they share batches."""
 
@@ -116,6 +126,7 @@ class Sender:
             "batch_size": BATCH_BYTES,
             "client_id": "barometer-produce",
             "allow_auto_create_topics": False,
+            **SILENT_BROKER,
         }
         self._producer = clients.producer(settings, **options)
         self._patience = self._producer.config["delivery_timeout_ms"] / 1000

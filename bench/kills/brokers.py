@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
+import os
 import random
 import signal
 import sys
@@ -29,14 +31,16 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from sqlalchemy import func, select
 
 from barometer.errors import BarometerError
 from barometer.settings import Settings
+from barometer.store import tables as t
 from barometer.store.engine import Store
 from barometer.store.migrate import open_store
 from bench.kills.actors import Company
 from bench.kills.cluster import Cluster
-from bench.kills.live import SHAPE, Delays, Producing, delays, log_wrong
+from bench.kills.live import SHAPE, Delays, Producing, delays, present, recount
 from bench.kills.outages import LINES, Line, Outages, Place, course
 from bench.kills.outside import deliveries_wrong, relayed_wrong
 from bench.kills.rows import Rows, differences, read_rows
@@ -73,7 +77,7 @@ class World:
         folder = Path(tempfile.mkdtemp(prefix=f"{group}-", dir=self.folder))
         url = self.postgres.database(self.template)
         settings = run_settings(
-            self.cluster.bootstrap, topic, group, folder, url, self.box, SHAPE.partitions, RECEIVERS, SESSION_MS
+            self.cluster.bootstrap, topic, group, folder, url, self.box, SHAPE, RECEIVERS, SESSION_MS
         )
         ensure_topics(settings)
         store = Store(url)
@@ -97,25 +101,20 @@ class Part:
     struck: int = 0
     records: int = 0
     rows: int = 0
+    alerts: int = 0
     seconds: float = 0.0
     delays: dict[Line, Delays] = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
 
 
 @contextmanager
-def world() -> Iterator[World]:
-    """Three brokers, PostgreSQL, and whoever is told.
-
-    Raises:
-        BarometerError: Kafka, Java or PostgreSQL are not here.
-    """
-    with tempfile.TemporaryDirectory(prefix="barometer-brokers-") as folder, own_postgres() as postgres:
-        template = postgres.database()
-        with Cluster() as cluster, post_box() as box:
-            made = World(cluster, postgres, box, Path(folder), template)
-            nobodys = run_settings(cluster.bootstrap, "none", "none", made.folder, template, box, 1, 1)
-            open_store(nobodys, migrate=True).close()
-            yield made
+def world(cluster: Cluster, postgres: Postgres) -> Iterator[World]:
+    """A store to copy, and whoever is told."""
+    with tempfile.TemporaryDirectory(prefix="barometer-brokers-") as folder, post_box() as box:
+        made = World(cluster, postgres, box, Path(folder), postgres.database())
+        nobodys = run_settings(cluster.bootstrap, "none", "none", made.folder, made.template, box, SHAPE, 1)
+        open_store(nobodys, migrate=True).close()
+        yield made
 
 
 def play(w: World, lines: Sequence[Line], seed: str, *, rate: float = RATE) -> Part:
@@ -125,9 +124,10 @@ def play(w: World, lines: Sequence[Line], seed: str, *, rate: float = RATE) -> P
     part = Part(sum(x.struck for x in lines))
     with w.company(topic, 3) as (settings, store, company):
         place = Place(w.cluster, topic, settings.consumer_group, SHAPE.partitions, random.Random(seed))
-        producing = Producing(settings, random.Random(seed).randrange(1 << 30), rate)
+        producing = Producing(settings, present(), random.Random(seed).randrange(1 << 30), rate)
         outages = Outages(place, list(lines), say)
         producing.start()
+        _await_rows(store, company)
         outages.start()
         try:
             while outages.is_alive() and producing.is_alive():
@@ -138,26 +138,43 @@ def play(w: World, lines: Sequence[Line], seed: str, *, rate: float = RATE) -> P
         if outages.failure is not None:
             raise outages.failure
         try:
-            filled = producing.finish()
+            sealed = producing.finish()
         except BarometerError as e:
             part.wrong.append(f"not produced: {e}")
             return part
+        log = recount(settings, producing.sent, producing.digests)
+        filled = Filled(log.ends, sealed)
         part.records = filled.records
-        part.wrong += until_done(filled, store, settings, company, time.monotonic() + PATIENCE_SECONDS)
-        part.wrong += company.stop() + company.faults
-        if not part.wrong:
+        wrong = until_done(filled, store, settings, company, time.monotonic() + PATIENCE_SECONDS)
+        wrong += company.stop() + company.faults
+        if not wrong:
             stored = read_rows(store)
             part.rows = sum(map(len, stored.values()))
+            part.alerts = len(stored["alerts"])
             part.wrong += deliveries_wrong(store, Counter(r["headers"]["Idempotency-Key"] for r in w.box.received))
-            part.wrong += relayed_wrong(settings, store) + log_wrong(settings, producing.digests)
-            part.delays = delays(store, producing.sent, outages.done)
+            part.wrong += relayed_wrong(settings, store)
+            part.delays = delays(store, log.times, outages.done)
+        part.wrong += log.wrong + wrong
         if part.wrong:
             part.wrong.append(f"logs are in {keep_logs(company.folder)}")
-    if not part.wrong:
+    if not wrong:
         want, wrong = _undisturbed(w, topic, filled)
         part.wrong += wrong or differences(stored, want)
     part.seconds = time.monotonic() - began
     return part
+
+
+def _await_rows(store: Store, company: Company) -> None:
+    """Before anything is lost all must be at work: rows come from every partition."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        company.look(True)
+        with store.read() as c:
+            reading = c.execute(select(func.count()).where(t.Offset.records > 0)).scalar_one()
+        if reading == SHAPE.partitions:
+            return
+        time.sleep(LOOK_SECONDS)
+    raise BarometerError(f"nothing was read for {PATIENCE_SECONDS:.0f} s: {company.log.read_text()[-2_000:]}")
 
 
 def _undisturbed(w: World, topic: str, filled: Filled) -> tuple[Rows, list[str]]:
@@ -183,12 +200,13 @@ def main() -> None:
     lines = tuple(x for x in LINES if given.only in x.title)
     if not lines:
         sys.exit(f"no line holds {given.only!r}; there are:\n  " + "\n  ".join(x.title for x in LINES))
+    _keep_client_log()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # servers are ended by leaving their contexts
     todo = course(lines, given.struck, random.Random(given.seed))
     parts: list[Part] = []
     began = time.monotonic()
     try:
-        with world() as w:
+        with Cluster() as cluster, own_postgres() as postgres, world(cluster, postgres) as w:
             while todo:
                 some = [todo.pop(0)]
                 while todo and sum(x.struck for x in some) < A_GROUP:
@@ -210,6 +228,18 @@ def main() -> None:
         told = [{**vars(x), "delays": None} for x in parts]
         given.out.write_text(json.dumps({"lines": figures, "parts": told}, ensure_ascii=False, indent=1))
     sys.exit(1 if todo or any(x.wrong for x in parts) or slow(by_line) else 0)
+
+
+def _keep_client_log() -> None:
+    """What the producer's client says goes to a file: it matters if a record is lost or there twice."""
+    handle, path = tempfile.mkstemp(prefix="barometer-brokers-client-", suffix=".log")
+    os.close(handle)
+    logger = logging.getLogger("kafka")
+    logger.setLevel(logging.INFO)
+    logger.addHandler(logging.FileHandler(path))
+    logger.handlers[-1].setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
+    logger.propagate = False
+    say(f"the client's log is {path}")
 
 
 def summed(parts: Sequence[Part]) -> dict[Line, Delays]:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
@@ -48,7 +48,11 @@ class Cluster(ApacheKafka):
             "controller.quorum.voters": ",".join(voters),
         }
 
-    def start(self) -> ApacheKafka:
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def start(self) -> Self:
         context = nursery("bench.kills.roles", "bench.kills.relays")
         self._pipe, theirs = context.Pipe()
         self._relay_log = Path(tempfile.mkstemp(prefix="barometer-relays-")[1])
@@ -57,7 +61,8 @@ class Cluster(ApacheKafka):
         )
         self._relays.start()
         theirs.close()
-        return super().start()
+        super().start()
+        return self
 
     def _spawn(self, node: int) -> None:
         super()._spawn(node)

@@ -7,7 +7,7 @@ import time
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from itertools import pairwise
 
@@ -20,16 +20,30 @@ from barometer.settings import Settings
 from barometer.store import tables as t
 from barometer.store.engine import Store
 from bench.kills.outages import Line, Outage
-from bench.kills.texts import Filled, Record, Shape, buckets, sealed_until
+from bench.kills.texts import Record, Shape, buckets, sealed_until
 from ingest.sender import Sender
 
+BUCKET_MS = 180_000
+BACK_MS = 22 * 3_600_000
 SHAPE = Shape(
-    buckets=100_000,
-    a_bucket=60,
-    surges=tuple(s for b in range(30, 5_000, 28) for s in (("楼市", b, b + 3), ("股市", b + 14, b + 16))),
+    buckets=BACK_MS // BUCKET_MS - 1,
+    surges=tuple(
+        s for b in range(30, BACK_MS // BUCKET_MS, 28) for s in (("楼市", b, b + 3), ("股市", b + 14, b + 16))
+    ),
+    bucket_ms=BUCKET_MS,
 )
-"""Enough for any run; it ends with the bucket that it is in when all outages are over."""
+"""Two seconds each at the usual pace; it ends with the bucket that it is in when all outages are over."""
+
+
+def present() -> Shape:
+    """The log's times are of the last day. A broker forgets a producer whose newest record is a day old by the record's
+    own time (``producer.id.expiration.ms``), whenever it starts, and then takes a repeated request for a new one."""
+    return replace(SHAPE, start=(time.time_ns() // 1_000_000 - BACK_MS) // BUCKET_MS * BUCKET_MS)
+
+
 READ_SECONDS = 60.0
+NEAR = 2_000
+"""Records within which one that is there again, or behind others that are not there, is looked for."""
 
 
 class Producing(threading.Thread):
@@ -41,9 +55,9 @@ class Producing(threading.Thread):
         rate: records a second.
     """
 
-    def __init__(self, settings: Settings, seed: int, rate: float) -> None:
+    def __init__(self, settings: Settings, shape: Shape, seed: int, rate: float) -> None:
         super().__init__(daemon=True)
-        self._settings, self._seed, self._rate = settings, seed, rate
+        self._settings, self._shape, self._seed, self._rate = settings, shape, seed, rate
         self._over = threading.Event()
         self.sent: dict[int, list[int]] = defaultdict(list)
         """When, in epoch milliseconds, by partition and offset."""
@@ -56,12 +70,12 @@ class Producing(threading.Thread):
             with Sender(self._settings, self._settings.topic_documents) as sender:
                 self._send_all(sender)
                 sender.flush()
-        except BarometerError as e:
-            self.failure = e
+        except Exception as e:  # told by whoever waits for us
+            self.failure = e if isinstance(e, BarometerError) else BarometerError(f"{type(e).__name__}: {e}")
 
     def _send_all(self, sender: Sender) -> None:
         due = time.monotonic()
-        for bucket in buckets(SHAPE, self._seed, self._settings.lateness_ms):
+        for bucket in buckets(self._shape, self._seed, self._settings.lateness_ms):
             if self._over.is_set():
                 return
             for r in bucket:
@@ -76,8 +90,8 @@ class Producing(threading.Thread):
         number = len(self.sent[r.partition])
         sender.send(r.at, r.key, r.value, r.headers, where=f"record {number} of {r.partition}", partition=r.partition)
 
-    def finish(self) -> Filled:
-        """End with the present bucket, and wait until all is acknowledged.
+    def finish(self) -> int:
+        """End with the present bucket, and wait until all is acknowledged; returns how far the log may be sealed.
 
         Raises:
             BarometerError: something was not delivered.
@@ -86,18 +100,48 @@ class Producing(threading.Thread):
         self.join()
         if self.failure is not None:
             raise self.failure
-        return Filled({p: len(self.sent[p]) for p in range(SHAPE.partitions)}, sealed_until(self.buckets))
+        return sealed_until(self._shape, self.buckets)
 
 
 def _digest(value: bytes | None, at: int) -> bytes:
     return blake2b(b"-" if value is None else value, digest_size=8, key=str(at).encode()).digest()
 
 
-def log_wrong(settings: Settings, digests: dict[int, list[bytes]]) -> list[str]:
-    """Whether each partition holds what was sent, in that order: nothing lost, nothing twice."""
+@dataclass
+class Recount:
+    """The log against what was sent and acknowledged.
+
+    Attributes:
+        ends: of each partition.
+        times: when the record was sent, by partition and offset; None: it is there once more than it was sent.
+        wrong: what is lost, twice or out of order; empty otherwise.
+    """
+
+    ends: dict[int, int] = field(default_factory=dict)
+    times: dict[int, list[int | None]] = field(default_factory=dict)
+    wrong: list[str] = field(default_factory=list)
+
+
+def recount(settings: Settings, sent: dict[int, list[int]], digests: dict[int, list[bytes]]) -> Recount:
+    """Read the whole log: nothing lost, nothing twice, each partition in the order of sending."""
+    have = _read(settings, sorted(digests))
+    out = Recount()
+    for p, want in sorted(digests.items()):
+        times, lost, twice = aligned(have[p], want, sent[p])
+        out.ends[p], out.times[p] = len(have[p]), times
+        for what, places in (("lost", lost), ("twice", twice)):
+            if places:
+                when = ", ".join(
+                    f"{at} (sent {time.strftime('%H:%M:%S', time.localtime(ms / 1000))})" for at, ms in places
+                )
+                out.wrong.append(f"partition {p} of the log, of {len(want)} records {len(places)} {what}: {when[:300]}")
+    return out
+
+
+def _read(settings: Settings, partitions: Sequence[int]) -> dict[int, list[bytes]]:
     consumer = KafkaConsumer(**settings.kafka(), enable_auto_commit=False, auto_offset_reset="earliest")
-    have: dict[int, list[bytes]] = defaultdict(list)
-    places = [TopicPartition(settings.topic_documents, p) for p in digests]
+    have: dict[int, list[bytes]] = {p: [] for p in partitions}
+    places = [TopicPartition(settings.topic_documents, p) for p in partitions]
     try:
         consumer.assign(places)
         ends = consumer.end_offsets(places)
@@ -108,12 +152,34 @@ def log_wrong(settings: Settings, digests: dict[int, list[bytes]]) -> list[str]:
                     have[r.partition].append(_digest(r.value, r.timestamp))
     finally:
         consumer.close()
-    return [
-        f"partition {p} of the log: {len(have[p])} records, {len(sent)} were sent and acknowledged"
-        + (", in another order or other ones" if len(have[p]) == len(sent) else "")
-        for p, sent in sorted(digests.items())
-        if have[p] != sent
-    ]
+    return have
+
+
+Place = tuple[int, int]
+"""(index in the partition, when it was sent)."""
+
+
+def aligned(
+    have: Sequence[bytes], want: Sequence[bytes], sent: Sequence[int]
+) -> tuple[list[int | None], list[Place], list[Place]]:
+    """When each record that is there was sent; what is lost; what is there again shortly after."""
+    times: list[int | None] = []
+    lost, twice = list[Place](), list[Place]()
+    i = 0
+    for offset, digest in enumerate(have):
+        if i < len(want) and digest == want[i]:
+            times.append(sent[i])
+            i += 1
+        elif digest in want[max(0, i - NEAR) : i]:
+            times.append(None)
+            twice.append((offset, sent[i - 1]))
+        else:
+            found = next((k for k in range(i, min(len(want), i + NEAR)) if want[k] == digest), len(want) - 1)
+            lost += [(k, sent[k]) for k in range(i, found)]
+            times.append(sent[found])
+            i = found + 1
+    lost += [(k, sent[k]) for k in range(i, len(want))]
+    return times, lost, twice
 
 
 @dataclass
@@ -137,7 +203,7 @@ class Delays:
         self.without = max(self.without, other.without)
 
 
-def delays(store: Store, sent: dict[int, list[int]], outages: Sequence[Outage]) -> dict[Line, Delays]:
+def delays(store: Store, sent: dict[int, list[int | None]], outages: Sequence[Outage]) -> dict[Line, Delays]:
     """By line; what was sent before the first outage is nobody's."""
     out: dict[Line, Delays] = defaultdict(Delays)
     for o in outages:
@@ -155,11 +221,12 @@ def delays(store: Store, sent: dict[int, list[int]], outages: Sequence[Outage]) 
     return out
 
 
-def _rows(store: Store, sent: dict[int, list[int]]) -> Iterator[list[tuple[int, int]]]:
+def _rows(store: Store, sent: dict[int, list[int | None]]) -> Iterator[list[tuple[int, int]]]:
     """For each partition: when each row was stored, and when its text was sent."""
     found: dict[int, list[tuple[int, int]]] = defaultdict(list)
     with store.read() as c:
         for row_id, stored in c.execute(select(t.Document.row_id, t.Document.stored_at)):
             row = unpack_row(row_id)
-            found[row.partition].append((stored, sent[row.partition][row.offset]))
+            if (at := sent[row.partition][row.offset]) is not None:
+                found[row.partition].append((stored, at))
     yield from found.values()

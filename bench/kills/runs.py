@@ -64,13 +64,11 @@ class Stage:
     template: str | None = None
 
     def settings(self, group: str, folder: Path, url: str) -> Settings:
-        return run_settings(
-            self.broker.bootstrap, self.topic, group, folder, url, self.box, self.shape.partitions, self.receivers
-        )
+        return run_settings(self.broker.bootstrap, self.topic, group, folder, url, self.box, self.shape, self.receivers)
 
 
 def run_settings(
-    bootstrap: str, topic: str, group: str, folder: Path, url: str, box: PostBox, partitions: int, receivers: int,
+    bootstrap: str, topic: str, group: str, folder: Path, url: str, box: PostBox, shape: Shape, receivers: int,
     session_timeout_ms: int = 1_500,
 ) -> Settings:  # fmt: skip
     """Small steps and short leases; each receiver is told of every alert by two hooks."""
@@ -87,9 +85,9 @@ def run_settings(
     )
     return load_settings(
         database_url=url, kafka_bootstrap=bootstrap, topic_documents=topic, topic_dlq=f"{topic}.dlq.{group}",
-        topic_partitions=partitions, consumer_group=group, session_timeout_ms=session_timeout_ms, worker_batch=24,
-        worker_linger_ms=20, bucket_seconds=3_600, lease_seconds=2, tick_seconds=0.15, metrics_port_worker=0,
-        metrics_port_monitor=0, notify_file=notify, lag_alarm_records=10**9, log_level="INFO",
+        topic_partitions=shape.partitions, consumer_group=group, session_timeout_ms=session_timeout_ms, worker_batch=24,
+        worker_linger_ms=20, bucket_seconds=shape.bucket_ms // 1000, lease_seconds=2, tick_seconds=0.15,
+        metrics_port_worker=0, metrics_port_monitor=0, notify_file=notify, lag_alarm_records=10**9, log_level="INFO",
     )  # fmt: skip
 
 

@@ -29,6 +29,9 @@ class Shape:
     surges: tuple[tuple[str, int, int], ...] = (("楼市", 30, 33), ("股市", 44, 46), ("楼市", 58, 60))
     """(subject, from bucket, to bucket); the last still fires when the log ends."""
     surge_texts: int = 50
+    start: int = T0
+    """A bucket's start, in epoch milliseconds."""
+    bucket_ms: int = HOUR
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,27 +66,27 @@ def buckets(shape: Shape, seed: int, lateness_ms: int) -> Iterator[list[Record]]
     """
     chance = random.Random(seed)
     for bucket in range(shape.buckets):
-        start = T0 + bucket * HOUR
-        stretch = [(chance.randrange(HOUR), "") for _ in range(shape.a_bucket)]
+        start = shape.start + bucket * shape.bucket_ms
+        stretch = [(chance.randrange(shape.bucket_ms), "") for _ in range(shape.a_bucket)]
         for subject, first, last in shape.surges:
             if first <= bucket < last:
-                stretch += [(chance.randrange(HOUR), subject) for _ in range(shape.surge_texts)]
+                stretch += [(chance.randrange(shape.bucket_ms), subject) for _ in range(shape.surge_texts)]
         out = []
         for after, surging in sorted(stretch):
             p = chance.randrange(shape.partitions)
             if p == 3 and 10 <= bucket < 14:
                 p = 0
             value = _value(chance, surging)
-            out.append(Record(p, value, _when(chance, start + after, bucket), []))
-        t = start + HOUR + lateness_ms
+            out.append(Record(p, value, _when(chance, start + after, bucket, shape.bucket_ms), []))
+        t = start + shape.bucket_ms + lateness_ms
         headers, value = progress_record(t, "bench", 1)
         out += [Record(p, value, t, headers) for p in range(shape.partitions)]
         yield out
 
 
-def sealed_until(buckets: int) -> int:
+def sealed_until(shape: Shape, buckets: int) -> int:
     """How far all may be sealed after so many."""
-    return T0 + buckets * HOUR
+    return shape.start + buckets * shape.bucket_ms
 
 
 def fill(settings: Settings, shape: Shape, seed: int) -> Filled:
@@ -100,12 +103,12 @@ def fill(settings: Settings, shape: Shape, seed: int) -> Filled:
             ends[r.partition] += 1
         producer.flush()  # small batches: a fetch takes whole ones, and partitions should be read side by side
     producer.close()
-    return Filled(ends, sealed_until(shape.buckets))
+    return Filled(ends, sealed_until(shape, shape.buckets))
 
 
-def _when(chance: random.Random, at: int, bucket: int) -> int:
-    """One in thirty comes hours late."""
-    return at - chance.randint(2, 5) * HOUR if bucket > 6 and chance.random() < 0.03 else at
+def _when(chance: random.Random, at: int, bucket: int, bucket_ms: int) -> int:
+    """One in thirty comes some buckets late."""
+    return at - chance.randint(2, 5) * bucket_ms if bucket > 6 and chance.random() < 0.03 else at
 
 
 def _value(chance: random.Random, surging: str) -> bytes | None:

@@ -11,6 +11,8 @@ from bench.rebalances.life import BATCH, SESSION_MS, SLOW_SECONDS, WAITING, Life
 
 PATIENCE_SECONDS = SESSION_MS / 1000 + 15
 """After the cause is over everything must be read within this time, and the time that it takes to be scored."""
+STILL_SECONDS = 10.0
+"""When patience is over, nothing at all must have been read for so long to be stuck."""
 SETTLING_SECONDS = SESSION_MS / 1000 + 6
 """So long the members may take to say that they share the partitions; then the last records are sent anyway."""
 SHARE_OF_THE_MACHINE = 2.0
@@ -114,6 +116,8 @@ class Trial:
     busy: bool
     seconds: float = 0.0
     """From the end of the cause until every partition was read to its end and the members said so."""
+    late: bool = False
+    """It took longer than patience: on a machine with other work reading may go on slowly, which is not being stuck."""
     wrong: list[str] = field(default_factory=list)
 
 
@@ -149,9 +153,14 @@ def try_out(life: Life, cause: str) -> Trial:
     life.feed(False)
     life.fresh()
     scoring = SHARE_OF_THE_MACHINE * life.partitions * WAITING / BATCH * SLOW_SECONDS if life.busy else 0.0
+    seen, moved = life.positions(), time.monotonic()
     while True:
         trial.wrong = life.dead() or [*life.unread(), *life.unsettled(since)]
-        trial.seconds = time.monotonic() - began
-        if not trial.wrong or life.dead() or trial.seconds > PATIENCE_SECONDS + scoring:
+        now = time.monotonic()
+        trial.seconds = now - began
+        trial.late = trial.seconds > PATIENCE_SECONDS + scoring
+        if (have := life.positions()) != seen:
+            seen, moved = have, now
+        if not trial.wrong or life.dead() or (trial.late and now - moved > STILL_SECONDS):
             return trial
         life.wait(0.1)
