@@ -39,7 +39,7 @@ from monitor.alarms import Alarms
 from monitor.heartbeat import Heartbeat
 from monitor.jobs import Job, Runner
 from monitor.notify.health import notify_conditions
-from monitor.notify.outbox import enqueue, send_due
+from monitor.notify.outbox import Sending, enqueue, send_due
 from monitor.notify.reload import Watched
 from monitor.notify.reminders import repeat_due
 from monitor.progress import ProgressTicker
@@ -93,6 +93,7 @@ class Monitor:
         self._beat_at = time.monotonic()
         self._database = "unknown"
         self._notify = Watched(settings)
+        self._sending = Sending()
         self._sealer = Sealer(store, settings, self._enqueue)
         self._ticker = ProgressTicker(settings, store, self.id)
         self._alarms = Alarms(
@@ -145,6 +146,7 @@ class Monitor:
         finally:
             scheduler.shutdown(wait=True)
             self._ticker.close()
+            self._sending.close()
             self._release()
             server.shutdown()
 
@@ -216,7 +218,7 @@ class Monitor:
 
     def _send(self, lease: Lease) -> None:
         config, now = self._notify.current(), self._now_ms()
-        send_due(self._store, lease, config, now, leading=lambda: self.lease() is not None)
+        send_due(self._store, lease, config, now, leading=lambda: self.lease() is not None, sending=self._sending)
 
     def _remind(self, lease: Lease) -> None:
         repeat_due(self._store, lease, self._notify.current(), self._now_ms())

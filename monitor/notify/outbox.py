@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -43,8 +44,12 @@ log = structlog.get_logger(__name__)
 SYSTEM = "system"
 SENDING_TIMEOUT_MS = 180_000
 """Longer than any channel waits."""
-PARALLEL = 8
+PARALLEL = 32
 """Sends at a time. No more are claimed than are sent at once, so that a claim never waits for a slow channel."""
+A_CHANNEL = 4
+"""Of these, for one channel of one receiver."""
+PATIENCE_SECONDS = 1.0
+"""A call of :func:`send_due` that sees nothing end for so long leaves what is under way to the next."""
 FIRST_WAIT_MS, LONGEST_WAIT_MS = 5_000, 900_000
 
 
@@ -235,6 +240,41 @@ class _Claim:
     attempt_id: int
 
 
+class Sending:
+    """What is on its way. Each channel has its own few places, so that one which hangs keeps nobody else waiting.
+
+    The leader keeps one for as long as it lives: a send that hangs goes on over several calls of :func:`send_due`.
+    """
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(PARALLEL, thread_name_prefix="notify")
+        self._under_way: dict[Future[Sent | SendError], _Claim] = {}
+
+    @property
+    def room(self) -> int:
+        return PARALLEL - len(self._under_way)
+
+    @property
+    def counts(self) -> Counter[tuple[str, int]]:
+        """Sends under way, by (receiver, number of the channel)."""
+        return Counter((x.receiver, x.channel) for x in self._under_way.values())
+
+    def begin(self, claim: _Claim, config: NotifyConfig, leading: Callable[[], bool]) -> None:
+        self._under_way[self._pool.submit(_send, claim, config, leading)] = claim
+
+    def finished(self, seconds: float | None) -> list[tuple[_Claim, Sent | SendError]]:
+        """What has come to an end; waits so long for the first (None: for as long as it takes)."""
+        done, _ = wait(self._under_way, seconds, FIRST_COMPLETED)
+        return [(self._under_way.pop(future), future.result()) for future in done]
+
+    def __bool__(self) -> bool:
+        return bool(self._under_way)
+
+    def close(self) -> None:
+        """Begin nothing more; what is under way ends by itself, and is sent again by whoever leads next."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
 def send_due(
     store: Store,
     lease: Lease,
@@ -243,6 +283,7 @@ def send_due(
     *,
     budget_seconds: float = 20.0,
     leading: Callable[[], bool] = lambda: True,
+    sending: Sending | None = None,
 ) -> int:
     """Send what is due; returns the number of messages that were taken.
 
@@ -253,31 +294,53 @@ def send_due(
         budget_seconds: claim no more once so much time has passed; what is left is sent by the next call.
         leading: asked right before each send, by our own clock: who was frozen beyond the lease sends nothing when it
             wakes, since the next leader has.
+        sending: what is under way from call to call; a send that lasts is left to the next call. None: the call waits
+            for all that it begins.
 
     Raises:
         StaleWrite: the lease was lost. What was being sent stays ``sending`` and is sent again by the next leader.
     """
+    if sending is None:
+        own = Sending()
+        try:
+            return _send_due(store, lease, config, now_ms, budget_seconds, leading, own, None)
+        finally:
+            own.close()
+    return _send_due(store, lease, config, now_ms, budget_seconds, leading, sending, PATIENCE_SECONDS)
+
+
+def _send_due(
+    store: Store, lease: Lease, config: NotifyConfig, now_ms: int, budget_seconds: float,
+    leading: Callable[[], bool], sending: Sending, patience: float | None,
+) -> int:  # fmt: skip
     begin, sent = time.monotonic(), 0
-    with ThreadPoolExecutor(PARALLEL, thread_name_prefix="notify") as pool:
-        while True:
-            now = now_ms + int((time.monotonic() - begin) * 1000)
+    while True:
+        spent = time.monotonic() - begin
+        looked_at = 0
+        if spent <= budget_seconds and sending.room:
+            now = now_ms + int(spent * 1000)
+            counts = sending.counts
             with store.read() as c:
-                if c.execute(select(Notification.id).where(_is_due(lease, now)).limit(1)).first() is None:
-                    return sent
-            with store.write() as c:
-                leases.check(store, c, lease)
-                claims, looked_at = _claim(c, lease, config, now)
-            sending = {pool.submit(_send, claim, config, leading): claim for claim in claims}
-            for done in as_completed(sending):
-                now = now_ms + int((time.monotonic() - begin) * 1000)
+                waiting = c.execute(select(Notification.id).where(_is_due(lease, now, counts)).limit(1)).first()
+            if waiting is not None:
                 with store.write() as c:
                     leases.check(store, c, lease)
-                    sent += _mark(c, lease, sending[done], done.result(), config, now)
-            if not looked_at or time.monotonic() - begin > budget_seconds:
-                return sent
+                    claims, looked_at = _claim(c, lease, config, now, counts, sending.room)
+                for claim in claims:
+                    sending.begin(claim, config, leading)
+        if not sending and not looked_at:
+            return sent
+        over = sending.finished(0.0 if looked_at and sending.room else patience) if sending else []
+        if not over and not looked_at:
+            return sent
+        for claim, outcome in over:
+            now = now_ms + int((time.monotonic() - begin) * 1000)
+            with store.write() as c:
+                leases.check(store, c, lease)
+                sent += _mark(c, lease, claim, outcome, config, now)
 
 
-def _is_due(lease: Lease, now: int) -> ColumnElement[bool]:
+def _is_due(lease: Lease, now: int, under_way: Mapping[tuple[str, int], int]) -> ColumnElement[bool]:
     n, earlier = Notification, aliased(Notification)
     waiting = exists().where(
         earlier.alert_id == n.alert_id,
@@ -291,17 +354,22 @@ def _is_due(lease: Lease, now: int) -> ColumnElement[bool]:
         # Its sender is gone: another term is over for good, our own was interrupted.
         and_(n.state == "sending", or_(n.term != lease.term, n.not_before <= now)),
     )
-    return and_(due, ~waiting)
+    full = [and_(n.receiver == name, n.channel == i) for (name, i), sends in under_way.items() if sends >= A_CHANNEL]
+    return and_(due, ~waiting, *(~x for x in full))
 
 
-def _claim(c: Connection, lease: Lease, config: NotifyConfig, now: int) -> tuple[list[_Claim], int]:
+def _claim(
+    c: Connection, lease: Lease, config: NotifyConfig, now: int, under_way: Counter[tuple[str, int]], room: int
+) -> tuple[list[_Claim], int]:
     """Take what is due and record the attempts; returns the claims, and how many rows were looked at."""
     n = Notification
-    rows = c.execute(
-        select(n.__table__).where(_is_due(lease, now)).order_by(n.not_before, n.id).limit(PARALLEL).with_for_update()
-    ).all()
-    claims = []
+    due = select(n.__table__).where(_is_due(lease, now, under_way)).order_by(n.not_before, n.id)
+    rows = c.execute(due.limit(room).with_for_update()).all()
+    claims, counts, looked_at = [], under_way.copy(), 0
     for row in rows:
+        if counts[row.receiver, row.channel] >= A_CHANNEL:
+            continue
+        looked_at += 1
         if row.state == "sending":
             lost = NotificationAttempt
             c.execute(
@@ -325,13 +393,14 @@ def _claim(c: Connection, lease: Lease, config: NotifyConfig, now: int) -> tuple
             .values(notification_id=row.id, at=now, term=lease.term)
             .returning(NotificationAttempt.id)
         ).scalar_one()
+        counts[row.receiver, row.channel] += 1
         claims.append(
             _Claim(
                 row.id, row.alert_id, row.receiver, row.channel, row.reason, row.message_id, row.payload,
                 row.attempts + 1, attempt_id,
             )
         )  # fmt: skip
-    return claims, len(rows)
+    return claims, looked_at
 
 
 def _obsolete(c: Connection, row: Any, config: NotifyConfig, now: int) -> bool:

@@ -28,7 +28,16 @@ from barometer.store.migrate import upgrade
 from barometer.store.tables import Alert, AlertEvent, Notification, NotificationAttempt, Series
 from barometer.store.tables import Lease as LeaseRow
 from monitor.notify.config import NotifyConfig, load_config
-from monitor.notify.outbox import FIRST_WAIT_MS, LONGEST_WAIT_MS, SENDING_TIMEOUT_MS, backoff_ms, enqueue, send_due
+from monitor.notify.outbox import (
+    A_CHANNEL,
+    FIRST_WAIT_MS,
+    LONGEST_WAIT_MS,
+    SENDING_TIMEOUT_MS,
+    Sending,
+    backoff_ms,
+    enqueue,
+    send_due,
+)
 from tests.integration.post_box import PostBox, post_box
 
 BUCKET = 600_000
@@ -378,3 +387,24 @@ def test_two_people_cannot_both_acknowledge(store: Store, config: NotifyConfig) 
     assert outcomes.count("taken") == 1
     assert len(events(store, "acknowledged")) == 1
     assert sum("acknowledged already, by" in o for o in outcomes) == 3
+
+
+def test_a_receiver_that_hangs_delays_nobody_else(store: Store, box: PostBox, tmp_path: Path) -> None:
+    """More messages than a channel has places, to one that takes long to answer; the others have theirs at once."""
+    with post_box() as slow:
+        slow.delay = 3.0
+        config = configured(tmp_path, {"receivers": [receiver("slow", slow), receiver("quick", box)]})
+        lease, sending = lead(store), Sending()
+        for n in range(8):
+            fire(store, config, f"topic:t{n}")
+        begin = time.monotonic()
+        send_due(store, lease, config, T0 + 60_000, sending=sending)
+        assert len(box.received) == 8
+        assert len(slow.received) == A_CHANNEL
+        assert sending, "what hangs is left to the next call"
+        assert time.monotonic() - begin < slow.delay
+        while sending:
+            send_due(store, lease, config, T0 + 90_000, sending=sending)
+        assert len(slow.received) == 8
+        assert {n.state for n in rows(store)} == {"sent"}
+        sending.close()
