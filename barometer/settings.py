@@ -157,7 +157,7 @@ class Settings(BaseSettings):
     smtp_port: int = Field(25, ge=1, le=65535)
     smtp_user: str = ""
     smtp_password: SecretStr | None = None
-    smtp_starttls: bool = False
+    smtp_security: Literal["auto", "tls", "starttls", "none"] = "auto"
     mail_from: str = "barometer@localhost"
 
     # Dashboard
@@ -357,6 +357,13 @@ class Settings(BaseSettings):
     @property
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.timezone)
+
+    @property
+    def smtp_encryption(self) -> Literal["tls", "starttls", "none"]:
+        """How the mail server is spoken to; by its port where the setting leaves it open."""
+        if self.smtp_security != "auto":
+            return self.smtp_security
+        return {465: "tls", 587: "starttls"}.get(self.smtp_port, "none")  # type: ignore[return-value]
 
     def kafka(self) -> dict[str, Any]:
         """Keyword arguments for a plain kafka-python client, as tests and benches make them; the product makes its

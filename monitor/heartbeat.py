@@ -6,6 +6,7 @@ from __future__ import annotations
 import httpx
 from sqlalchemy import select
 
+from barometer import outbound
 from barometer.errors import BarometerError
 from barometer.settings import Settings
 from barometer.store.engine import Store
@@ -39,7 +40,9 @@ class Heartbeat:
                 raise BarometerError(f"no heartbeat is sent: the job {name} " + ("fails" if row else "has not run"))
         said = {"product": "barometer", "leader": lease.holder, "term": lease.term, "at": now}
         try:
-            answer = httpx.post(self._url.get_secret_value(), json=said, timeout=TIMEOUT_SECONDS)
+            url = self._url.get_secret_value()
+            with outbound.client(url, TIMEOUT_SECONDS) as client:
+                answer = client.post(url, json=said)
         except (httpx.HTTPError, httpx.InvalidURL) as e:
             # The error may quote the URL, which holds a token.
             raise BarometerError(f"the heartbeat was not taken: {type(e).__name__}") from None

@@ -9,20 +9,19 @@ from __future__ import annotations
 
 import logging
 import re
-import ssl
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import cache
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import httpx
 import orjson
 
+from barometer import outbound
 from monitor.notify.channels import SendError, Sent
 from monitor.notify.channels.limits import LIMITER, Limit
 from monitor.notify.formats import cut, one_line
@@ -146,7 +145,7 @@ def post(request: Request, timeout: float) -> Answer:
     deadline = time.monotonic() + 2 * timeout
     try:
         with (
-            httpx.Client(timeout=timeout, follow_redirects=False, verify=_tls()) as client,
+            outbound.client(request.url, timeout) as client,
             client.stream("POST", request.url, content=request.body, headers=headers) as response,
         ):
             body = b""
@@ -156,6 +155,9 @@ def post(request: Request, timeout: float) -> Answer:
                 if len(body) >= MAX_ANSWER or time.monotonic() > deadline:
                     break
             return Answer(response.status_code, response.headers, body[:MAX_ANSWER], request)
+    except outbound.NoWayOut as e:
+        # Put right in the environment; what waits is sent then.
+        raise SendError(redact(str(e), request.url, request.secrets)) from None
     except httpx.TimeoutException as e:
         raise SendError(f"no answer within {timeout:g} s ({type(e).__name__})") from None
     except (httpx.InvalidURL, httpx.UnsupportedProtocol):
@@ -167,12 +169,6 @@ def post(request: Request, timeout: float) -> Answer:
         raise SendError("the answer is not what its Content-Encoding says") from None
     except httpx.TransportError as e:
         raise SendError(redact(f"{type(e).__name__}: {e}", request.url, request.secrets)) from None
-
-
-@cache
-def _tls() -> ssl.SSLContext:
-    """Reading the certificates takes longer than most requests."""
-    return httpx.create_ssl_context()
 
 
 # --- what a refusal in the service's own words means -----------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import smtplib
+import socket
 import ssl
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -16,6 +17,8 @@ from monitor.notify.formats import cut, one_line
 from monitor.notify.message import Message
 
 TIMEOUT_SECONDS = 30.0
+GREETING_SECONDS = 3.0
+"""A server that says nothing for so long may be waiting for TLS."""
 
 
 class Mail:
@@ -27,10 +30,8 @@ class Mail:
     def send(self, message: Message) -> Sent:
         s = self._settings
         try:
-            smtp = smtplib.SMTP(s.smtp_host, s.smtp_port, timeout=TIMEOUT_SECONDS)
+            smtp = _connected(s)
             try:
-                if s.smtp_starttls:
-                    smtp.starttls(context=ssl.create_default_context())
                 if s.smtp_user:
                     smtp.login(s.smtp_user, s.smtp_password.get_secret_value() if s.smtp_password else "")
                 refused = smtp.send_message(compose(message, self._to, s.mail_from))
@@ -52,7 +53,7 @@ class Mail:
         except smtplib.SMTPResponseException as e:
             raise SendError(_answer(e)) from None
         except (smtplib.SMTPException, OSError) as e:
-            raise SendError(f"{s.smtp_host}:{s.smtp_port}: {type(e).__name__}: {e}") from None
+            raise SendError(f"{s.smtp_host}:{s.smtp_port}: {_why(e, s)}") from None
         # Sending again would repeat it to those who have it: a partly refused mail counts as taken, and says so.
         return Sent(f"refused: {_refusals(refused)}" if refused else "accepted")
 
@@ -60,6 +61,60 @@ class Mail:
         mail = compose(message, self._to, self._settings.mail_from)
         names = ("Subject", "From", "To", "Message-ID", "References")
         return "\n".join([*(f"{name}: {mail[name]}" for name in names), "", message.text])
+
+
+def _connected(s: Settings) -> smtplib.SMTP:
+    """A connection that is as secret as the settings want it."""
+    how = s.smtp_encryption
+    if how == "tls":
+        return smtplib.SMTP_SSL(s.smtp_host, s.smtp_port, timeout=TIMEOUT_SECONDS, context=_tls())
+    try:
+        smtp = smtplib.SMTP(s.smtp_host, s.smtp_port, timeout=GREETING_SECONDS)
+    except smtplib.SMTPServerDisconnected as e:
+        if not isinstance(e.__context__, TimeoutError):
+            raise
+        if _speaks_tls_at_once(s):
+            raise SendError(
+                f"{s.smtp_host}:{s.smtp_port} speaks TLS from the first byte, as on port 465: set smtp_security to tls "
+                "(BAROMETER_SMTP_SECURITY=tls)"
+            ) from None
+        smtp = smtplib.SMTP(s.smtp_host, s.smtp_port, timeout=TIMEOUT_SECONDS)
+    if smtp.sock is not None:
+        smtp.sock.settimeout(TIMEOUT_SECONDS)
+    if how == "starttls":
+        try:
+            smtp.starttls(context=_tls())
+        except BaseException:
+            smtp.close()
+            raise
+    return smtp
+
+
+def _speaks_tls_at_once(s: Settings) -> bool:
+    """Whether a server that has not greeted us takes a TLS handshake: it waited for us as we did for it."""
+    unchecked = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # nothing is sent over it, so whoever answers may be anybody
+    unchecked.check_hostname, unchecked.verify_mode = False, ssl.CERT_NONE
+    try:
+        with (
+            socket.create_connection((s.smtp_host, s.smtp_port), GREETING_SECONDS) as plain,
+            unchecked.wrap_socket(plain, server_hostname=s.smtp_host),
+        ):
+            return True
+    except OSError:
+        return False
+
+
+def _tls() -> ssl.SSLContext:
+    return ssl.create_default_context()
+
+
+def _why(error: Exception, s: Settings) -> str:
+    text = f"{type(error).__name__}: {error}"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted ({error.verify_message}): SSL_CERT_FILE names a file of authorities"
+    if isinstance(error, ssl.SSLError) and s.smtp_encryption == "tls":
+        return f"it does not speak TLS from the first byte: set smtp_security to starttls or none ({text})"
+    return text
 
 
 def compose(message: Message, to: list[str], sender: str) -> EmailMessage:
