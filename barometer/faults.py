@@ -281,6 +281,24 @@ FAULTS: Mapping[str, Mapping[Lang, tuple[str, tuple[str, ...]]]] = {
             ),
         ),
     },
+    "rules_file": {
+        "zh": (
+            "红线规则文件有误：新文件没有生效，仍按上一份正确的规则检查",
+            (
+                "按报错里的文件、字段改正；几秒钟后自动重新读取，不用重启。",
+                "想停用所有红线，要写明 rules: []，空文件不算。",
+                "改好后用 barometer rules test 检查。",
+            ),
+        ),
+        "en": (
+            "The file of red lines is wrong: texts are held against the last one that was right",
+            (
+                "Put right the field that the error names; the file is read again within seconds, without a restart.",
+                "To switch all red lines off, say so: `rules: []`. An empty file is taken for a mistake.",
+                "Then try `barometer rules test`.",
+            ),
+        ),
+    },
     "channel": {
         "zh": (
             "通知渠道发送失败：{object} 收不到通知",

@@ -262,6 +262,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "fault.lag": ("读取滞后", "Reading is behind"),
     "fault.clock": ("时钟出错", "A wrong clock"),
     "fault.missing_ticks": ("没有进度记录", "No progress records"),
+    "fault.rules_file": ("红线规则文件有误", "The file of red lines is wrong"),
     "fault.broker": ("Kafka 连不上", "Kafka cannot be reached"),
     "fault.rights": ("Kafka 权限不足", "A right on Kafka is missing"),
     "fault.login": ("Kafka 登录被拒绝", "Kafka refuses our login"),

@@ -14,6 +14,8 @@ from sqlalchemy.exc import DBAPIError
 
 from dashboard.context import context
 
+METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+"""A client may make up any other, and each would be a series of its own for ever."""
 REQUESTS = Counter("barometer_dashboard_requests_total", "HTTP requests answered", ["method", "endpoint", "status"])
 SECONDS = Histogram(
     "barometer_dashboard_request_seconds",
@@ -57,7 +59,8 @@ def measure(server: Flask) -> None:
     @server.after_request
     def _end(response: Response) -> Response:
         endpoint = request.endpoint or "none"
-        REQUESTS.labels(request.method, endpoint, str(response.status_code)).inc()
+        method = request.method if request.method in METHODS else "other"
+        REQUESTS.labels(method, endpoint, str(response.status_code)).inc()
         if "began" in g:
             SECONDS.labels(endpoint).observe(time.perf_counter() - g.began)
         return response

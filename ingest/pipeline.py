@@ -57,7 +57,7 @@ class Pipeline:
 
     Args:
         provider: gives the scorer to use; asked before each batch, so that models change between two batches.
-        rules: red lines that every text is held against.
+        rules: gives the red lines that every text is held against; asked before each batch.
         on_state: told ``database away`` (or full, read-only) and ``running`` as they come.
     """
 
@@ -67,10 +67,10 @@ class Pipeline:
         buckets: Buckets,
         provider: Callable[[], Scorer],
         on_state: Callable[[str], None],
-        rules: RuleSet | None = None,
+        rules: Callable[[], RuleSet] = RuleSet,
     ) -> None:
         self._store, self._writer = store, Writer(store, buckets)
-        self._rules = rules or RuleSet()
+        self._rules = rules
         self._provider, self._on_state = provider, on_state
         self._to_score: queue.Queue[Work] = queue.Queue(maxsize=1)
         self._to_write: queue.Queue[_Scored] = queue.Queue(maxsize=1)
@@ -223,11 +223,12 @@ class Pipeline:
 
     def _hits(self, documents: Sequence[Document]) -> list[tuple[Document, Match]]:
         """What the rules match. A late text raises nothing: its hour is judged already."""
+        rules = self._rules()
         return [
             (d, match)
             for d in documents
             if not d.late
-            for match in self._rules.match(
+            for match in rules.match(
                 d.text, kind=_KIND.get(d.kind, ""), observed_at=d.observed_at, title=d.title, source=d.source,
                 symbols=d.symbols or (),
             )

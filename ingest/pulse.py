@@ -50,6 +50,7 @@ class Pulse:
         self._wake, self._end = threading.Event(), threading.Event()
         self._state, self._info = "starting", dict[str, Any]()
         self._detail: dict[str, Any] = {}
+        self._told: dict[str, Any] = {}
         self._log_id: int | None = None
         self._ends: dict[int, int] = {}
         self._thread = threading.Thread(target=self._run, name="worker-pulse", daemon=True)
@@ -99,6 +100,14 @@ class Pulse:
         with self._lock:
             self._log_id, self._ends, self._info = log_id, dict(ends), info
 
+    def tell(self, name: str, value: Any) -> None:
+        """Something that each beat says from now on; None: no more."""
+        with self._lock:
+            if value is None:
+                self._told.pop(name, None)
+            else:
+                self._told[name] = value
+
     def stop(self) -> None:
         """One last beat, then no more."""
         self._end.set()
@@ -123,7 +132,13 @@ class Pulse:
             with self._lock:
                 rate = self._rate(time.monotonic())
                 state = self._state
-                info = {**self._info, "documents": self._documents, "documents_per_second": rate, **self._detail}
+                info = {
+                    **self._info,
+                    "documents": self._documents,
+                    "documents_per_second": rate,
+                    **self._detail,
+                    **self._told,
+                }
                 log_id, ends = self._log_id, dict(self._ends)
             try:
                 heartbeat(self._store, self._id, "worker", state, info)

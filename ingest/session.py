@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError
 
 from barometer.broker import clients
 from barometer.buckets import Buckets
-from barometer.rules import load_rules
+from barometer.rules import RuleSet
 from barometer.settings import Settings
 from barometer.store.engine import Store, is_away
 from barometer.store.waiting import say_away
@@ -58,13 +58,14 @@ class Session:
     """One connection to the broker: from joining the group until stopped, or something is away or wrong."""
 
     def __init__(
-        self, settings: Settings, store: Store, provider: Callable[[], Scorer], stop: threading.Event, pulse: Pulse
-    ) -> None:
+        self, settings: Settings, store: Store, provider: Callable[[], Scorer], rules: Callable[[], RuleSet],
+        stop: threading.Event, pulse: Pulse,
+    ) -> None:  # fmt: skip
         self._settings, self._store, self._stop, self._pulse = settings, store, stop, pulse
         self._topic = settings.topic_documents
         self._buckets = Buckets(settings.bucket_seconds, settings.zone)
         self._assembler = Assembler(settings.worker_batch, settings.worker_linger_ms / 1000)
-        self._pipeline = Pipeline(store, self._buckets, provider, pulse.set, load_rules(settings.rules_file))
+        self._pipeline = Pipeline(store, self._buckets, provider, pulse.set, rules)
         self._guard = LogGuard(settings, store)
         self._generation = -1
         self._rebalances = 0

@@ -23,11 +23,13 @@ from sqlalchemy.exc import DBAPIError
 from barometer.broker.clients import check_access, explain
 from barometer.broker.errors import BrokerError, BrokerUnreachable
 from barometer.errors import BarometerError, LogReplaced
+from barometer.rules import RuleSet, load_rules
 from barometer.settings import Settings
 from barometer.store import logs
 from barometer.store.engine import Store, is_away
 from barometer.store.exclusive import only_worker
 from barometer.store.waiting import say_away
+from barometer.watched_file import WatchedFile
 from ingest import metrics
 from ingest.log_guard import NoBroker
 from ingest.pulse import OnEvent, Pulse
@@ -76,12 +78,19 @@ class Worker:
         self._settings, self._store, self._provider, self._stop = settings, store, provider, stop
         self.id = f"worker-{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
         self._pulse = Pulse(store, self.id, on_event)
+        self._rules = WatchedFile("rules_file", settings.rules_file, partial(load_rules, settings.rules_file))
         self._said = ""
         """The last trouble with the broker that was logged."""
 
     def health(self) -> tuple[bool, dict[str, Any]]:
         """For ``/health``; see :meth:`ingest.pulse.Pulse.health`."""
         return self._pulse.health()
+
+    def _red_lines(self) -> RuleSet:
+        """The rules of now; the last good ones where the file is wrong, which the heartbeat tells."""
+        rules = self._rules.current()
+        self._pulse.tell("rules_fault", self._rules.fault)
+        return rules
 
     def run(self) -> None:
         """Sessions with the broker, one after another, until stopped."""
@@ -93,7 +102,9 @@ class Worker:
                     began = time.monotonic()
                     self._pulse.turn()
                     try:
-                        Session(self._settings, self._store, self._provider, self._stop, self._pulse).run()
+                        Session(
+                            self._settings, self._store, self._provider, self._red_lines, self._stop, self._pulse
+                        ).run()
                     except SessionOver as e:
                         log.info("beginning anew", reason=str(e))
                     except LogReplaced as e:

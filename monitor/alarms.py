@@ -135,6 +135,7 @@ class Alarms:
             if f["level"] == "problem":
                 figures = {"found": f["found"], "needed": f["needed"], "remedy": f["remedy"]}
                 yield Condition(f"topic:{f['topic']} {f['name']}", "critical", f["text"], figures, self._patience)
+        yield from self._rule_files(report["processes"])
         ahead = progress_ahead(report, self._settings)
         if ahead is not None:
             text = f"progress in the log is {ahead} s ahead of the database's clock: texts until then count as late"
@@ -174,6 +175,12 @@ class Alarms:
         if idle:
             text = "; ".join(f"{name} does not read: {reason}" for name, reason in sorted(idle.items()))
             yield Condition("not_reading", "critical", text, {"workers": sorted(idle)})
+
+    def _rule_files(self, processes: list[dict[str, Any]]) -> Iterator[Condition]:
+        """A worker whose new file of red lines is refused: texts are held against the last good one."""
+        faults = {(p["info"] or {}).get("rules_fault") for p in processes if p["live"]} - {None}
+        for fault in sorted(map(str, faults))[:1]:
+            yield Condition("rules_file", "warning", "the new file of red lines is refused", {"message": fault})
 
     def _lag(self, lag: dict[str, Any], importing: bool) -> Condition | None:
         """Records wait: too many of them, or for too long. An archive that is being imported is old by itself."""

@@ -195,9 +195,16 @@ def load_rules(path: Path | None = None) -> RuleSet:
     """
     file = path or SHIPPED
     try:
-        return RuleSet.model_validate(yaml.safe_load(file.read_text("utf-8")) or {})
+        content = yaml.safe_load(file.read_text("utf-8"))
+        if not isinstance(content, dict) or "rules" not in content:
+            raise SettingsError(
+                f"rules_file: {file} has no rules: all red lines would be off. Write `rules: []` if that is meant"
+            )
+        return RuleSet.model_validate(content)
+    except RecursionError:
+        raise SettingsError(f"rules_file: {file} is nested too deep") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as e:
-        raise SettingsError(f"rules_file: cannot read {file}: {e}") from e
+        raise SettingsError(f"rules_file: cannot read {file}: {' '.join(str(e).split())}") from e
     except ValidationError as e:
         first = e.errors()[0]
         place = ".".join(str(x) for x in first["loc"]) or "rules"

@@ -7,6 +7,7 @@ lock at the start (``BEGIN IMMEDIATE``): a deferred transaction that turns into 
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
 from collections.abc import Iterator
@@ -76,7 +77,7 @@ class Store:
                 raise StoreError(
                     "database_url: SQLite needs a file (sqlite:///barometer.db): several processes share it"
                 )
-            Path(parsed.database).absolute().parent.mkdir(parents=True, exist_ok=True)
+            _make_private(Path(parsed.database).absolute())
             self.engine = create_engine(
                 parsed, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000, "check_same_thread": False}
             )
@@ -151,6 +152,17 @@ def way_of(error: DBAPIError) -> Way:
 
 def _masked(url: str) -> str:
     return re.sub(r"(?<=:)[^:@/]+(?=@)", "***", url)
+
+
+def _make_private(file: Path) -> None:
+    """The file holds password hashes and the key of the cookies: it is for its owner alone, whatever the umask says.
+    SQLite gives its journal and its shared memory the same rights."""
+    missing = [p for p in (file.parent, *file.parent.parents) if not p.exists()]
+    for folder in reversed(missing):
+        folder.mkdir(mode=0o700, exist_ok=True)
+    if not file.exists():
+        with suppress(OSError):  # opening it says what is wrong
+            os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
 
 
 def _sqlite_connect(cache_mb: int, dbapi: Any, _record: Any) -> None:

@@ -287,6 +287,10 @@ def test_metrics_and_health_tell_no_secrets(server: Flask) -> None:
     assert client.get("/health").get_json() == {"status": "ok"}
     text = client.get("/metrics").get_data(as_text=True)
     assert 'barometer_dashboard_requests_total{endpoint="operations.health"' in text
+    client.open("/health", method="MADEUP123")
+    text = client.get("/metrics").get_data(as_text=True)
+    assert "MADEUP" not in text, "a client cannot make series"
+    assert 'method="other"' in text
 
 
 def test_preferences_of_the_log_in_page_are_kept_for_the_user(server: Flask, opened: Store) -> None:

@@ -256,6 +256,18 @@ class TestAlarms:
             c.execute(update(t.Process).values(state="running"))
         assert self.look(store, settings)[f"system:{code}"] == "resolved"
 
+    def test_a_refused_file_of_red_lines_is_an_alarm(self, store: Store, settings_for: MakeSettings) -> None:
+        settings = settings_for()
+        log = Log(store, settings)
+        log.add(0, [(T0, "a", stream(1, 1, range(0))[0][0][2])], T0 + BUCKET + LATE)
+        self.a_worker(store)
+        with store.write() as c:
+            c.execute(update(t.Process).values(info={"rules_fault": "rules_file: x has no rules"}))
+        assert self.look(store, settings)["system:rules_file"] == "firing"
+        with store.write() as c:
+            c.execute(update(t.Process).values(info={}))
+        assert self.look(store, settings)["system:rules_file"] == "resolved"
+
     def test_few_records_that_are_old_are_lag_too(self, store: Store, settings_for: MakeSettings) -> None:
         settings = settings_for(lag_alarm_seconds=60.0)
         log = Log(store, settings)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, text
 
 from barometer.errors import SettingsError, StaleWrite, StoreError
 from barometer.settings import load_settings
@@ -164,3 +167,20 @@ def test_many_who_want_a_lease_get_one(store: Store) -> None:
     for thread in threads:
         thread.join()
     assert sum(x is not None for x in got) == 1
+
+
+def test_a_store_of_one_file_is_for_its_owner_alone(tmp_path: Path) -> None:
+    """It holds password hashes and the key of the cookies."""
+    before = os.umask(0)
+    try:
+        made = Store(f"sqlite:///{tmp_path / 'new' / 'deep' / 'store.db'}")
+        upgrade(made)
+        with made.write() as c:
+            c.execute(text("SELECT 1"))
+        modes = {p.name: stat.S_IMODE(p.stat().st_mode) for p in (tmp_path / "new").rglob("*")}
+        made.close()
+    finally:
+        os.umask(before)
+    assert modes.pop("deep") == 0o700
+    assert {"store.db"} <= modes.keys() <= {"store.db", "store.db-wal", "store.db-shm"}
+    assert set(modes.values()) == {0o600}

@@ -88,9 +88,9 @@ def test_the_title_is_read_too() -> None:
     ("content", "said"),
     [("rules: [{name: a}]", r"rules\.0\.title"),
      ("rules: [{name: 'a:b', title: {zh: x, en: x}, any: [x]}]", r"rules\.0\.name"),
-     ("colour: red", "colour"), ("rules: [", "cannot read"),
+     ("{colour: red, rules: []}", "colour"), ("rules: [", "cannot read"),
      ("rules: [{name: a, title: {zh: x, en: x}, any: [x]}, {name: a, title: {zh: x, en: x}, any: [y]}]", "two rules"),
-     ("sources: {4: [x]}", "sources")],
+     ("{sources: {4: [x]}, rules: []}", "sources")],
 )  # fmt: skip
 def test_a_wrong_file_is_named_with_the_field(tmp_path: Path, content: str, said: str) -> None:
     file = tmp_path / "rules.yaml"
@@ -101,9 +101,21 @@ def test_a_wrong_file_is_named_with_the_field(tmp_path: Path, content: str, said
         load_rules(tmp_path / "none.yaml")
 
 
-def test_no_rules_match_nothing(tmp_path: Path) -> None:
-    (tmp_path / "empty.yaml").write_text("", "utf-8")
-    assert load_rules(tmp_path / "empty.yaml").match("挤兑", kind="news", observed_at=NOW) == []
+def test_rules_are_switched_off_by_saying_so_only(tmp_path: Path) -> None:
+    file = tmp_path / "rules.yaml"
+    for content in ("", "# nothing yet", "companies: [{name: 甲}]", "- 挤兑"):
+        file.write_text(content, "utf-8")
+        with pytest.raises(SettingsError, match="all red lines would be off"):
+            load_rules(file)
+    file.write_text("rules: []", "utf-8")
+    assert load_rules(file).match("挤兑", kind="news", observed_at=NOW) == []
+
+
+def test_a_file_that_is_nested_too_deep_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "rules.yaml"
+    file.write_text("rules: " + "[" * 5_000, "utf-8")
+    with pytest.raises(SettingsError, match="rules_file"):
+        load_rules(file)
 
 
 @given(st.text(max_size=300), st.sampled_from(["news", "comment"]))
