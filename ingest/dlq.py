@@ -1,16 +1,12 @@
-"""Dead letters: finding them, sending them again, and copying them to the topic that other systems read.
-
-The store is where they are kept; the topic ``settings.topic_dlq`` gets a copy of each at least once.
-"""
+"""Dead letters: finding them, and sending them again. :mod:`ingest.relay` copies them for other systems."""
 
 from __future__ import annotations
 
 import time
 from base64 import b64decode
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from types import MappingProxyType
 from typing import Any
 
 import structlog
@@ -36,10 +32,6 @@ log = structlog.get_logger(__name__)
 
 CHUNK = 200
 FETCH_SECONDS = 10.0
-MOST_REFUSED = 100
-"""With so many the topic is wrong, rather than the letters; then no more are tried."""
-REFUSED_SECONDS = 3_600.0
-"""After so long a letter that the topic refused is tried again: somebody may have changed the topic."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +109,7 @@ def find_letters(
         query = query.where(DeadLetter.row_id < after if newest_first else DeadLetter.row_id > after)
     order = (DeadLetter.stored_at.desc(), DeadLetter.row_id.desc()) if newest_first else (DeadLetter.row_id,)
     with store.read() as c:
-        return [_letter(r) for r in c.execute(query.order_by(*order))]
+        return [read_letter(r) for r in c.execute(query.order_by(*order))]
 
 
 def get_letter(store: Store, row_id: int) -> Letter:
@@ -148,7 +140,8 @@ def parse_row(text: str) -> int:
     raise BarometerError(f"{text!r} is no row: use the number from `barometer dlq list`, or LOG/PARTITION/OFFSET")
 
 
-def _letter(row: Any) -> Letter:
+def read_letter(row: Any) -> Letter:
+    """A row of ``dead_letters``."""
     values = dict(row._mapping)
     values["headers"] = [(name, b64decode(content)) for name, content in values["headers"] or []]
     values["value"] = bytes(values["value"])
@@ -209,8 +202,8 @@ class Replayer:
                 outcomes.append(Replayed(letter, str(e)))
         if self._sender is not None:
             self._sender.flush()
-            self._mark([x for x in sent if _named(x) not in self._refused])
-        return [Replayed(x.letter, x.refused or self._refused.get(_named(x.letter))) for x in outcomes]
+            self._mark([x for x in sent if name_of(x) not in self._refused])
+        return [Replayed(x.letter, x.refused or self._refused.get(name_of(x.letter))) for x in outcomes]
 
     def _note(self, error: Refused) -> None:
         self._refused[error.where] = error.why
@@ -228,7 +221,7 @@ class Replayer:
         headers = [(n, v) for n, v in letter.headers if n != REPLAY_HEADER]
         headers.append((REPLAY_HEADER, str(letter.original).encode()))
         try:
-            self._sender.send(letter.record_timestamp, letter.key, value, headers, where=_named(letter))
+            self._sender.send(letter.record_timestamp, letter.key, value, headers, where=name_of(letter))
         except TooLarge as e:
             raise _Refused(f"{letter.value_length:,} bytes are more than a Kafka request may hold") from e
 
@@ -316,111 +309,9 @@ def fetch_value(settings: Settings, row: Row) -> bytes | None:
         consumer.close()
 
 
-# --- the copy for other systems --------------------------------------------------------------------------------------
-
-
-class Relay:
-    """Copies dead letters to ``settings.topic_dlq``; :meth:`run` is a job of the leader. Connects when there is
-    something to copy. A letter that the topic refuses holds up no other; it is tried again an hour later."""
-
-    def __init__(self, settings: Settings, store: Store) -> None:
-        self._settings, self._store = settings, store
-        self._sender: Sender | None = None
-        self._refused: dict[int, tuple[float, str]] = {}
-        """Row to (when, by time.monotonic(); why)."""
-
-    def run(self, limit: int = 1_000) -> int:
-        """Copy up to ``limit`` letters that were not copied yet; returns how many.
-
-        Raises:
-            BarometerError: no broker, or it did not take them; they are tried again by the next run. Or the topic
-                refuses some: those are named, the others are copied.
-        """
-        now = time.monotonic()
-        self._refused = {row: x for row, x in self._refused.items() if now - x[0] < REFUSED_SECONDS}
-        with self._store.read() as c:
-            waiting = c.execute(_waiting(select(DeadLetter.row_id), self._refused).limit(1)).first()
-        done = 0
-        if waiting is not None:
-            if self._sender is None:
-                self._sender = Sender(self._settings, self._settings.topic_dlq, self._note)
-            try:
-                done = relay_dead_letters(self._store, self._sender, limit, self._refused)
-            except BarometerError:
-                self.close()  # a producer that has lost a record keeps saying so; the next run takes a new one
-                raise
-        if self._refused:
-            row, (_, why) = next(iter(self._refused.items()))
-            raise BarometerError(
-                f"topic {self._settings.topic_dlq} refuses {len(self._refused):,} dead letters, which are in the store "
-                f"alone (`barometer dlq show`); the first is row {row}: {why}"
-            )
-        return done
-
-    def _note(self, error: Refused) -> None:
-        self._refused[int(error.where.removeprefix("row "))] = (time.monotonic(), error.why)
-
-    def close(self) -> None:
-        if self._sender is not None:
-            self._sender.close()
-            self._sender = None
-
-
-def relay_dead_letters(
-    store: Store, sender: Sender, limit: int, refused: Mapping[int, object] = MappingProxyType({})
-) -> int:
-    """Copy letters that have no ``relayed_at``, oldest rows first; marks them once the broker has them.
-
-    A copy has the original key and headers, the value (cut at 64 KB), the time at which it became a dead letter, and
-    the headers ``barometer-reason``, ``-detail``, ``-row``, ``-timestamp``, ``-value-length``, ``-value-sha256``.
-
-    Args:
-        refused: rows that are left out; read again after each chunk, so that the sender may add to them.
-
-    Raises:
-        DeliveryError: the broker did not take them; those of the chunks before are marked.
-    """
-    done = 0
-    while done < limit and len(refused) < MOST_REFUSED:
-        query = _waiting(select(DeadLetter.__table__), refused).limit(min(CHUNK, limit - done))
-        with store.read() as c:
-            letters = [_letter(r) for r in c.execute(query)]
-        if not letters:
-            break
-        for letter in letters:
-            about = _about(letter)
-            where = _named(letter)
-            try:
-                sender.send(letter.stored_at, letter.key, letter.value, letter.headers + about, where=where)
-            except TooLarge:  # its key or headers are huge: the store has them
-                sender.send(letter.stored_at, None, letter.value, [*about, ("barometer-shortened", b"1")], where=where)
-        sender.flush()
-        copied = [x.row_id for x in letters if x.row_id not in refused]
-        with store.write() as c:
-            c.execute(update(DeadLetter).where(DeadLetter.row_id.in_(copied)).values(relayed_at=_now()))
-        done += len(copied)
-    return done
-
-
-def _waiting(query: Any, refused: Mapping[int, object]) -> Any:
-    return query.where(DeadLetter.relayed_at.is_(None), DeadLetter.row_id.not_in(list(refused))).order_by(
-        DeadLetter.row_id
-    )
-
-
-def _named(letter: Letter) -> str:
+def name_of(letter: Letter) -> str:
+    """What messages call it."""
     return f"row {letter.row_id}"
-
-
-def _about(letter: Letter) -> list[Header]:
-    return [
-        ("barometer-reason", letter.reason.encode()),
-        ("barometer-detail", letter.detail.encode()),
-        ("barometer-row", str(letter.row_id).encode()),
-        ("barometer-timestamp", str(letter.record_timestamp).encode()),
-        ("barometer-value-length", str(letter.value_length).encode()),
-        ("barometer-value-sha256", letter.value_sha256.hex().encode()),
-    ]
 
 
 def _now() -> int:

@@ -20,7 +20,7 @@ def monitor_main(settings: Settings) -> None:
     """Run the monitor until SIGTERM or Ctrl-C."""
     from barometer.commands.roles import stopped_by_signals
     from barometer.store.waiting import open_store_patiently
-    from ingest.dlq import Relay
+    from ingest.relay import Relay
     from monitor.leader import run_monitor
 
     with stopped_by_signals() as stop:

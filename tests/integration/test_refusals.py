@@ -3,7 +3,10 @@ the row, in order, and nothing arrives twice."""
 
 from __future__ import annotations
 
+import json
 import random
+import re
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +23,7 @@ from ingest.preconditions import check, look
 from ingest.produce import Record, produce_records
 from ingest.sender import DeliveryError, Refused, Sender
 from tests.integration.stream import wait_for
+from tests.integration.test_produce_command import Command
 
 HOUR = 3_600_000
 IMPATIENT = {"delivery_timeout_ms": 3_000, "request_timeout_ms": 1_000}
@@ -240,3 +244,64 @@ def test_too_few_replicas_are_said(
     found = check(settings, look(settings, settings.topic_documents))
     [finding] = [f for f in found if f.level == "problem"]
     assert (finding.name, finding.found, finding.needed, finding.level) == ("in-sync replicas", "1", "2", "problem")
+
+
+def test_refused_rows_and_a_broker_that_dies_leave_order_and_counts_right(
+    own_kafka: Callable[..., ApacheKafka], settings_for: Callable[..., Settings]
+) -> None:
+    """Six partitions on three brokers, so that others' batches are under way when one is refused."""
+    kafka = own_kafka(brokers=3, properties={"broker.session.timeout.ms": 3_000})
+    settings = settings_for(kafka, kafka_options={"batch_size": 4_000, "linger_ms": 0})
+    make_topic(kafka, settings.topic_documents, partitions=6, replicas=3)
+    chance, now = random.Random(7), now_ms()
+    bad = {i for i in range(3_000) if chance.random() < 0.01}
+    told: list[Refused] = []
+    with Sender(settings, settings.topic_documents, told.append) as sender:
+        for i in range(6_000):
+            if i == 3_000:
+                sender.flush()
+            if i == 4_000:
+                kafka.kill(2)
+            at = now + (28 * HOUR if i in bad else 0)
+            sender.send(at, f"key {i % 50}".encode(), str(i).encode() * 5, where=str(i))
+        sender.flush()
+    assert {int(e.where) for e in told} == bad
+    assert (sender.arrived, sender.refused, sender.unknown) == (6_000 - len(bad), len(bad), 0)
+    found = [
+        [int(r.value[: len(r.value) // 5]) for r in x] for x in log_of(kafka, settings.topic_documents, 6).values()
+    ]
+    assert all(values == sorted(values) for values in found)
+    assert sorted(n for values in found for n in values) == [i for i in range(6_000) if i not in bad]
+
+
+def test_the_command_says_what_arrived_when_the_broker_has_gone(
+    own_kafka: Callable[..., ApacheKafka], settings_for: Callable[..., Settings]
+) -> None:
+    kafka = own_kafka()
+    settings = settings_for(kafka)
+    make_topic(kafka, settings.topic_documents)
+    command = Command(settings)
+    command.env["BAROMETER_KAFKA_OPTIONS"] = json.dumps(IMPATIENT)
+    process = command.start("produce", "-", "--set", "kind=news", stdin=subprocess.PIPE)
+    assert process.stdin is not None
+    try:
+        # Rows are read by the block.
+        for i in range(3_000):
+            process.stdin.write(json.dumps({"text": f"t{i}"}) + "\n")
+        process.stdin.flush()
+        wait_for(lambda: sum(map(len, log_of(kafka, settings.topic_documents).values())) > 1_000)
+        kafka.kill()
+        for i in range(3_000, 6_000):
+            process.stdin.write(json.dumps({"text": f"t{i}"}) + "\n")
+        _, err = process.communicate(timeout=90)
+    finally:
+        process.kill()
+    assert process.returncode == 1, err
+    assert "Traceback" not in err
+    found = re.search(r"stopped: ([\d,]+) records in the log, ([\d,]+) more may be \(the broker did not answer\)", err)
+    assert found is not None, err
+    in_log, unknown = (int(x.replace(",", "")) for x in found.groups())
+    assert re.search(r"stdin:\d+: not delivered: KafkaTimeoutError: .*127\.0\.0\.1", err), err
+    kafka.restart()
+    there = sum(map(len, log_of(kafka, settings.topic_documents).values()))
+    assert in_log <= there <= in_log + unknown

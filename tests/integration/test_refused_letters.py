@@ -15,7 +15,8 @@ from barometer.store.engine import Store
 from barometer.store.migrate import open_store
 from barometer.store.tables import DeadLetter
 from ingest.apache_kafka import ApacheKafka
-from ingest.dlq import Relay, Replayer, find_letters
+from ingest.dlq import Replayer, find_letters
+from ingest.relay import Relay
 from tests.integration.test_refusals import HOUR, log_of, make_topic, now_ms
 
 

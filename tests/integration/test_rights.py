@@ -18,8 +18,9 @@ from barometer.store.migrate import open_store
 from barometer.store.status import status
 from barometer.store.tables import Job as JobRow
 from ingest.apache_kafka import ApacheKafka
-from ingest.dlq import Relay, Replayer, fetch_value, find_letters
+from ingest.dlq import Replayer, fetch_value, find_letters
 from ingest.produce import produce_rows
+from ingest.relay import Relay
 from ingest.topics import describe_topic, ensure_topics, identity
 from monitor.alarms import Alarms
 from monitor.jobs import Job, Runner
