@@ -207,7 +207,7 @@ def _copies(t: Topic) -> list[Finding]:
     out = []
     least = t.number("min.insync.replicas")
     if least is not None and least > t.replicas:
-        # Kafka 4 then asks for as many as there are; brokers before it refuse to write.
+        # Kafka 4.4 then asks for as many as there are; others may refuse to write.
         why = f"a partition has {_count(t.replicas, 'copy', 'copies')}"
         out.append(_finding(t, "min.insync.replicas", f"at most {t.replicas}", why, "note", value=str(t.replicas)))
     elif least is not None and t.in_sync < least <= t.replicas:
