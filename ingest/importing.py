@@ -28,6 +28,8 @@ from ingest.files import Columns, Mapper
 from ingest.preconditions import Limits, Topic, check, check_archive, first_offsets, limits, look
 from ingest.produce import Record, Sent, make_topic, passed_until, produce_records
 
+KNOWN_SECONDS = 5.0
+"""A topic that was just made is known to all brokers after so long."""
 LISTED = 100
 """So many bad rows are listed at the end; the others are counted."""
 
@@ -133,9 +135,11 @@ def produce_files(settings: Settings, plan: Plan, console: Console) -> Sent:
 def _look_at_topic(job: _Import) -> Topic | None:
     """Before anything is sent: what the topic takes, and whether it takes texts as they are at all."""
     settings, plan = job.settings, job.plan
-    found = look(settings, plan.topic)
-    if not found:
-        return None
+    deadline = time.monotonic() + KNOWN_SECONDS
+    while not (found := look(settings, plan.topic)):
+        if time.monotonic() > deadline:
+            return None
+        time.sleep(0.2)
     [topic] = found
     if topic.unchecked is not None:
         _say(job.console, f"note: {topic.unchecked}")

@@ -31,10 +31,13 @@ from ingest.produce import Record, produce_records
 from ingest.topics import cluster_id
 from monitor.alarms import Alarms
 from monitor.progress import ProgressTicker
+from tests.integration.stream import wait_for
 from tests.integration.test_produce_command import Command
 from tests.integration.test_refusals import HOUR, arrived, log_of, make_topic, now_ms
 
 Y2020 = 1_577_836_800
+WEEK = "604800000"
+"""Kafka's default of retention.ms."""
 
 
 @pytest.fixture
@@ -85,9 +88,8 @@ def set_config(kafka: ApacheKafka, command: str) -> None:
 def test_an_archive_that_the_topic_would_delete_is_refused(
     settings: Settings, kafka: ApacheKafka, tmp_path: Path
 ) -> None:
-    """With Kafka's default retention of a week."""
     topic = settings.topic_documents
-    make_topic(kafka, topic)
+    make_topic(kafka, topic, retention_ms=WEEK)
     file = archive(tmp_path / "a.jsonl", [Y2020 + i for i in range(40)])
     code, _, err = Command(settings)("produce", file, "--time-column", "at", "--no-store")
     assert code == 1
@@ -269,7 +271,7 @@ def test_status_and_alarm_say_what_endangers_texts(
     settings: Settings, opened: Store, kafka: ApacheKafka, capsys: pytest.CaptureFixture[str]
 ) -> None:
     topic = settings.topic_documents
-    make_topic(kafka, topic, message_timestamp_type="LogAppendTime", max_message_bytes="100000")
+    make_topic(kafka, topic, message_timestamp_type="LogAppendTime", max_message_bytes="100000", retention_ms=WEEK)
     register_log(opened, cluster_id(settings), topic, 2)
     look_at_topics(settings, opened)
     report = status(opened, settings)
@@ -326,6 +328,7 @@ def test_copies(own_kafka: Callable[..., ApacheKafka], settings_for: Callable[..
     settings = settings_for(kafka)
     make_topic(kafka, settings.topic_documents, replicas=1, retention_ms="-1", min_insync_replicas="1")
     make_topic(kafka, settings.topic_dlq, replicas=3, min_insync_replicas="1", unclean_leader_election_enable="true")
+    wait_for(lambda: len(look(settings, settings.topic_documents, settings.topic_dlq)) == 2)
     found = {
         (f.topic, f.name): f for f in check(settings, look(settings, settings.topic_documents, settings.topic_dlq))
     }
