@@ -198,6 +198,7 @@ class Settings(BaseSettings):
     """0: documents are kept for ever."""
 
     _files: dict[str, Path] = PrivateAttr(default_factory=dict)
+    _access: tuple[dict[str, Any], str] | None = PrivateAttr(default=None)
 
     def __init__(self, **values: Any) -> None:
         super().__init__(**values)
@@ -206,6 +207,14 @@ class Settings(BaseSettings):
             path = os.environ.get(f"{variable}_FILE")
             if path and name not in values and variable not in os.environ:
                 self._files[name] = Path(path)
+
+    def keep_access(self, options: dict[str, Any], secret: str) -> None:
+        """Remember the options for Kafka that were right, as read from files last."""
+        self._access = (options, secret)
+
+    def kept_access(self) -> tuple[dict[str, Any], str] | None:
+        """What was remembered: (options, client secret)."""
+        return self._access
 
     def file_of(self, name: str) -> Path | None:
         """The file of secrets that a setting was read from, for whoever reads it again; None if it came otherwise."""

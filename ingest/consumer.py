@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from kafka import KafkaConsumer
 
 from barometer.broker import clients
+from barometer.broker.errors import BrokerUnreachable
+from barometer.errors import SettingsError
 from barometer.settings import Settings
 from ingest.broken_batches import accept_broken_batches
 from ingest.header_names import accept_any_header_names
@@ -47,7 +51,7 @@ def make_consumer(settings: Settings) -> KafkaConsumer:
         "request_timeout_ms": 30_000,
         "connections_max_idle_ms": max(540_000, settings.worker_poll_interval_seconds * 1000 + 60_000),
     }
-    return clients.consumer(settings, **options)
+    return _made(settings, options)
 
 
 def make_reader(settings: Settings) -> KafkaConsumer:
@@ -65,7 +69,14 @@ def make_reader(settings: Settings) -> KafkaConsumer:
         "max_partition_fetch_bytes": 1,  # a batch of records comes however little is asked for
         "receive_message_max_bytes": 256 * 2**20,
     }
-    return clients.consumer(settings, **options)
+    return _made(settings, options)
+
+
+def _made(settings: Settings, options: dict[str, Any]) -> KafkaConsumer:
+    try:
+        return clients.consumer(settings, **options)
+    except SettingsError as e:  # it was right at the start: a file is being replaced, and is waited for
+        raise BrokerUnreachable(str(e)) from e
 
 
 def cluster_of(consumer: KafkaConsumer) -> str | None:

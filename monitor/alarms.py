@@ -169,7 +169,8 @@ class Alarms:
         workers = [p for p in report["processes"] if p["role"] == "worker" and p["live"]]
         away = sorted(p["id"] for p in workers if p["state"] in WAITS_FOR_BROKER)
         if away:
-            text = f"no broker answers {', '.join(away)}"
+            why = {str(p["info"]["reason"]) for p in workers if p["id"] in away and (p["info"] or {}).get("reason")}
+            text = f"no broker answers {', '.join(away)}{': ' if why else ''}{'; '.join(sorted(why))}"
             yield Condition("broker", "critical", text, {"workers": away}, self._patience)
         idle = {p["id"]: (p["info"] or {}).get("reason", "") for p in workers if p["state"] == "not reading"}
         if idle:

@@ -38,8 +38,19 @@ class Access:
         """Of the last look, by kafka-python's names, the password included; without what is not given."""
         self.secret = ""
         """The secret for the token server; empty without one."""
-        self._read()
+        self._begin()
         self.tls()
+
+    def _begin(self) -> None:
+        """As :meth:`renew`, where an earlier client of the process had options that were right."""
+        try:
+            self._read()
+        except SettingsError as e:
+            kept = self._settings.kept_access()
+            if kept is None:
+                raise
+            self.options, self.secret = kept
+            self._fault = str(e)
 
     def renew(self) -> None:
         """Look again. What cannot be read, or is wrong now, leaves the options of the last look in force."""
@@ -111,6 +122,7 @@ class Access:
         if password:
             self.options["sasl_plain_password"] = password
         self.secret = secret
+        s.keep_access(self.options, secret)
 
 
 def _secret(settings: Settings, name: str) -> str:

@@ -73,7 +73,10 @@ def explain(error: BaseException, settings: Settings, client: Any = None, *, ope
     if isinstance(error, BrokerError):
         return error
     known = _known.get(client) if client is not None else None
-    access = known[0] if known is not None else Access(settings)
+    try:
+        access = known[0] if known is not None else Access(settings)
+    except SettingsError as e:  # a file of theirs has broken meanwhile
+        return BrokerUnreachable(str(e))
     if _no_producer(error):
         error = errors.TopicAuthorizationFailedError()
     if isinstance(error, errors.AuthorizationError):

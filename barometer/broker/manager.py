@@ -17,7 +17,7 @@ import random
 import ssl
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from kafka import errors
@@ -36,8 +36,11 @@ from barometer.errors import BarometerError
 LOGIN_SECONDS = 15.0
 """A login of which nothing is heard for so long is over."""
 LEAST_SHARE_SECONDS = 1.0
+HEARD_SECONDS = 0.1
 SETUP_SECONDS = 3.0
 """So long a connection may take that has an alternative."""
+RECENT_SECONDS = 60.0
+"""Longer than the pauses between two tries to connect, and than a constructor tries."""
 _DEAD_SECONDS = 60.0
 _dead: dict[str, float] = {}
 """Addresses that did not answer, with the time until which they are tried last; for the whole process."""
@@ -70,6 +73,7 @@ class Failure:
     error: BaseException
     asked: bool = False
     """Whether the broker let us in, and the first request came to nothing."""
+    at: float = field(default_factory=time.monotonic)
 
 
 class Reach:
@@ -91,23 +95,26 @@ class Reach:
         with self._lock:
             self._failures.pop(address, None)
 
-    def failures(self) -> list[Failure]:
-        """The failures since the last success of each address."""
+    def bootstrapped(self) -> None:
+        """One address of ``kafka_bootstrap`` is enough: what the others do is no trouble."""
         with self._lock:
-            return list(self._failures.values())
+            self._failures = {a: f for a, f in self._failures.items() if f.advertised_by}
+
+    def failures(self) -> list[Failure]:
+        """The failures since the last success of each address, but for those that are long over."""
+        with self._lock:
+            return [f for f in self._failures.values() if time.monotonic() - f.at < RECENT_SECONDS]
 
 
 class _Heard:
     """A transport that delivers what came before the end of a connection, when both are read at once."""
 
-    _end: BaseException | None = None
-
     def _sock_recv(self) -> tuple[bytes, BaseException | None]:
-        if self._end is not None:
-            return b"", self._end
         data, end = super()._sock_recv()  # type: ignore[misc]
         if data and end is not None:
-            self._end, end = end, None
+            # Whoever waits for these data has his turn first.
+            self._net.call_later(HEARD_SECONDS, lambda: self.abort(end))  # type: ignore[attr-defined]
+            return data, None
         return data, end
 
 
@@ -187,6 +194,7 @@ class Manager(KafkaConnectionManager):  # type: ignore[misc]
             if self._conns.pop(node_id, None) is not None and not conn.closed:
                 conn.close()
         self._reached(broker)
+        self.reach.bootstrapped()
         return True
 
     # --- each connection ---------------------------------------------------------------------------------------------
@@ -272,6 +280,8 @@ class Manager(KafkaConnectionManager):  # type: ignore[misc]
     # --- requests to any broker --------------------------------------------------------------------------------------
 
     def send(self, request: Any, node_id: Any = None, request_timeout_ms: float | None = None) -> Future:
+        if node_id is not None and self.cluster.broker_metadata(node_id) is None:
+            return self.call_soon(self._send_to_new, request, node_id, request_timeout_ms)
         if node_id is not None:
             return super().send(request, node_id=node_id, request_timeout_ms=request_timeout_ms)
         return self.call_soon(self._send_to_any, request, request_timeout_ms)
@@ -291,6 +301,11 @@ class Manager(KafkaConnectionManager):  # type: ignore[misc]
                 continue
             return await conn.send_request(request, request_timeout_ms=request_timeout_ms)
         raise error
+
+    async def _send_to_new(self, request: Any, node_id: Any, request_timeout_ms: float | None) -> Any:
+        """To a broker that has come since the last metadata: a controller may be one."""
+        await self.cluster.refresh_metadata()
+        return await self.get_connection(node_id).send_request(request, request_timeout_ms=request_timeout_ms)
 
     def _another(self, tried: list[Any]) -> Any:
         """A broker that was not tried yet: one that is connected if there is one, else by chance; None: all were."""

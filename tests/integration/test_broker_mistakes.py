@@ -262,7 +262,7 @@ def _files(folder: Path, kafka: ApacheKafka) -> dict[str, tuple[dict[str, Any], 
         key.private_bytes(
             serialization.Encoding.PEM,
             serialization.PrivateFormat.PKCS8,
-            serialization.BestAvailableEncryption(b"open"),
+            serialization.BestAvailableEncryption(b"sesame"),
         )
     )
     other.write_bytes(
@@ -308,7 +308,7 @@ def test_a_file_that_is_wrong_is_named_at_once(name: str, tmp_path: Path, secure
     with pytest.raises(SettingsError, match=expected) as e:
         clients.check_access(settings)
     assert "\n" not in str(e.value)
-    assert "open" not in str(e.value).replace("opened", "").replace("OpenSSL", "")
+    assert "sesame" not in str(e.value)
     assert time.monotonic() - began < 2
 
 
@@ -317,7 +317,7 @@ def test_a_key_with_its_password_logs_in(tmp_path: Path, secure_kafka: ApacheKaf
     options = {
         "security_protocol": "SSL", "ssl_cafile": str(secure_kafka.tls / "ca.pem"),
         "ssl_certfile": str(secure_kafka.tls / "client.crt"), "ssl_keyfile": str(tmp_path / "locked.key"),
-        "ssl_password": "open",
+        "ssl_password": "sesame",
     }  # fmt: skip
     clients.admin(load_settings(kafka_bootstrap=secure_kafka.mtls_bootstrap, kafka_options=options)).close()
 

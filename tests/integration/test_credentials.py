@@ -13,6 +13,7 @@ from kafka.admin import UserScramCredentialUpsertion
 from barometer.broker import clients, logins
 from barometer.broker.access import Access
 from barometer.broker.errors import BrokerUnreachable, LoginFailed
+from barometer.errors import SettingsError
 from barometer.settings import Settings, load_settings
 from barometer.store.engine import Store
 from barometer.store.migrate import open_store
@@ -204,6 +205,12 @@ def test_a_file_that_breaks_leaves_the_last_options_in_force(
     access = Access(settings)
     good = dict(access.options)
     path.write_text("{")
+    access.renew()
+    assert access.options == good
+    clients.admin(settings).close()  # a new client, too
+    with pytest.raises(SettingsError, match="not valid JSON"):
+        load_settings(kafka_bootstrap=secure_kafka.secure_bootstrap)
+    path.unlink()
     access.renew()
     assert access.options == good
     path.write_text(json.dumps(good | {"sasl_plain_username": "monitor", "sasl_plain_password": "monitor-secret"}))
