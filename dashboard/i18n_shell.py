@@ -47,6 +47,7 @@ SHELL_TEXTS: dict[str, tuple[str, str]] = {
     "job.progress": ("写进度记录", "Progress records"),
     "job.heartbeat": ("心跳", "Heartbeat"),
     "job.dead-letter-relay": ("转发死信", "Dead-letter relay"),
+    "job.topics": ("检查 Kafka 主题设置", "Look at the topics' settings"),
     "lease.leader": ("主持", "leader"),
     # what went wrong
     "broken.title": ("这个页面没能打开", "This page could not be opened"),
