@@ -20,7 +20,7 @@ def print_status(report: dict[str, Any]) -> None:
     console = Console(highlight=False, markup=False)
     now = report["now"]
     for problem in report["problems"]:
-        console.print(Text(f"! {problem['text']}", style="red"))
+        console.print(Text(f"! {problem['text']}", style="red"), soft_wrap=True)  # a command can be copied
         if problem["code"] in SPELT_OUT:
             _what_to_do(console, problem["code"])
     if not report["problems"]:
