@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import os
-from datetime import date
+import re
+from datetime import UTC, date, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -49,8 +50,12 @@ class _YamlSource(PydanticBaseSettingsSource):
             return {}
         try:
             data = yaml.safe_load(path.read_text("utf-8")) or {}
-        except yaml.YAMLError as e:
-            raise SettingsError(f"{path}: not valid YAML: {e}") from e
+        except (yaml.YAMLError, RecursionError) as e:
+            raise SettingsError(f"{path}: not valid YAML: {' '.join(str(e).split())}") from e
+        except UnicodeDecodeError as e:
+            raise SettingsError(f"{path}: not UTF-8 (byte {e.start + 1}): save it as UTF-8") from None
+        except OSError as e:
+            raise SettingsError(f"{path}: cannot be read: {e.strerror}") from e
         if not isinstance(data, dict):
             raise SettingsError(f"{path}: expected a mapping of settings at the top")
         return data
@@ -72,6 +77,8 @@ class _FileSource(PydanticBaseSettingsSource):
                     text = Path(path).read_text("utf-8").strip()
                 except OSError as e:
                     raise SettingsError(f"{variable}: cannot read {path}: {e.strerror}") from e
+                except UnicodeDecodeError as e:
+                    raise SettingsError(f"{variable}: {path} is not UTF-8 (byte {e.start + 1})") from None
                 try:
                     out[name] = self.decode_complex_value(name, field, text) if self.field_is_complex(field) else text
                 except json.JSONDecodeError as e:
@@ -87,7 +94,7 @@ def _not_json(error: json.JSONDecodeError) -> str:
 class Settings(BaseSettings):
     """All settings; see ``docs/settings.md`` for what each means to an operator."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", validate_default=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", validate_default=True, allow_inf_nan=False)
 
     # Where things are
     database_url: str = Field("sqlite:///barometer.db", repr=False)  # may hold a password
@@ -255,6 +262,56 @@ class Settings(BaseSettings):
             raise ValueError(f"unknown time zone {value!r}; use a name like Asia/Shanghai") from e
         return value
 
+    @field_validator("min_time")
+    @classmethod
+    def _past_time(cls, value: str) -> str:
+        try:
+            at = datetime.fromisoformat(value)
+        except ValueError:
+            at = None
+        if at is None or at.tzinfo is None:
+            raise ValueError(f"{value!r} is no time with an offset, like 2000-01-01T00:00:00Z")
+        if at > datetime.now(UTC):
+            raise ValueError(f"{value} is in the future: every text would be a dead letter")
+        return value
+
+    @field_validator("topic_documents", "topic_dlq")
+    @classmethod
+    def _topic_name(cls, value: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9._-]{1,249}", value) or value in (".", ".."):
+            raise ValueError(f"{value!r} is no name of a topic: letters, digits, '.', '_' and '-', at most 249")
+        return value
+
+    @field_validator("consumer_group")
+    @classmethod
+    def _named(cls, value: str) -> str:
+        if not value.strip():
+            raise ValueError("a name is needed: all workers of one store share it")
+        return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        if not _is_web_address(value):
+            shown = "this" if "@" in value else repr(value)  # it may hold a password
+            raise ValueError(f"{shown} is no address of a dashboard, like https://barometer.bank.example")
+        return value
+
+    @field_validator("heartbeat_url")
+    @classmethod
+    def _secret_address(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and value.get_secret_value() and not _is_web_address(value.get_secret_value(), query=True):
+            raise ValueError("no http or https address")
+        return value
+
+    @model_validator(mode="after")
+    def _two_topics(self) -> Settings:
+        if self.topic_documents == self.topic_dlq:
+            raise ValueError(
+                f"topic_documents and topic_dlq are both {self.topic_dlq}: every dead letter would be read as a text"
+            )
+        return self
+
     @field_validator("bucket_seconds")
     @classmethod
     def _divides_a_day(cls, value: int) -> int:
@@ -381,6 +438,18 @@ class Settings(BaseSettings):
         if self.kafka_password is not None:
             out["sasl_plain_password"] = self.kafka_password.get_secret_value()
         return out
+
+
+def _is_web_address(text: str, *, query: bool = False) -> bool:
+    """http or https, a host, no login in it."""
+    try:
+        where = urlsplit(text)
+        _ = where.port
+    except ValueError:
+        return False
+    if where.scheme not in ("http", "https") or not where.hostname or where.username is not None:
+        return False
+    return query or not (where.query or where.fragment)
 
 
 def _safe_address(name: str, url: str) -> None:

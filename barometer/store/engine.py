@@ -46,6 +46,7 @@ _POSTGRES_SESSION = {
     "jit": "off",
 }
 
+DRIVERS = ("sqlite", "sqlite+pysqlite", "postgresql", "postgresql+psycopg")
 Way = Literal["away", "full", "read-only"]
 _DISK_FULL, _READ_ONLY, _IDLE_TOO_LONG = "53100", "25006", "25P03"
 
@@ -70,6 +71,10 @@ class Store:
         backend = parsed.get_backend_name()
         if backend not in ("sqlite", "postgresql"):
             raise StoreError(f"database_url: {backend} is not supported; use sqlite:///FILE or postgresql://...")
+        if parsed.drivername not in DRIVERS:
+            raise StoreError(
+                f"database_url: the driver of {parsed.drivername} is not used here; write {backend}://... without it"
+            )
         self.is_sqlite = backend == "sqlite"
         self.url = parsed
         if self.is_sqlite:
@@ -157,9 +162,14 @@ def _masked(url: str) -> str:
 def _make_private(file: Path) -> None:
     """The file holds password hashes and the key of the cookies: it is for its owner alone, whatever the umask says.
     SQLite gives its journal and its shared memory the same rights."""
+    if file.is_dir():
+        raise StoreError(f"database_url: {file} is a folder; name a file in it")
     missing = [p for p in (file.parent, *file.parent.parents) if not p.exists()]
-    for folder in reversed(missing):
-        folder.mkdir(mode=0o700, exist_ok=True)
+    try:
+        for folder in reversed(missing):
+            folder.mkdir(mode=0o700, exist_ok=True)
+    except OSError as e:
+        raise StoreError(f"database_url: cannot make the folder {file.parent}: {e.strerror}") from e
     if not file.exists():
         with suppress(OSError):  # opening it says what is wrong
             os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))

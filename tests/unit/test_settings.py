@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from barometer.errors import SettingsError
+from barometer.errors import SettingsError, StoreError
 from barometer.settings import Settings, load_settings
+from barometer.store.engine import Store
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -37,6 +38,21 @@ def test_a_secret_comes_from_a_file_and_is_not_shown(tmp_path: Path, monkeypatch
         ("BUCKET_SECONDS", "ten", "integer"),
         ("TIMEZONE", "Mars/Base", "Asia/Shanghai"),
         ("LOG_FORMAT", "xml", "'text' or 'json'"),
+        ("LEASE_SECONDS", "inf", "finite number"),
+        ("LAG_ALARM_SECONDS", "nan", "finite number"),
+        ("SMTP_PORT", "70000", "65535"),
+        ("MIN_TIME", "2000-01-01T00:00:00", "with an offset"),
+        ("MIN_TIME", "yesterday", "with an offset"),
+        ("MIN_TIME", "2999-01-01T00:00:00Z", "in the future"),
+        ("TOPIC_DOCUMENTS", "财经", "no name of a topic"),
+        ("TOPIC_DLQ", "..", "no name of a topic"),
+        ("TOPIC_DLQ", "barometer.documents", "both barometer.documents"),
+        ("CONSUMER_GROUP", " ", "a name is needed"),
+        ("PUBLIC_URL", "javascript:alert(1)", "no address of a dashboard"),
+        ("PUBLIC_URL", "barometer.bank.example", "no address of a dashboard"),
+        ("PUBLIC_URL", "https://me:secret@bank.example", "no address of a dashboard"),
+        ("HEARTBEAT_URL", "ftp://x.example/secret", "no http or https address"),
+        ("LEVEL_STEPS", "{broken", "JSON"),
     ],
 )
 def test_a_wrong_setting_is_named_with_what_to_do(
@@ -45,8 +61,10 @@ def test_a_wrong_setting_is_named_with_what_to_do(
     monkeypatch.setenv(f"BAROMETER_{name}", value)
     with pytest.raises(SettingsError) as e:
         load_settings()
-    assert f"BAROMETER_{name}" in str(e.value)
+    assert name.lower() in str(e.value)
     assert says in str(e.value)
+    assert "\n" not in str(e.value), "one line"
+    assert "secret" not in str(e.value)
 
 
 def test_a_misspelt_key_of_the_file_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,10 +75,10 @@ def test_a_misspelt_key_of_the_file_is_an_error(tmp_path: Path, monkeypatch: pyt
         load_settings()
 
 
-@pytest.mark.parametrize("content", ["- a\n", "a: [\n"])
-def test_a_broken_file_is_named(content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("content", [b"- a\n", b"a: [\n", "timezone: 上海".encode("gb18030"), b"a: " + b"[" * 5_000])
+def test_a_broken_file_is_named(content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = tmp_path / "b.yaml"
-    config.write_text(content)
+    config.write_bytes(content)
     monkeypatch.setenv("BAROMETER_CONFIG", str(config))
     with pytest.raises(SettingsError, match=re.escape(str(config))):
         load_settings()
@@ -69,3 +87,22 @@ def test_a_broken_file_is_named(content: str, tmp_path: Path, monkeypatch: pytes
 def test_every_setting_has_its_heading_in_the_docs() -> None:
     headings = set(re.findall(r"^### `(\w+)`", (ROOT / "docs" / "settings.md").read_text("utf-8"), re.M))
     assert headings == set(Settings.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("postgresql+psycopg2://me:hush@host/db", "the driver of postgresql+psycopg2"),
+        ("mysql://me:hush@host/db", "mysql is not supported"),
+        ("sqlite://", "needs a file"),
+        ("sqlite:////proc/none/store.db", "cannot make the folder /proc/none"),
+        ("sqlite:///{folder}", "is a folder"),
+        ("nonsense", "cannot read"),
+    ],
+)
+def test_a_wrong_address_of_the_store_is_one_line(url: str, says: str, tmp_path: Path) -> None:
+    with pytest.raises(StoreError) as e:
+        Store(url.replace("{folder}", str(tmp_path)))
+    assert says in str(e.value)
+    assert "\n" not in str(e.value)
+    assert "hush" not in str(e.value)
