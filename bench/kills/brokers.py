@@ -201,7 +201,8 @@ def main() -> None:
     if not lines:
         sys.exit(f"no line holds {given.only!r}; there are:\n  " + "\n  ".join(x.title for x in LINES))
     _keep_client_log()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # servers are ended by leaving their contexts
+    for number in (signal.SIGINT, signal.SIGTERM):  # what was done is reported, servers end by leaving their contexts
+        signal.signal(number, signal.default_int_handler)
     todo = course(lines, given.struck, random.Random(given.seed))
     parts: list[Part] = []
     began = time.monotonic()
@@ -220,7 +221,7 @@ def main() -> None:
         say(f"ended: {e}")
         sys.exit(1)
     except KeyboardInterrupt:
-        say("ended by Ctrl-C")
+        say("ended by a signal")
     by_line = summed(parts)
     report(parts, by_line, time.monotonic() - began)
     if given.out:
