@@ -112,7 +112,8 @@ class Session:
         self._guard.look_up()
         consumer = make_consumer(self._settings)
         try:
-            yield consumer
+            with clients.explained(self._settings, consumer):
+                yield consumer
         finally:
             consumer.close(autocommit=False, timeout_ms=CLOSE_MS)
 
