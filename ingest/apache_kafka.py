@@ -6,17 +6,14 @@ sooner; this one is what people run.
 
 from __future__ import annotations
 
-import ctypes
-import os
 import random
 import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -35,6 +32,7 @@ from kafka.admin import (
 
 from barometer.errors import BarometerError
 from ingest.broker_certificates import Authority
+from ingest.children import die_with_parent
 from ingest.kafka_home import KafkaHome, NoKafka, find_kafka
 from ingest.kafka_prepared import QUICK, Prepared, fresh_id
 
@@ -44,7 +42,6 @@ log = structlog.get_logger(__name__)
 
 READY_SECONDS = 120.0
 END_SECONDS = 20.0
-_PR_SET_PDEATHSIG = 1
 USERS = {name: f"{name}-secret" for name in ("worker", "monitor", "produce", "dlq", "nobody")}
 """Users and passwords of the secure listener, for SCRAM-SHA-512 and PLAIN alike; none has a right at first."""
 LISTENERS = ("PLAIN", "INTERNAL", "CONTROLLER")
@@ -416,7 +413,7 @@ class ApacheKafka:
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C in the terminal is for us: we stop it after its clients
-                preexec_fn=_die_with_parent(),  # noqa: PLW1509
+                preexec_fn=die_with_parent(),  # noqa: PLW1509
             )
 
     def _wait(self, node: int) -> None:
@@ -460,20 +457,6 @@ def _resource(topic: str, group: str, cluster: bool) -> ResourcePattern:
     if cluster:
         return ResourcePattern(ResourceType.CLUSTER, "kafka-cluster")
     return ResourcePattern(ResourceType.TOPIC, topic) if topic else ResourcePattern(ResourceType.GROUP, group)
-
-
-def _die_with_parent() -> Callable[[], None] | None:
-    if sys.platform != "linux":
-        return None
-    libc = ctypes.CDLL(None, use_errno=True)  # loaded before the fork: the child may not allocate much
-    parent = os.getpid()
-
-    def in_child() -> None:
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(1)
-
-    return in_child
 
 
 def free_ports(count: int) -> Iterator[int]:

