@@ -54,16 +54,17 @@ def test_every_different_text_is_as_likely_as_any_other(store: Store) -> None:
     fill(store, docs)
     index_some(store, lead(store), 1000)
     rng, seen = Random(5), Counter[str]()
+    each = 40 if store.is_sqlite else 10  # the draws are the same on both, and slow
     with store.read() as c:
-        for _ in range(1000):
+        for _ in range(25 * each):
             found = random_text(c, store, BUCKET, NOW, rng)
             assert found is not None
             seen[found.text] += 1
         only = {random_text(c, store, BUCKET, NOW, rng, "topic:real_estate").text for _ in range(60)}  # type: ignore[union-attr]
         assert random_text(c, store, BUCKET, NOW, rng, "topic:nobody") is None
     assert len(seen) == 25
-    # 40 a text: chi square with 24 degrees of freedom is below 51.2 with 99.9 %.
-    assert sum((n - 40) ** 2 / 40 for n in seen.values()) < 51.2
+    # Chi square with 24 degrees of freedom is below 51.2 with 99.9 %.
+    assert sum((n - each) ** 2 / each for n in seen.values()) < 51.2
     assert only == {d.text for d in docs if "密集" in d.text}
 
 
