@@ -144,6 +144,7 @@ def test_rights_taken_away_and_given_back_lose_nothing(
         topic.documents(30)
         topic.flush()
         wait_for(lambda: running.state == "not authorised")
+        wait_for(lambda: "rights" in {p["code"] for p in status(store, settings)["problems"]})  # its next beat
         changes = Alarms(store, settings, patience_seconds=0).check(lead(store))
         assert [c.fingerprint for c in changes if c.fingerprint == "system:rights"]
         [problem] = [p for p in status(store, settings)["problems"] if p["code"] == "rights"]
