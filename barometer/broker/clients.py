@@ -9,11 +9,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import kafka
+import structlog
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, errors
 
+from barometer.broker import manager
 from barometer.broker.access import Access
 from barometer.broker.causes import cause_of, refused_login
 from barometer.broker.errors import BrokerError, BrokerUnreachable, LoginFailed, NotAuthorized
@@ -21,6 +25,8 @@ from barometer.broker.logins import Logins, logins
 from barometer.broker.manager import Failure, LoginPaused, NetClient, Reach
 from barometer.errors import SettingsError
 from barometer.settings import PREFIX, Settings
+
+log = structlog.get_logger(__name__)
 
 BOOTSTRAP_MS = 5_000
 MORE_MS = 2_000
@@ -150,8 +156,12 @@ def _made(kind: Any, settings: Settings, defaults: dict[str, Any]) -> Any:
         **{name: value for name, value in access.options.items() if name in kind.DEFAULT_CONFIG},
         **({"sasl_oauth_token_provider": _tokens(settings, access)} if access.mechanism == "OAUTHBEARER" else {}),
         "bootstrap_servers": access.bootstrap,
-        "kafka_client": client,
     }
+    if kafka.__version__ in manager.KNOWN:
+        options["kafka_client"] = client
+    else:
+        _say_unknown(kafka.__version__)
+        options["ssl_context"] = access.tls()
     try:
         out = kind(**options)
     except errors.KafkaError as e:
@@ -172,6 +182,14 @@ def _tokens(settings: Settings, access: Access) -> Any:
     found = tokens(settings, access)
     found.token()  # in this thread, so that a login seldom waits for the token server
     return found
+
+
+@cache
+def _say_unknown(version: str) -> None:
+    log.warning(
+        "this kafka-python is not known: causes of failures, changed passwords and dead addresses are handled as it "
+        "does itself", version=version, known=manager.KNOWN,
+    )  # fmt: skip
 
 
 def _end(made: list[NetClient]) -> None:

@@ -33,6 +33,8 @@ from barometer.broker.access import Access
 from barometer.broker.logins import Logins
 from barometer.errors import BarometerError
 
+KNOWN = ("3.0.12",)
+"""Versions of kafka-python whose insides were read for this; with another its own network client is used."""
 LOGIN_SECONDS = 15.0
 """A login of which nothing is heard for so long is over."""
 LEAST_SHARE_SECONDS = 1.0

@@ -304,6 +304,20 @@ def test_a_broker_that_does_not_take_the_token_refuses_the_login(secure_kafka: A
         clients.admin(by_token(secure_kafka, tokens, plain))
 
 
+def test_another_version_of_the_library_is_used_as_it_is(
+    secure_kafka: ApacheKafka, plain: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its insides may be others: then it connects, and fails, in its own way."""
+    monkeypatch.setattr("barometer.broker.manager.KNOWN", ())
+    settings = as_user(plain, secure_kafka, "worker")
+    client = clients.admin(settings)
+    assert type(client._client).__module__ == "kafka.net.compat"
+    assert client.describe_cluster()["cluster_id"] == secure_kafka.cluster_id
+    client.close()
+    with pytest.raises((BrokerUnreachable, LoginFailed)):
+        clients.admin(as_user(plain, secure_kafka, "worker", kafka_password="wrong"), bootstrap_timeout_ms=1_000)
+
+
 def test_topics_are_made_through_a_login(secure_kafka: ApacheKafka, plain: Settings) -> None:
     settings = as_user(plain, secure_kafka, "worker")
     secure_kafka.allow("worker", "All", topic=plain.topic_documents)
