@@ -7,7 +7,7 @@ SECONDS_ := $(if $(filter command line,$(origin SECONDS)),$(SECONDS),)
 KAFKA_HOME_ := $(or $(BAROMETER_KAFKA_HOME),$(or $(BAROMETER_SHARED),../shared)/kafka)
 JAVA := openjdk-17-jre-headless
 APT := postgresql chromium fonts-noto-cjk
-# More processes than two cores have use for: most integration tests wait for a broker or a database.
+# Three processes on two cores: most integration tests wait for a broker or a database rather than for a processor.
 PYTEST_OPTIONS ?= -n 3 --dist loadfile --durations 15
 
 .PHONY: demo test test-kafka kafka serve-env test-env system java screenshots clean help

@@ -89,15 +89,24 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.getoption("--broker") != "kafka":
-        return
-    chosen = [i for i in items if BROKER_FIXTURES & set(getattr(i, "fixturenames", ()))]
+    everywhere = config.getoption("--broker") == "kafka"
+    chosen = [i for i in items if (_uses_a_broker(i) if everywhere else not _is_doubled(i))]
     config.hook.pytest_deselected(items=[i for i in items if i not in set(chosen)])
-    for item in chosen:
+    for item in chosen if everywhere else ():
         only = item.get_closest_marker("embedded_only")
         if only:
             item.add_marker(pytest.mark.skip(reason=f"not on Kafka: {only.args[0]}"))
     items[:] = chosen
+
+
+def _uses_a_broker(item: pytest.Item) -> bool:
+    return bool(BROKER_FIXTURES & set(getattr(item, "fixturenames", ())))
+
+
+def _is_doubled(item: pytest.Item) -> bool:
+    """Whether a test on both brokers and both databases is on Kafka and SQLite, two that it meets each with another."""
+    parameters = getattr(item, "callspec", None) and item.callspec.params  # type: ignore[attr-defined]
+    return bool(parameters) and (parameters.get("broker_kind"), parameters.get("database_url")) == ("kafka", "sqlite")
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -11,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from kafka import KafkaConsumer, KafkaProducer
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka.admin import NewTopic
 from kafka.errors import KafkaTimeoutError
 
@@ -153,6 +155,24 @@ def test_the_broker_ends_with_its_killed_owner(kafka: ApacheKafka) -> None:
     while alive(pid) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not alive(pid)
+
+
+def test_the_command_says_where_it_is_and_ends_on_ctrl_c(kafka: ApacheKafka, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "barometer", "broker", "--kafka", "--port", "0", "--folder", str(tmp_path / "log")]
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    try:
+        assert running.stdout is not None
+        address = next(m[1] for line in running.stdout if (m := re.search(r"BAROMETER_KAFKA_BOOTSTRAP=(\S+)", line)))
+        client = KafkaAdminClient(bootstrap_servers=address)
+        client.close()
+        running.send_signal(signal.SIGINT)
+        assert running.wait(60) == 0
+    finally:
+        running.kill()
+        running.wait()
+    with socket.socket() as s:
+        assert s.connect_ex(("127.0.0.1", int(address.split(":")[1]))) != 0, "nobody listens any more"
+    assert "its log stays in" in running.stdout.read()
 
 
 def test_a_kept_folder_keeps_its_cluster_and_log(kafka: ApacheKafka, tmp_path: Path) -> None:
