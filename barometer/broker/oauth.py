@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 import threading
 import time
 from pathlib import Path
@@ -12,6 +11,7 @@ import httpx
 import structlog
 from kafka.net.sasl.oauth import AbstractTokenProvider
 
+from barometer import outbound
 from barometer.broker.access import Access
 from barometer.broker.errors import BrokerUnreachable, LoginFailed
 from barometer.broker.logins import logins
@@ -66,10 +66,9 @@ class Tokens(AbstractTokenProvider):  # type: ignore[misc]
             answer = self._ask(self.access.secret)
         except httpx.HTTPError as e:
             raise BrokerUnreachable(f"{self._server()} does not answer: {_plain(str(e) or type(e).__name__)}") from e
-        except OSError as e:
-            raise BrokerUnreachable(
-                f"kafka_oauth_cafile ({PREFIX}KAFKA_OAUTH_CAFILE): cannot use {self._cafile}: {e.strerror or e}"
-            ) from e
+        except outbound.NoWayOut as e:
+            what = f"kafka_oauth_cafile ({PREFIX}KAFKA_OAUTH_CAFILE): " if str(self._cafile) in str(e) else ""
+            raise BrokerUnreachable(f"{self._server()} cannot be asked: {what}{e}") from e
         if answer.status_code in (400, 401, 403):
             why = _reason(answer)
             record.failed(proof, why)
@@ -107,8 +106,8 @@ class Tokens(AbstractTokenProvider):  # type: ignore[misc]
     def _ask(self, secret: str) -> httpx.Response:
         form = {"grant_type": "client_credentials"} | ({"scope": self._scope} if self._scope else {})
         limits = httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS)
-        verify: ssl.SSLContext | bool = True if self._cafile is None else _context(self._cafile)
-        with httpx.Client(timeout=limits, verify=verify, follow_redirects=False) as client:
+        cafile = None if self._cafile is None else str(self._cafile)
+        with outbound.client(self._url, limits, cafile=cafile) as client:
             return client.post(self._url, data=form, auth=(self._client_id, secret))
 
     def _server(self) -> str:
@@ -120,10 +119,6 @@ class Tokens(AbstractTokenProvider):  # type: ignore[misc]
             f"kafka_oauth_client_secret ({PREFIX}KAFKA_OAUTH_CLIENT_SECRET), and kafka_oauth_scope; tried again with "
             "growing pauses, at once with another secret"
         )
-
-
-def _context(cafile: Path) -> ssl.SSLContext:
-    return ssl.create_default_context(cafile=str(cafile))
 
 
 def _body(answer: httpx.Response) -> dict[str, Any]:

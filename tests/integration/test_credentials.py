@@ -241,8 +241,8 @@ def by_token(kafka: ApacheKafka, tokens: TokenServer, settings: Settings, **othe
 @pytest.mark.timeout(90)
 def test_a_worker_logs_in_with_tokens_and_renews_them(settings_for: MakeSettings, store: Store) -> None:
     with (
-        make_kafka(secure=True, properties={"connections.max.reauth.ms": 3_000}) as kafka,
-        TokenServer("worker", "hush", life=3.0) as tokens,
+        make_kafka(secure=True, properties={"connections.max.reauth.ms": 5_000}) as kafka,
+        TokenServer("worker", "hush", life=5.0) as tokens,
     ):
         plain = settings_for(kafka_bootstrap=kafka.bootstrap)
         all_of(kafka, plain, "worker")
@@ -252,7 +252,7 @@ def test_a_worker_logs_in_with_tokens_and_renews_them(settings_for: MakeSettings
                 topic.documents(5)
                 topic.flush()
                 wait_for(lambda n=n: totals(store)["records"] == 5 * n)  # type: ignore[misc]
-                time.sleep(2)
+                time.sleep(3)
             assert running.state == "running"
         assert tokens.given >= 3, "no token was renewed"
         assert {a["client"] for a in tokens.asked} == {"barometer"}
