@@ -310,6 +310,7 @@ def open_alarms(store: Store) -> set[str]:
         return set(c.execute(select(Alert.fingerprint).where(Alert.ended_at.is_(None))).scalars())
 
 
+@pytest.mark.embedded_only("Kafka tells a topic's settings")
 def test_a_broker_that_does_not_tell_is_not_refused(
     broker: EmbeddedBroker, settings_for: Callable[..., Settings], tmp_path: Path
 ) -> None:
