@@ -13,6 +13,8 @@ PATIENCE_SECONDS = SESSION_MS / 1000 + 15
 """After the cause is over everything must be read within this time, and the time that it takes to be scored."""
 STILL_SECONDS = 10.0
 """When patience is over, nothing at all must have been read for so long to be stuck."""
+STARTING_SECONDS = 60.0
+"""Where all is read and a member says that it is not at work yet, it has so long."""
 SETTLING_SECONDS = SESSION_MS / 1000 + 6
 """So long the members may take to say that they share the partitions; then the last records are sent anyway."""
 SHARE_OF_THE_MACHINE = 2.0
@@ -161,6 +163,7 @@ def try_out(life: Life, cause: str) -> Trial:
         trial.late = trial.seconds > PATIENCE_SECONDS + scoring
         if (have := life.positions()) != seen:
             seen, moved = have, now
-        if not trial.wrong or life.dead() or (trial.late and now - moved > STILL_SECONDS):
+        still = STILL_SECONDS if life.unread() else STARTING_SECONDS
+        if not trial.wrong or life.dead() or (trial.late and now - moved > still):
             return trial
         life.wait(0.1)
