@@ -23,7 +23,8 @@ import psycopg
 from sqlalchemy import make_url
 
 from barometer.errors import BarometerError
-from ingest.embedded_broker import _binary, _die_with_parent, _free_port, _listens
+from ingest.children import die_with_parent
+from ingest.embedded_broker import _binary, _free_port, _listens
 from tests.conftest import PostgresServer, make_postgres
 
 READY_SECONDS = 30.0
@@ -60,7 +61,7 @@ class DurableBroker:
             self._moto = subprocess.Popen(
                 [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self._s3)],
                 stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True,
-                preexec_fn=_die_with_parent(),  # noqa: PLW1509
+                preexec_fn=die_with_parent(),  # noqa: PLW1509
             )  # fmt: skip
         _await(self._s3, self._moto, "the object store")
         client = boto3.client(
@@ -77,7 +78,7 @@ class DurableBroker:
                 [_binary(), "broker", "--cluster-id", self.cluster_id, "--listener-url", url,
                  "--advertised-listener-url", url, "--storage-engine", f"s3://{BUCKET}/"],
                 env={**os.environ, **self._environment()}, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-                start_new_session=True, preexec_fn=_die_with_parent(),  # noqa: PLW1509
+                start_new_session=True, preexec_fn=die_with_parent(),  # noqa: PLW1509
             )  # fmt: skip
         self.pid_file.write_text(str(self._process.pid))
         _await(self.port, self._process, "the broker")
