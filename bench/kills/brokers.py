@@ -226,8 +226,8 @@ def main() -> None:
     report(parts, by_line, time.monotonic() - began)
     if given.out:
         figures = {k.title: vars(v) for k, v in by_line.items()}
-        told = [{**vars(x), "delays": None} for x in parts]
-        given.out.write_text(json.dumps({"lines": figures, "parts": told}, ensure_ascii=False, indent=1))
+        of_parts = [{**vars(x), "delays": None} for x in parts]
+        given.out.write_text(json.dumps({"lines": figures, "parts": of_parts}, ensure_ascii=False, indent=1))
     sys.exit(1 if todo or any(x.wrong for x in parts) or slow(by_line) else 0)
 
 

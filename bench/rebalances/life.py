@@ -138,19 +138,17 @@ class Life:
 
     def grant(self, *rights: str) -> None:
         """Give the user of the locked members rights: ``Read topic``, ``Describe topic``, ``Read group``."""
-        for operation, of in (r.split() for r in rights):
-            self.world.kafka.allow(USER, operation, **self._resource(of))
+        for operation, topic, group in map(self._right, rights):
+            self.world.kafka.allow(USER, operation, topic=topic, group=group)
 
     def withdraw(self, *rights: str) -> None:
-        for operation, of in (r.split() for r in rights):
-            self.world.kafka.withdraw(USER, operation, **self._resource(of))
+        for operation, topic, group in map(self._right, rights):
+            self.world.kafka.withdraw(USER, operation, topic=topic, group=group)
 
-    def _resource(self, of: str) -> dict[str, str]:
-        return {
-            "topic": {"topic": self.topic},
-            "letters": {"topic": f"{self.topic}.dlq"},
-            "group": {"group": self.group},
-        }[of]
+    def _right(self, said: str) -> tuple[str, str, str]:
+        operation, of = said.split()
+        topic = {"topic": self.topic, "letters": f"{self.topic}.dlq", "group": ""}[of]
+        return operation, topic, "" if topic else self.group
 
     # --- members -----------------------------------------------------------------------------------------------------
 
