@@ -41,7 +41,7 @@ MORE_SECONDS = 5.0
 """After kafka-python's own limit (delivery_timeout_ms), which it does not always keep."""
 SILENT_BROKER = {
     "request_timeout_ms": 5_000,
-    "metadata_max_age_ms": 5_000,
+    "metadata_max_age_ms": 1_000,
     "reconnect_backoff_max_ms": 1_000,
     "retry_backoff_ms": 250,
 }

@@ -13,8 +13,8 @@ from bench.kills.cluster import Cluster
 
 AWAY_SECONDS = (1.0, 10.0)
 """Shorter and longer than the session after which the controller gives a broker's partitions to others."""
-PAUSE_SECONDS = (0.5, 2.0)
-"""Between an outage's end (all replicas in sync again) and the next."""
+PAUSE_SECONDS = (3.0, 6.0)
+"""Between an outage's end (all replicas in sync again) and the next: clients have come back by then."""
 
 
 @dataclass(frozen=True)
