@@ -111,7 +111,7 @@ def test_copies_of_one_text_warn_but_page_nobody(store: Store, warm: tuple[Log, 
 def test_whom_it_is_about_and_that_it_is_only_prices(store: Store, warm: tuple[Log, Settings], tmp_path: Path) -> None:
     log, settings = warm
     rules = tmp_path / "rules.yaml"
-    rules.write_text("companies: [{name: 恒远地产, words: [恒远], symbols: ['600001']}]", "utf-8")
+    rules.write_text("rules: []\ncompanies: [{name: 恒远地产, words: [恒远], symbols: ['600001']}]", "utf-8")
     feed(log, {DAYS: [(f"恒远跌停，地产股 {i} 点跳水", BAD) for i in range(30)]}, symbols=["600001", "000002"])
     Sealer(store, settings.model_copy(update={"rules_file": rules})).seal_ready(lead(store))
     (a,) = alerts(store)
