@@ -185,7 +185,7 @@ class Positions(ConsumerRebalanceListener):
     def ends(self) -> dict[int, int]:
         """The end (high-water mark) of each positioned partition as the last fetch told it."""
         out = {}
-        for p in self._positioned:
+        for p in list(self._positioned):
             end = self._consumer.highwater(TopicPartition(self._topic, p))
             if end is not None:
                 out[p] = int(end)
@@ -193,7 +193,7 @@ class Positions(ConsumerRebalanceListener):
 
     def passed(self) -> Iterator[tuple[int, int, int | None]]:
         """(partition, offset, epoch) where the client has read past offsets that it had no record to give for."""
-        for p, position in self._positioned.items():
+        for p, position in list(self._positioned.items()):  # the client's thread may forget some meanwhile
             state = self._consumer._subscription.assignment.get(TopicPartition(self._topic, p))
             at = None if state is None else state.position
             if at is not None and at.offset > position.next_offset:
