@@ -201,8 +201,9 @@ class Positions(ConsumerRebalanceListener):
 
     def beyond_the_end(self) -> dict[int, tuple[int, int]]:
         """Partitions whose log ends before our position: {partition: (our offset, its end)}."""
+        positioned = self.all()
         return {
-            p: (self._positioned[p].next_offset, end)
+            p: (positioned[p].next_offset, end)
             for p, end in self.ends().items()
-            if end < self._positioned[p].next_offset
+            if p in positioned and end < positioned[p].next_offset
         }
