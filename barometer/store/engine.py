@@ -36,7 +36,7 @@ _POSTGRES_OPTIONS: dict[str, Any] = {
     "tcp_user_timeout": 50_000,
 }
 # And the other way round: a process that vanished or froze inside a transaction must not keep its locks (a leader's
-# lease, a worker's partitions) from those who take over.
+# lease, a worker's partitions) from those who take over. A reader holds none, and may hand rows to a slow client.
 _POSTGRES_SESSION = {
     "idle_in_transaction_session_timeout": "60s",
     "tcp_keepalives_idle": "20s",
@@ -49,6 +49,8 @@ _POSTGRES_SESSION = {
 DRIVERS = ("sqlite", "sqlite+pysqlite", "postgresql", "postgresql+psycopg")
 Way = Literal["away", "full", "read-only"]
 _DISK_FULL, _READ_ONLY, _IDLE_TOO_LONG = "53100", "25006", "25P03"
+IDLE_WRITER_SECONDS = 10
+"""How long a write transaction may pause on PostgreSQL before the server ends its session."""
 
 
 class Store:
@@ -110,6 +112,8 @@ class Store:
     def write(self) -> Iterator[Connection]:
         """One read-write transaction: committed at the end, rolled back on any exception."""
         with self.engine.connect().execution_options(barometer_write=True) as connection, connection.begin():
+            if not self.is_sqlite:
+                connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = '{IDLE_WRITER_SECONDS}s'")
             yield connection
 
     @contextmanager

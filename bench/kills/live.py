@@ -184,7 +184,7 @@ def aligned(
 
 @dataclass
 class Delays:
-    """Seconds, over the texts that were sent while an outage was the latest."""
+    """Seconds, over the texts that waited through an outage, or came after it and before the next."""
 
     outages: int = 0
     to_row: list[float] = field(default_factory=list)
@@ -204,7 +204,8 @@ class Delays:
 
 
 def delays(store: Store, sent: dict[int, list[int | None]], outages: Sequence[Outage]) -> dict[Line, Delays]:
-    """By line; what was sent before the first outage is nobody's."""
+    """By line. A text counts to the first outage that began while it waited, else to the latest before it was sent;
+    what was stored before the first outage is nobody's."""
     out: dict[Line, Delays] = defaultdict(Delays)
     for o in outages:
         out[o.line].outages += 1
@@ -212,7 +213,9 @@ def delays(store: Store, sent: dict[int, list[int | None]], outages: Sequence[Ou
     for rows in _rows(store, sent):
         rows.sort()
         for (before, _), (stored, at) in pairwise([(0, 0), *rows]):
-            i = bisect_right(starts, at) - 1
+            i = bisect_right(starts, at)
+            if i == len(starts) or starts[i] > stored:
+                i -= 1
             if i < 0:
                 continue
             mine = out[outages[i].line]

@@ -2,14 +2,23 @@
 (function () {
   "use strict";
   var choice = { sentiment: null, topics: null };
-  var busy = 0;
+  var touched = null; // the text that was in front of the user when something was chosen
+  var busy = 0, next = null; // since when the server is asked; the key that was pressed meanwhile
 
   window.dash_clientside = window.dash_clientside || {};
   window.dash_clientside.barometer_annotate = {
-    // A text has come up, with what stands chosen of it.
-    paint: function (chosen) {
-      choice = { sentiment: chosen ? chosen.sentiment : null, topics: chosen ? chosen.topics : null };
+    // The server has answered: a text has come up, with what stands chosen of it, or it was refused and all stays.
+    // Somebody quick has chosen already when this is told; that is kept.
+    paint: function (chosen, id) {
+      var why = dash_clientside.callback_context.triggered;
+      var came = why.length !== 1 || why[0].prop_id !== "annotate-done.children";
+      if (came && touched !== String(id)) {
+        choice = { sentiment: chosen ? chosen.sentiment : null, topics: chosen ? chosen.topics : null };
+      }
+      var waiting = next;
       busy = 0;
+      next = null;
+      if (waiting && (waiting !== "save" || touched === String(id))) act(waiting);
       paint();
       setTimeout(paint, 60); // when a page has just been made, its buttons come after its stores
       setTimeout(paint, 400);
@@ -33,7 +42,13 @@
 
   function press(button, on) { button.setAttribute("aria-pressed", on ? "true" : "false"); }
 
+  function inFront() {
+    var card = document.querySelector("#annotate-card [data-text]");
+    return card ? card.dataset.text : null;
+  }
+
   function toggle(button) {
+    touched = inFront();
     if ("sentiment" in button.dataset) {
       choice.sentiment = Number(button.dataset.sentiment);
     } else if (button.dataset.topic === "") {
@@ -47,9 +62,9 @@
     paint();
   }
 
-  function act(what) {
+  function act(what, key) {
     if (what === "back") { history.back(); return; }
-    if (Date.now() - busy < 5000) return;
+    if (Date.now() - busy < 5000) { if (key) next = what; return; }
     if (what === "save" && choice.sentiment === null) {
       var done = document.getElementById("annotate-done");
       if (done) dash_clientside.set_props("annotate-done", { children: form().dataset.first });
@@ -58,6 +73,7 @@
       return;
     }
     busy = Date.now();
+    touched = null;
     dash_clientside.set_props("annotate-act", {
       data: { act: what, sentiment: choice.sentiment, topics: choice.topics, at: busy },
     });
@@ -77,20 +93,20 @@
     if (typing) {
       // Out of the comment by Escape; saved from it by Ctrl+Enter.
       if (event.key === "Escape") on.blur();
-      if (event.key === "Enter" && event.ctrlKey && on.id === "annotate-comment") { event.preventDefault(); act("save"); }
+      if (event.key === "Enter" && event.ctrlKey && on.id === "annotate-comment") { event.preventDefault(); act("save", true); }
       return;
     }
     if (event.ctrlKey) return;
     if (event.key === "Enter") {
       if (name === "A" || (name === "BUTTON" && !box.contains(on)) || (on && on.dataset && on.dataset.act)) return;
       event.preventDefault();
-      if (!event.repeat) act("save");
+      if (!event.repeat) act("save", true);
       return;
     }
     var key = event.key.toUpperCase();
     if (key.length !== 1 || event.repeat) return;
-    if (key === "S") act("skip");
-    else if (key === "Z") { if (box.querySelector("[data-act=undo]")) act("undo"); }
+    if (key === "S") act("skip", true);
+    else if (key === "Z") { if (box.querySelector("[data-act=undo]")) act("undo", true); }
     else if (key === "C") { event.preventDefault(); document.getElementById("annotate-comment").focus(); }
     else {
       var button = box.querySelector('[aria-keyshortcuts="' + (key === '"' || key === "\\" ? "" : key) + '"]');

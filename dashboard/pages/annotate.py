@@ -105,6 +105,7 @@ def register(app: dash.Dash) -> None:
         Output("annotate-painted", "data"),  # without an output it would not be called when the page comes up
         Input("annotate-choice", "data"),
         Input("annotate-text", "data"),
+        Input("annotate-done", "children"),
     )
 
     @app.callback(

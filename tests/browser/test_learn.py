@@ -70,6 +70,16 @@ def test_texts_are_labelled_by_keyboard_without_seeing_the_answer(learned: Site,
     expect(card.locator("[data-text]")).to_be_visible()
 
 
+def test_keys_pressed_while_the_server_answers_are_not_lost(learned: Site, enter: Enter) -> None:
+    page = enter(learned, path="/annotate")
+    page.route("**/_dash-update-component", lambda route: (page.wait_for_timeout(400), route.continue_()))
+    expect(page.locator("#annotate-card [data-text]")).to_be_visible()
+    for key in ("1", "Enter", "s", "z"):
+        page.keyboard.press(key)
+    expect(page.locator("#annotate-done")).to_contain_text("已撤回")
+    assert [r[0] for r in rows(learned)[:2]] == ["undo", "label"], "the last key counts"
+
+
 def test_a_label_is_corrected_from_an_english_alert_and_explained(learned: Site, enter: Enter) -> None:
     page = enter(learned, path="/alerts/1")
     in_language(page, "en")

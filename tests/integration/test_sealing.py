@@ -230,7 +230,7 @@ def test_a_leader_frozen_inside_a_transaction_is_taken_over(
     """It holds the lease's row; the server ends its session, so that the others need not wait for it to wake."""
     settings = settings_for(database_url=fresh_postgres)
     open_store(settings, migrate=True).close()
-    monkeypatch.setitem(engine._POSTGRES_SESSION, "idle_in_transaction_session_timeout", "1s")
+    monkeypatch.setattr(engine, "IDLE_WRITER_SECONDS", 1)
     frozen, other = Store(fresh_postgres), Store(fresh_postgres)
     lease = leases.acquire(frozen, leases.LEADER, "frozen", 2)
     assert lease is not None
