@@ -10,9 +10,11 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from sqlalchemy import func, select
 
@@ -28,6 +30,9 @@ from barometer.store.engine import Store
 from barometer.store.migrate import open_store
 from barometer.store.tables import Offset, SealingState
 
+if TYPE_CHECKING:
+    from barometer.demo.inbox import Arrived, Inbox
+
 app = typer.Typer(add_completion=False)
 
 TURN_AT = 0.35
@@ -39,6 +44,8 @@ PAST_SECONDS = 24.0
 """Time set aside for the past; on a slower machine the live stretch ends that much before the present."""
 TAIL_SECONDS = 10.0
 """After the live stretch, for the last buckets to be sealed."""
+TOLD_SECONDS = 6.0
+"""After the end, for what is on its way to people."""
 
 
 @app.command()
@@ -49,7 +56,7 @@ def demo(
     keep: bool = typer.Option(False, help="Keep the folder of this run (store and logs)."),
 ) -> None:
     """Start a broker, a store, a worker, the monitor and the dashboard, and put a stream through them in which one
-    topic turns bad while another is merely loud."""
+    topic turns bad while another is merely loud. Who is told of it is shown on a page, as mail and as cards."""
     if seconds and seconds < MIN_SECONDS:
         raise BarometerError(f"--seconds: the demo needs at least {MIN_SECONDS:.0f} seconds, got {seconds:g}")
     console = Console(highlight=False, soft_wrap=True)
@@ -85,8 +92,13 @@ class _Demo:
         """Run to the end; returns the exit code."""
         from ingest.embedded_broker import EmbeddedBroker
 
-        with stopped_by_signals() as stop, EmbeddedBroker(log_file=self.folder / "broker.log") as broker:
-            environment = self._environment(broker.bootstrap)
+        inbox = self._inbox()
+        with (
+            stopped_by_signals() as stop,
+            EmbeddedBroker(log_file=self.folder / "broker.log") as broker,
+            inbox,
+        ):
+            environment = self._environment(broker.bootstrap, inbox)
             os.environ.update(environment)
             settings = load_settings()
             configure_logging(settings)
@@ -96,21 +108,34 @@ class _Demo:
             try:
                 for role in ("worker", "dashboard"):
                     self.supervisor.start(role)
-                self._welcome(settings)
+                self._welcome(settings, inbox)
                 producer = threading.Thread(target=self._produce, args=(settings, store), daemon=True)
                 producer.start()
                 # Whoever writes progress first says how far time is: that must be the past, not the monitor's present.
                 while not self.story.sent_past and self.failure is None and not stop.wait(0.05):
                     pass
                 self.supervisor.start("monitor")
-                return self._watch(store, stop)
+                return self._watch(store, stop, inbox)
             finally:
                 self.story.stop.set()
                 self.supervisor.stop()
                 store.close()
                 self.log.close()
 
-    def _environment(self, bootstrap: str) -> dict[str, str]:
+    def _inbox(self) -> Inbox:
+        try:
+            from barometer.demo.inbox import Inbox
+        except ImportError as e:
+            raise BarometerError(
+                f"the demo's mail server is not installed ({e}): pip install 'barometer[broker]'"
+            ) from None
+        return Inbox(self.folder / "messages", _free_port(0), self._told)
+
+    def _environment(self, bootstrap: str, inbox: Inbox) -> dict[str, str]:
+        from barometer.demo.people import write_people
+
+        people = self.folder / "notify.yaml"
+        write_people(people, inbox.url)
         values = {
             "database_url": f"sqlite:///{self.folder / 'demo.db'}",
             "kafka_bootstrap": bootstrap,
@@ -125,18 +150,30 @@ class _Demo:
             "detector_open": str(OPEN_AT),
             "secret_key": secrets.token_urlsafe(32),
             "author_salt": secrets.token_urlsafe(16),
+            "notify_file": str(people),
+            "smtp_port": str(inbox.mail_port),
+            "smtp_user": inbox.user,
+            "smtp_password": inbox.password,
+            "mail_from": "Barometer <barometer@demo.example>",
             "log_level": "INFO",
         }
-        return {f"BAROMETER_{k.upper()}": v for k, v in values.items()}
+        # What is for this machine does not go through a proxy of the environment.
+        direct = {n: ",".join(filter(None, (os.environ.get(n), "127.0.0.1"))) for n in ("NO_PROXY", "no_proxy")}
+        return {f"BAROMETER_{k.upper()}": v for k, v in values.items()} | direct
 
     def _make_user(self, store: Store) -> None:
         from barometer.store.users import add_user
 
         add_user(store, "demo", self.password, "admin", actor="demo")
 
-    def _welcome(self, settings: Settings) -> None:
+    def _welcome(self, settings: Settings, inbox: Inbox) -> None:
         self.console.print(f"\n[bold]Barometer 舆情晴雨表[/bold]  {settings.public_url}")
-        self.console.print(f"user [bold]demo[/bold]   password [bold]{self.password}[/bold]   (made for this run)\n")
+        self.console.print(f"user [bold]demo[/bold]   password [bold]{self.password}[/bold]   (made for this run)")
+        self.console.print(f"mail and cards, as they arrive:  {inbox.url}/\n")
+
+    def _told(self, message: Arrived) -> None:
+        """A message arrived; called by the thread that took it."""
+        self.console.print(f"[cyan]told[/cyan]  {message.way} to {escape(message.to)}: {escape(message.title)}")
 
     def _line(self, role: str, line: str) -> None:
         self.log.write(f"{role:<10} {line}\n")
@@ -153,7 +190,7 @@ class _Demo:
         except Exception as e:  # shown by the watcher: a thread's own traceback would be lost
             self.failure = e
 
-    def _watch(self, store: Store, stop: threading.Event) -> int:
+    def _watch(self, store: Store, stop: threading.Event, inbox: Inbox) -> int:
         """Show what happens until the end; returns the exit code."""
         self._watch_past(store, stop)
         self.console.print(
@@ -182,7 +219,7 @@ class _Demo:
         if stop.is_set():
             self.console.print("\nstopping ...")
             return 0 if not self.seconds else 130
-        return self._verdict(store)
+        return self._verdict(store, inbox)
 
     def _watch_past(self, store: Store, stop: threading.Event) -> None:
         columns = (
@@ -237,7 +274,7 @@ class _Demo:
     def _turn_at(self) -> int:
         return int(self.story.live_start + TURN_AT * LIVE_MS)
 
-    def _verdict(self, store: Store) -> int:
+    def _verdict(self, store: Store, inbox: Inbox) -> int:
         right, wrong = judge(surges(store), self._turn_at())
         for a in wrong:
             self.console.print(f"[red]wrong alert:[/red] {a.series} ({a.severity}), detected {_clock(a.detected_at)}")
@@ -246,11 +283,27 @@ class _Demo:
                 f"[red]the right alert is missing:[/red] topic:{TURNING_TOPIC} did not fire "
                 f"after {_clock(self._turn_at())}"
             )
-        if right and not wrong:
+        untold = self._untold(store, inbox) if right else []
+        for way in untold:
+            self.console.print(f"[red]nobody was told by {way}[/red] of the right alert")
+        if right and not wrong and not untold:
             with_it = sorted({a.series for a in surges(store) if a.series != f"topic:{TURNING_TOPIC}"})
             others = f"; with it, for the same texts: {', '.join(with_it)}" if with_it else ""
             self.console.print(f"[green]right:[/green] topic:{TURNING_TOPIC} alerted, and nothing wrongly{others}")
-        return 0 if right and not wrong else 1
+            self.console.print(f"[green]told:[/green] {len(inbox.messages)} messages, by mail and by card")
+        return 0 if right and not wrong and not untold else 1
+
+    def _untold(self, store: Store, inbox: Inbox) -> list[str]:
+        """The ways by which nobody heard of the incident."""
+        until = time.monotonic() + TOLD_SECONDS
+        while True:
+            # One message tells of all alerts of an incident, and leads to one of them.
+            links = [f"/alerts/{a.alert_id}" for a in surges(store)]
+            told = {m.way for m in inbox.messages if any(link in m.text for link in links)}
+            untold = [way for way in ("mail", "card") if way not in told]
+            if not untold or time.monotonic() > until:
+                return untold
+            time.sleep(0.2)
 
     def _over(self) -> bool:
         return bool(self.seconds) and time.monotonic() - self.begun >= self.seconds

@@ -37,6 +37,11 @@ def test_the_demo_alerts_rightly() -> None:
     assert "topic:real_estate alerted, and nothing wrongly" in done.stdout
     assert "http://127.0.0.1:" in done.stdout
     assert "password" in done.stdout
+    # People were told, as the product tells them: by mail and by the card of a group's robot.
+    assert "mail and cards, as they arrive:  http://127.0.0.1:" in done.stdout
+    assert "told  mail to risk-desk@demo.example: " in done.stdout
+    assert "told  card to risk-desk: " in done.stdout
+    assert "by mail and by card" in done.stdout
 
 
 @pytest.mark.slow
