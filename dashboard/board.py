@@ -8,16 +8,14 @@ from zlib import crc32
 
 import orjson
 
+from barometer.standing import stand
 from barometer.store.queries import SeriesRow, Totals
 from dashboard.components.series_cells import change
 from dashboard.context import View, context
 from dashboard.figures import Figures
 from dashboard.format import clock, duration, number, percent
 from dashboard.i18n import series_name
-from dashboard.measure import ODD, group_of, pressure
-
-FEW = 5
-"""Scored texts under which a cell of the heat map has no share."""
+from dashboard.measure import FEW, group_of, shown_share, standing
 
 
 def board_rows(v: View, found: Figures, *, heat: bool, watched: Collection[str], group: str | None = None,
@@ -41,17 +39,18 @@ def board_rows(v: View, found: Figures, *, heat: bool, watched: Collection[str],
 
     def order(s: SeriesRow) -> tuple[bool, bool, float, int]:
         item = found.of(s)
-        return (s.id not in alerting, not item.total, -round(pressure(item), 1), -item.total)
+        return (s.id not in alerting, not item.total, -round(standing(item).far, 1), -item.total)
 
     rows = []
     for s in sorted(filter(fits, found.series), key=order):
         item, alert = found.of(s), alerting.get(s.id)
         text, note, tone, hint = change(v, item)
+        share = shown_share(item)
         row: dict[str, Any] = {
             "id": s.name, "name": series_name(v.lang, s.name), "star": s.name in watched, "n": item.total,
             "volume": number(v.lang, item.total), "neg": item.negative, "negative": number(v.lang, item.negative),
-            "s": None if item.share is None else round(item.share * 100, 1), "share": percent(item.share),
-            "p": round(pressure(item), 1), "change": text, "note": note, "tone": tone, "hint": hint,
+            "s": None if share is None else round(share * 100, 1), "share": percent(share),
+            "p": round(standing(item).far, 1), "change": text, "note": note, "tone": tone, "hint": hint,
             "alert": None if alert is None else v.t(f"severity.{alert.severity}"),
             "severity": None if alert is None else alert.severity, "trial": s.trial, "link": link,
         }  # fmt: skip
@@ -75,7 +74,7 @@ def _heat(item: Totals, steps: int) -> dict[str, Any]:
         negative, _, expected, scored = item.points.get(i) or (0, 0, 0, 0)
         texts.append(int(scored))
         shares.append(round(negative / scored * 100) if scored >= FEW else None)
-        if expected and negative >= 4 and (negative - expected) / (expected + 1) ** 0.5 >= 2 * ODD:
+        if expected and stand(int(negative), expected).way == "above":
             odd.append(i)
     return {"h": shares, "t": texts, "o": odd}
 

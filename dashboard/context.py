@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 
 from barometer.buckets import Buckets
 from barometer.settings import Settings
+from barometer.store.coarse import align
 from barometer.store.engine import Store
 from barometer.store.queries import last_bucket
 from barometer.store.status import status
@@ -132,7 +133,8 @@ class Period:
 
 
 def period(c: Connection, name: object) -> Period:
-    """The chosen range up to the present bucket; an archive's ends with its data."""
+    """The chosen range up to the present bucket; an archive's ends with its data. It begins where a cell of its small
+    charts does, so that all who ask for a range add up the same buckets."""
     ctx = context()
     width = ctx.settings.bucket_ms
     offered, first = ranges(width)
@@ -144,4 +146,5 @@ def period(c: Connection, name: object) -> Period:
     anchored = last is not None and end - RANGES[chosen] > last + width
     if anchored and last is not None:
         end = last + width
-    return Period(chosen, end - max(RANGES[chosen], width), end, now, anchored)
+    begin = align(end - max(RANGES[chosen], width), step_of(RANGES[chosen], width), ctx.settings)
+    return Period(chosen, begin, end, now, anchored)

@@ -13,7 +13,7 @@ from barometer.store.queries import SeriesRow, Totals, list_series, sealed_total
 from barometer.store.queries_alerts import open_alerts
 from barometer.store.queries_filtered import MOST_TEXTS, filtered_totals, texts_between
 from dashboard.context import DAY, KINDS, RANGES, Context, Period, period, step_of
-from dashboard.measure import group_of
+from dashboard.measure import group_of, ranked_share
 
 FILTERED_SECONDS = 15.0
 """Counting texts one by one costs more than adding up buckets: the answer is kept for longer."""
@@ -51,9 +51,10 @@ class Figures:
         return found
 
     def peers_of(self, series: SeriesRow) -> list[float | None]:
-        """Shares of the others of its kind."""
+        """Shares of the others of its kind, as far as they rest on enough texts."""
         group = group_of(series.name)
-        return [self.of(s).share for s in self.series if s.id != series.id and group_of(s.name) == group]
+        others = [self.of(s) for s in self.series if s.id != series.id and group_of(s.name) == group]
+        return [ranked_share(x.share, x.scored) for x in others]
 
 
 def figures(ctx: Context, range_: str | None, kind: str) -> Figures:

@@ -176,6 +176,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "overview.change": ("与预期相比", "Against expectation"),
     "overview.trend": ("负面走势", "Negative trend"),
     "overview.as_usual": ("如常", "as usual"),
+    "overview.too_few": ("文本太少，不作判断", "too few texts to say"),
+    "overview.interval": ("99% 区间 {low}–{high}", "99% interval {low} to {high}"),
     "overview.learning": ("学习中", "learning"),
     "overview.learning_hint": ("样本还少，尚无预期", "too little data for an expectation yet"),
     "overview.expected": ("预期 {n}", "expected {n}"),

@@ -5,46 +5,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from math import sqrt
 from statistics import median
 
+from barometer.standing import Standing, stand
 from barometer.store.queries import Totals
 
-ODD = 2.0
-"""Rough standard deviations from which a period is called unusual."""
+FEW = 5
+"""Scored texts under which no share is shown."""
 ENOUGH = 20
-"""Scored texts under which a share says nothing."""
+"""Scored texts under which a share is not put against others."""
 
 
-def pressure(item: Totals | None) -> float:
-    """How far the negatives of a period are above expectation, in rough standard deviations."""
-    if item is None or item.expected_negative is None:
-        return 0.0
-    return (item.judged_negative - item.expected_negative) / sqrt(item.expected_negative + 1)
+def standing(item: Totals | None) -> Standing:
+    """A period of a series against expectation, over the same judged buckets."""
+    return stand(0, None) if item is None else stand(item.judged_negative, item.expected_negative)
 
 
-@dataclass(frozen=True, slots=True)
-class Shift:
-    """A negative share against the expected one, both 0 to 1, over the same judged buckets."""
-
-    seen: float
-    expected: float
-    far: float
-    """Rough standard deviations; above 0: more negative than expected."""
+def shown_share(item: Totals) -> float | None:
+    """The negative share, where it rests on enough texts to be shown."""
+    return item.share if item.scored >= FEW else None
 
 
-def shift(item: Totals | None) -> Shift | None:
-    """None where too little was judged to compare. The variance is the binomial's, doubled: texts about one event do
-    not speak independently."""
-    if item is None or item.expected_negative is None or item.judged_scored < ENOUGH or item.expected_total <= 0:
-        return None
-    usual = min(1.0, item.expected_negative / item.expected_total)
-    n = item.judged_scored
-    return Shift(
-        item.judged_negative / n,
-        usual,
-        (item.judged_negative - n * usual) / sqrt(2 * n * usual * (1 - usual) + 1),
-    )
+def ranked_share(share: float | None, scored: int) -> float | None:
+    """The negative share, where it rests on enough texts to be put against others."""
+    return share if scored >= ENOUGH else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +49,8 @@ def group_of(name: str) -> str:
 
 
 def peers(share: float | None, others: Iterable[float | None]) -> Peers | None:
-    """A share against the others of its kind; None without a share or without peers.
+    """A share against the others of its kind; None without a share or without peers. Give only shares that rest on
+    enough texts (:func:`ranked_share`).
 
     Args:
         others: shares of the other series, None where there is none.

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
+from barometer.standing import Standing, stand
 from barometer.store.coarse import grid_offset
 from barometer.store.queries import SeriesRow, find_series
 from barometer.store.queries_alerts import alerts_between
@@ -17,7 +18,7 @@ from barometer.store.tables import ModelVersion
 from dashboard.components.alert_parts import sentence
 from dashboard.components.series_chart import Drawn, Line, negatives, scored, series_figure
 from dashboard.context import KINDS, Period, View, choose, context, period
-from dashboard.measure import peers
+from dashboard.measure import peers, ranked_share
 
 WAYS = (*KINDS, "apart")
 VOICES = ("all", "independent")
@@ -63,8 +64,7 @@ class Sums:
     negative: int
     scored: int
     independent: int
-    expected: float | None
-    judged: int
+    standing: Standing
 
     @property
     def share(self) -> float | None:
@@ -130,23 +130,26 @@ def figure(v: View, shown: Shown, point: int | None = None) -> dict[str, Any]:
 def sums(shown: Shown) -> Sums:
     found = shown.points
     counted = [p for p in found if not shown.independent or p.independent is not None]
-    judged = [p for p in found if p.sealed and p.expected_negative is not None]
+    judged = [p for p in found if p.expected_negative is not None]
     return Sums(
         total=sum(p.total for p in found),
         negative=sum(negatives(p, shown.independent) or 0 for p in counted),
         scored=sum(scored(p, shown.independent) or 0 for p in counted),
         independent=sum(p.independent or 0 for p in found),
-        expected=sum(p.expected_negative or 0 for p in judged) if judged else None,
-        judged=sum(p.negative for p in judged),
+        standing=stand(
+            sum(p.judged_negative for p in judged),
+            sum(p.expected_negative or 0 for p in judged) if judged else None,
+        ),
     )
 
 
-def rank(shown: Shown, share: float | None) -> Any:
+def rank(shown: Shown, found: Sums) -> Any:
     """Where the share stands among the series of its kind, over the chosen range (not over what was zoomed into)."""
     from dashboard.figures import figures
 
     if shown.zoomed or shown.independent or shown.way == "apart":
         return None
+    share = ranked_share(found.share, found.scored)
     return peers(share, figures(context(), shown.span.name, shown.way).peers_of(shown.row))
 
 

@@ -35,7 +35,7 @@ Rebase = Callable[[Key, int, int], float | None]
 
 @dataclass(slots=True)
 class Watched:
-    """One series and kind: its detector, and the stretch without records that it may be in."""
+    """One series and kind: its detector, and the stretch without records or expectation that it may be in."""
 
     detector: Detector
     zero_since: int | None = None
@@ -160,7 +160,7 @@ class Judge:
     def _one(self, out: Sealed, key: Key, w: Watched, n: Counts, start: int, end: int) -> None:
         if not self._judged(key[0]):
             if n.total:
-                w.zero_since = None
+                w.zero_since, w.zero_outage = None, False
                 out.rows.append({**_counts_row(key, n, start, end), **_unjudged(False)})
             else:
                 out.rows.append(self._zero_row(key, w, start, end, False))
@@ -174,20 +174,23 @@ class Judge:
         elif was:
             w.alert = False
             out.found.append(Found(key, False, w.severity, w.started_at, False, j))
-        if not n.total and not j.score and not j.alert and not was:
-            out.rows.append(self._zero_row(key, w, start, end, j.outage))
+        if j.outage and not j.alert and not was:
+            out.rows.append(self._zero_row(key, w, start, end, True))
             return
-        w.zero_since = None
+        w.zero_since, w.zero_outage = None, False
+        # An empty bucket keeps what was expected of it, else a period's expectation would be that of its full buckets
+        # alone. In an outage nothing is compared: what is missing there must not weigh against a surge before or after.
+        known = not j.outage
         out.rows.append(
             {
                 **_counts_row(key, n, start, end),
                 "score": j.score,
                 "alert": j.alert,
                 "outage": j.outage,
-                "expected_total": j.expected_total,
-                "expected_negative": j.expected_negative,
-                "band_low": j.band_low,
-                "band_high": j.band_high,
+                "expected_total": j.expected_total if known else None,
+                "expected_negative": j.expected_negative if known else None,
+                "band_low": j.band_low if known else None,
+                "band_high": j.band_high if known else None,
             }
         )
 
@@ -227,7 +230,8 @@ class Judge:
 
     @staticmethod
     def _zero_row(key: Key, w: Watched, start: int, end: int, outage: bool) -> dict[str, Any]:
-        """One row for the whole stretch so far; quiet and outage are different stretches."""
+        """One row for the whole stretch so far, of which nothing was expected: an outage, a feed that has stopped, or a
+        series that is not judged."""
         if w.zero_since is None or w.zero_outage != outage:
             w.zero_since, w.zero_outage = start, outage
         return {**_counts_row(key, ZERO, w.zero_since, end), **_unjudged(outage)}

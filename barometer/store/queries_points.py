@@ -30,6 +30,8 @@ class Point:
     independent: int | None = 0
     """Scored texts that are no copies; None while the bucket is open, since copies are counted at sealing."""
     independent_negative: int | None = 0
+    judged_negative: int = 0
+    """Of the buckets that had an expectation, which ``expected_negative`` is of."""
     expected_negative: float | None = None
     band_low: float | None = None
     band_high: float | None = None
@@ -129,6 +131,7 @@ def _take(p: Point, row: Row[Any], spread: dict[int, list[float]], below: float 
     if row.score is not None:
         p.score = max(p.score or 0.0, row.score)
     if row.expected_negative is not None:
+        p.judged_negative += row.judged_negative
         p.expected_negative = (p.expected_negative or 0.0) + row.expected_negative
         if below is not None and above is not None:
             spread[p.start][0] += below
@@ -180,7 +183,7 @@ _COLUMNS = ("start", "total", "negative", "neutral", "positive", "unscored", "in
 
 def _folded(c: Connection, series_id: int, piece: Piece, kinds: Sequence[int]) -> Iterator[Row[Any]]:
     f = FoldedBucket
-    columns = (*(getattr(f, name) for name in _COLUMNS), f.spread_below, f.spread_above)
+    columns = (*(getattr(f, name) for name in _COLUMNS), f.judged_negative, f.spread_below, f.spread_above)
     yield from c.execute(
         select(*columns).where(
             f.width == piece.width, f.series_id == series_id, f.kind.in_(kinds), f.start >= piece.begin,
@@ -191,7 +194,8 @@ def _folded(c: Connection, series_id: int, piece: Piece, kinds: Sequence[int]) -
 
 def _sealed(c: Connection, series_id: int, from_ms: int, to_ms: int, kinds: Sequence[int]) -> Iterator[Row[Any]]:
     b = SealedBucket
-    columns = (*(getattr(b, name) for name in _COLUMNS), b.end, b.band_low, b.band_high)
+    columns = (*(getattr(b, name) for name in _COLUMNS), b.negative.label("judged_negative"), b.end, b.band_low,
+               b.band_high)  # fmt: skip
     for kind in kinds:
         # The row before the period may be a stretch that reaches into it.
         yield from c.execute(

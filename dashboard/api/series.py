@@ -10,6 +10,7 @@ from pydantic import Field
 from sqlalchemy import Connection
 
 from barometer.records import Sentiment
+from barometer.standing import Way
 from barometer.store.queries import SeriesRow, find_series, list_series, totals
 from barometer.store.queries_documents import texts_behind
 from barometer.store.queries_points import points
@@ -19,6 +20,7 @@ from dashboard.api.documents import DocumentRow, as_row
 from dashboard.api.errors import NotThere
 from dashboard.api.shapes import Answer, Asked, Count, RangeName, SentimentName, Time
 from dashboard.context import KINDS, Period, context, period
+from dashboard.measure import standing
 
 TAG = "Series"
 MAX_POINTS = 5_000
@@ -44,6 +46,10 @@ class SeriesTotals(Answer):
     share: float | None = Field(description="negative share of the scored texts")
     judged_negative: Count = Field(description="in sealed buckets that had an expectation")
     expected_negative: float | None = Field(description="over the same buckets")
+    standing: Way = Field(description="the screens' judgement of these two; unknown: nothing was expected yet")
+    ratio: float | None = Field(description="judged_negative / expected_negative, where there are enough to say")
+    ratio_low: float | None = Field(description="99 % interval of the ratio")
+    ratio_high: float | None
 
 
 class SeriesList(Answer):
@@ -75,6 +81,7 @@ class Bucket(Answer):
     share: float | None
     independent: Count | None = Field(description="scored texts that are no copies; null while the bucket is open")
     independent_negative: Count | None
+    judged_negative: Count = Field(description="of the buckets that had an expectation")
     expected_negative: float | None = Field(description="null where nothing was expected, or not judged yet")
     band_low: float | None
     band_high: float | None
@@ -113,12 +120,14 @@ def register(contract: Contract) -> None:
             out = []
             for s in list_series(c):
                 n = counts.get(s.id)
+                found = standing(n)
                 out.append(
                     SeriesTotals(
                         name=s.name, judged=s.judged, trial=s.trial, total=n.total if n else 0,
                         negative=n.negative if n else 0, unscored=n.unscored if n else 0, share=n.share if n else None,
                         judged_negative=n.judged_negative if n else 0,
                         expected_negative=n.expected_negative if n else None,
+                        standing=found.way, ratio=found.ratio, ratio_low=found.low, ratio_high=found.high,
                     )
                 )  # fmt: skip
         return SeriesList(from_ms=span.from_ms, to_ms=span.to_ms, series=out)

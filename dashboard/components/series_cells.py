@@ -6,11 +6,15 @@ from typing import Any, NamedTuple
 
 from dash import html
 
+from barometer.standing import Standing
 from barometer.store.queries import Totals
 from dashboard.components.spark import sparkline
 from dashboard.context import View
 from dashboard.format import number
-from dashboard.measure import ODD, pressure
+from dashboard.measure import standing
+
+_TIMES = 10.0
+"""A ratio beyond this is of next to nothing: its figure says no more."""
 
 
 class Change(NamedTuple):
@@ -23,15 +27,32 @@ class Change(NamedTuple):
 
 
 def change(v: View, item: Totals) -> Change:
-    if item.expected_negative is None:
+    return change_of(v, standing(item))
+
+
+def change_of(v: View, found: Standing) -> Change:
+    """In words; always a ratio where something is said, so that rows can be compared."""
+    if found.way == "unknown":
         return Change(v.t("overview.learning"), "", "muted", v.t("overview.learning_hint"))
-    expected, far = item.expected_negative, pressure(item)
-    note = v.t("overview.expected", n=number(v.lang, round(expected, 1) if expected < 10 else round(expected)))
-    if abs(far) < ODD:
-        return Change(v.t("overview.as_usual"), note, "muted")
-    ratio = item.judged_negative / expected if expected >= 0.5 else None
-    text = f"×{ratio:.1f}" if ratio is not None else f"+{item.judged_negative - expected:.0f}"
-    return Change(("▲ " if far > 0 else "▼ ") + text, note, "above" if far > 0 else "below")
+    note = v.t("overview.expected", n=expected_figure(v, found.expected))
+    if found.way == "few":
+        return Change("–", note, "muted", v.t("overview.too_few"))
+    hint = None
+    if found.low is not None and found.high is not None:
+        hint = v.t("overview.interval", low=_times(found.low), high=_times(found.high))
+    if found.way == "usual":
+        return Change(v.t("overview.as_usual"), note, "muted", hint)
+    sign = "▲ " if found.way == "above" else "▼ "
+    return Change(sign + _times(found.ratio), note, found.way, hint)
+
+
+def expected_figure(v: View, expected: float) -> str:
+    """With a decimal where whole numbers would say too little."""
+    return number(v.lang, round(expected, 1) if expected < 10 else round(expected))
+
+
+def _times(ratio: float | None) -> str:
+    return f"×{_TIMES:.0f}+" if ratio is None or ratio >= _TIMES else f"×{ratio:.1f}"
 
 
 def change_cell(v: View, item: Totals) -> list[Any]:

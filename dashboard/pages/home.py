@@ -9,21 +9,22 @@ import dash
 from dash import Input, Output, State, dcc, html, no_update
 from flask_login import current_user
 
-from barometer.store.queries import SeriesRow, Totals
+from barometer.standing import Standing
+from barometer.store.queries import SeriesRow
 from barometer.store.queries_alerts import changed_since
 from dashboard.components import star as stars
 from dashboard.components.alert_parts import alert_href, folded_name, kinds_of, strips, subject
 from dashboard.components.live import fresh, live, register_live, target
 from dashboard.components.parts import data, empty, section, series_href, severity_pill
 from dashboard.components.peers import peer_line
-from dashboard.components.series_cells import change_cell, trend_cell
+from dashboard.components.series_cells import change_cell, change_of, expected_figure, trend_cell
 from dashboard.components.trust_parts import trust_line
 from dashboard.components.truth import freshness
 from dashboard.context import View, context, ranges, view
 from dashboard.figures import Figures, figures, totals_since
 from dashboard.format import ago, clock, duration, number, percent
 from dashboard.i18n import series_name, t
-from dashboard.measure import ODD, Shift, group_of, peers, shift
+from dashboard.measure import group_of, peers, ranked_share, shown_share, standing
 from dashboard.visits import LONGEST_MS, Visit, all_seen, arrive, by_default, watched
 
 _STRIPS = 5
@@ -185,6 +186,7 @@ def _watching(v: View) -> list[Any]:
 
 def _row(v: View, found: Figures, s: SeriesRow, mine: bool) -> Any:
     item = found.of(s)
+    share, ranked = shown_share(item), ranked_share(item.share, item.scored)
     name = series_name(v.lang, s.name)
     alert = found.alerting.get(s.id)
     label: list[Any] = [dcc.Link(name, href=series_href(s.name), className="series-name cover")]
@@ -196,13 +198,13 @@ def _row(v: View, found: Figures, s: SeriesRow, mine: bool) -> Any:
             html.Span(label, className="cell-name"),
             html.Span(number(v.lang, item.total), className="num cell", **data(label=v.t("overview.volume"))),
             html.Span(
-                [html.Span(percent(item.share), className="num"),
-                 html.Span(html.I(style={"width": percent(item.share or 0)}), className="meter")],
+                [html.Span(percent(share), className="num"),
+                 html.Span(html.I(style={"width": percent(share or 0)}), className="meter")],
                 className="cell cell-share", **data(label=v.t("overview.share")),
             ),
             html.Span(change_cell(v, item), className="cell cell-change"),
             trend_cell(v, item, name, found.steps),
-            peer_line(v, item.share, peers(item.share, found.peers_of(s)), group_of(s.name)),
+            peer_line(v, ranked, peers(ranked, found.peers_of(s)), group_of(s.name)),
         ],
         className="watch-row alerting" if alert is not None else "watch-row",
         key=s.name,
@@ -220,11 +222,8 @@ def _changed(v: View, visit: Visit) -> list[Any]:
         alerts, over = changed_since(c, begin, _READ)
     counts = totals_since(ctx, begin, found.span.to_ms)
     names = {s.id: s.name for s in found.series}
-    moved = sorted(
-        ((s, move) for s in found.series if s.judged and (move := shift(counts.get(s.id) or Totals())) is not None
-         and abs(move.far) >= ODD),
-        key=lambda pair: -abs(pair[1].far),
-    )  # fmt: skip
+    judged = ((s, standing(counts.get(s.id))) for s in found.series if s.judged)
+    moved = sorted(((s, now) for s, now in judged if now.way in ("above", "below")), key=lambda pair: -abs(pair[1].far))
     parts: list[Any] = []
     for key, rows in (("home.changed_alerts", alerts), ("home.changed_over", over)):
         if rows:
@@ -233,24 +232,24 @@ def _changed(v: View, visit: Visit) -> list[Any]:
             items = [_alerts(v, same, names.get(same[0].series_id or 0), now) for same in kinds[:_CHANGES]]
             parts += _part(v, key, items, len(kinds) > _CHANGES, "/alerts?state=all")
     if moved:
-        items = [_moved(v, s, move) for s, move in moved[:_CHANGES]]
-        parts += _part(v, "home.changed_shares", items, len(moved) > _CHANGES, "/overview")
+        items = [_moved(v, s, now) for s, now in moved[:_CHANGES]]
+        parts += _part(v, "home.changed_series", items, len(moved) > _CHANGES, "/overview")
     if not parts:
         parts = [empty(v.t("home.changed_none"))]
     long = visit.since is not None and now - visit.since > LONGEST_MS
     return [section(v.t("home.changed") + (v.t("home.changed_week") if long else ""), html.Div(parts))]
 
 
-def _moved(v: View, s: SeriesRow, move: Shift) -> Any:
-    up = move.far > 0
-    sign = html.Span("▲" if up else "▼", title=v.t("home.rose" if up else "home.fell"),
-                     className="above" if up else "below")  # fmt: skip
-    words = v.t("home.share_from_to", seen=percent(move.seen), expected=percent(move.expected))
+def _moved(v: View, s: SeriesRow, found: Standing) -> Any:
+    said = change_of(v, found)
+    words = v.t("home.seen_expected", seen=number(v.lang, found.seen), expected=expected_figure(v, found.expected))
     return dcc.Link(
-        [html.Span([sign, " ", series_name(v.lang, s.name)]), html.Small(words, className="num muted")],
+        [html.Span([html.Span(said.text, className=f"num {said.tone}", title=said.hint), " ",
+                    series_name(v.lang, s.name)]),
+         html.Small(words, className="num muted")],
         href=series_href(s.name),
         className="change-item",
-    )
+    )  # fmt: skip
 
 
 def _alerts(v: View, alerts: Sequence[Any], series: str | None, now: int) -> Any:

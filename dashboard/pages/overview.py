@@ -24,7 +24,7 @@ from dashboard.context import DAY, KINDS, RANGES, View, choose, context, ranges,
 from dashboard.figures import Figures, figures, filtered_figures
 from dashboard.format import clock, number, percent
 from dashboard.i18n import has, t
-from dashboard.measure import ODD, group_of, pressure
+from dashboard.measure import group_of, shown_share, standing
 from dashboard.visits import watch, watched
 
 FIELDS = ("range", "kind", "group", "source", "lang", "view", "find")
@@ -244,15 +244,15 @@ def _alerts(v: View, found: Figures) -> Any:
 def _kpis(v: View, found: Figures) -> list[Any]:
     whole = next((found.of(s) for s in found.series if s.name == "all" and s.id in found.counts), None)
     judged = [s for s in found.series if s.judged]
-    above = sum(pressure(found.of(s)) >= ODD for s in judged)
+    above = sum(standing(found.of(s)).way == "above" for s in judged)
     waiting = sum(a.state == "firing" for a in found.alerts)
     item = whole or Totals()
-    known = whole is not None
+    known, share = whole is not None, shown_share(item)
     return [
         kpi(v.t("overview.kpi_texts"), number(v.lang, item.total if known else None),
             v.t("overview.negatives_of", n=number(v.lang, item.negative)) if known else None),
-        kpi(v.t("overview.kpi_share"), percent(item.share), html.Div(html.I(style={"width": percent(item.share)}),
-            className="meter") if item.share is not None else None, "tone-negative"),
+        kpi(v.t("overview.kpi_share"), percent(share), html.Div(html.I(style={"width": percent(share)}),
+            className="meter") if share is not None else None, "tone-negative"),
         kpi(v.t("overview.kpi_above"), str(above), v.t("overview.of", n=len(judged))),
         kpi(v.t("overview.kpi_open"), str(waiting), None, "tone-alert" if waiting else ""),
     ]  # fmt: skip

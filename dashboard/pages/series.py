@@ -16,11 +16,13 @@ from dashboard.components import star as stars
 from dashboard.components.charts import graph
 from dashboard.components.live import fresh, live, register_live, target
 from dashboard.components.parts import aria, chips, empty, kpi, section, series_href, state_pill
+from dashboard.components.series_cells import change_of
 from dashboard.components.series_parts import alerts_part, changes_part, texts_part, texts_title
 from dashboard.components.trust_parts import trust_section
 from dashboard.context import View, context, ranges, view
 from dashboard.format import clock, duration, from_wall, number, percent, period
 from dashboard.i18n import series_name, t
+from dashboard.measure import FEW
 from dashboard.series_view import FIELDS, VOICES, WAYS, Shown, figure, look, number_of, rank, sums
 from dashboard.visits import watched
 
@@ -245,12 +247,13 @@ def _head(v: View, shown: Shown) -> Any:
 
 def _kpis(v: View, shown: Shown) -> list[Any]:
     found = sums(shown)
-    place = rank(shown, found.share)
-    against = v.t("overview.learning")
+    place = rank(shown, found)
+    against: Any = v.t("overview.learning")
     if shown.independent:
         against = v.t("series.no_expected")
-    elif found.expected is not None:
-        against = v.t("overview.expected", n=number(v.lang, round(found.expected)))
+    elif found.standing.way != "unknown":
+        said = change_of(v, found.standing)
+        against = html.Span([html.Span(said.text, className=f"num {said.tone}", title=said.hint), " · ", said.note])
     standing = None
     if place is not None:
         standing = v.t("home.peers_rank", of=place.of, rank=place.rank)
@@ -260,7 +263,7 @@ def _kpis(v: View, shown: Shown) -> list[Any]:
             v.t("series.distinct", n=number(v.lang, found.independent))),
         kpi(v.t("series.negatives_independent" if shown.independent else "series.negatives"),
             number(v.lang, found.negative), against, "tone-negative"),
-        kpi(v.t("series.share"), percent(found.share), standing),
+        kpi(v.t("series.share"), percent(found.share if found.scored >= FEW else None), standing),
         kpi(v.t("nav.alerts"), str(len(shown.alerts)), None,
             "tone-alert" if any(a.state == "firing" for a in shown.alerts) else ""),
     ]  # fmt: skip

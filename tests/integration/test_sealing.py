@@ -190,7 +190,7 @@ def test_copies_are_not_voices(store: Store, settings_for: Callable[..., Setting
     assert [tuple(r) for r in rows] == [(T0, 6, 2, 2), (T0 + 3 * BUCKET, 1, 0, 0), (T0 + 12 * BUCKET, 1, 1, 1)]
 
 
-def test_a_stretch_of_years_is_one_row_and_quick(store: Store, settings_for: Callable[..., Settings]) -> None:
+def test_a_day_of_nothing_is_judged_and_years_are_one_row(store: Store, settings_for: Callable[..., Settings]) -> None:
     settings = settings_for()
     log, sealer = Log(store, settings), Sealer(store, settings)
     years = 5 * 365 * 86_400_000 // BUCKET * BUCKET
@@ -201,7 +201,11 @@ def test_a_stretch_of_years_is_one_row_and_quick(store: Store, settings_for: Cal
     log.add(1, [], T0 + years + BUCKET + LATE)
     sealer.seal_ready(lead(store))
     rows = [r[2:5] for r in sealed(store) if r[0] == "topic:real_estate"]
-    assert rows == [(T0, T0 + BUCKET, 1), (T0 + BUCKET, T0 + years, 0), (T0 + years, T0 + years + BUCKET, 1)]
+    judged = 1 + 144  # then the feed is known to have stopped
+    stretch = (T0 + judged * BUCKET, T0 + years, 0)
+    assert rows[0] == (T0, T0 + BUCKET, 1)
+    assert rows[1:judged] == [(T0 + n * BUCKET, T0 + (n + 1) * BUCKET, 0) for n in range(1, judged)]
+    assert rows[judged:] == [stretch, (T0 + years, T0 + years + BUCKET, 1)]
 
 
 def test_a_frozen_leader_writes_nothing_when_it_wakes(store: Store, settings_for: Callable[..., Settings]) -> None:

@@ -51,14 +51,40 @@ def test_a_restart_changes_nothing(life: list[dict[tuple[int, int], Counts] | No
         assert outcomes[0] == outcomes[1]
 
 
-def test_stretches_of_nothing_are_one_row_that_grows() -> None:
+def test_an_empty_bucket_keeps_what_was_expected_of_it() -> None:
     j = judge()
     j.bucket(T0, T0 + DAY, {KEY: some(2, 0)})
     for n in (1, 2):
         (row,) = j.bucket(T0 + n * DAY, T0 + (n + 1) * DAY, {}).rows
-        assert (row["start"], row["end"], row["total"], row["score"]) == (T0 + DAY, T0 + (n + 1) * DAY, 0, None)
-    (row,) = j.skip(T0 + 3 * DAY, T0 + 900 * DAY).rows
-    assert (row["start"], row["end"]) == (T0 + DAY, T0 + 900 * DAY)
+        assert (row["start"], row["end"], row["total"], row["score"]) == (T0 + n * DAY, T0 + (n + 1) * DAY, 0, 0.0)
+        assert 0 < row["expected_negative"] < row["expected_total"]
+        assert row["band_low"] <= row["expected_negative"] <= row["band_high"]
+
+
+def test_a_stretch_of_which_nothing_was_expected_is_one_row_that_grows() -> None:
+    """A feed that has stopped, an outage, and a series that is not judged."""
+    j = judge()
+    for n in range(10):
+        j.bucket(T0 + n * DAY, T0 + (n + 1) * DAY, {KEY: some(60, 6), (9, 1): some(5, 0)})
+    for n in (10, 11):
+        outage, unjudged = j.bucket(T0 + n * DAY, T0 + (n + 1) * DAY, {}).rows
+        for row in (outage, unjudged):
+            assert (row["start"], row["end"], row["total"]) == (T0 + 10 * DAY, T0 + (n + 1) * DAY, 0)
+            assert (row["score"], row["expected_negative"]) == (None, None)
+        assert (outage["outage"], unjudged["outage"]) == (True, False)
+    for row in j.skip(T0 + 12 * DAY, T0 + 900 * DAY).rows:
+        assert (row["start"], row["end"]) == (T0 + 10 * DAY, T0 + 900 * DAY)
+
+
+def test_a_stopped_feed_after_a_quiet_bucket_is_no_outage() -> None:
+    j = judge()
+    j.bucket(T0, T0 + DAY, {KEY: some(2, 0)})
+    (quiet,) = j.bucket(T0 + DAY, T0 + 2 * DAY, {}).rows
+    (row,) = j.skip(T0 + 2 * DAY, T0 + 900 * DAY).rows
+    assert quiet["expected_negative"] is not None
+    assert (row["start"], row["end"], row["outage"], row["expected_negative"]) == (
+        T0 + 2 * DAY, T0 + 900 * DAY, False, None
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(("different", "severity"), [(50, "critical"), (3, "warning")])

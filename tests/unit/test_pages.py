@@ -7,13 +7,16 @@ import threading
 import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from plotly.utils import PlotlyJSONEncoder
 
+from barometer.standing import stand
 from barometer.store.queries import Totals
 from dashboard.brief import Brief
 from dashboard.context import DAY, HOUR, MINUTE, MOST_STEPS, RANGES, View, ranges, step_of
 from dashboard.i18n import Lang
-from dashboard.measure import group_of, peers, shift
+from dashboard.measure import group_of, peers, ranked_share, shown_share, standing
 from dashboard.model_files import Files
 from dashboard.pages.models import _figures as model_figures
 from dashboard.pages.system import SOURCES, sources_part
@@ -66,15 +69,31 @@ def test_peers_rank_from_the_most_negative() -> None:
     assert [group_of(x) for x in ("topic:a", "symbol:600519", "all")] == ["topic", "symbol", "all"]
 
 
-def test_a_share_moves_only_against_an_expectation_and_with_enough_texts() -> None:
-    steady = Totals(judged_negative=30, judged_scored=100, expected_negative=30.0, expected_total=100.0)
-    risen = Totals(judged_negative=60, judged_scored=100, expected_negative=30.0, expected_total=100.0)
-    few = Totals(judged_negative=9, judged_scored=10, expected_negative=3.0, expected_total=10.0)
-    assert shift(steady) is not None
-    assert shift(steady).far == 0  # type: ignore[union-attr]
-    assert shift(risen).far > 3  # type: ignore[union-attr]
-    assert shift(few) is None
-    assert shift(Totals()) is None
+def test_a_period_is_above_only_with_all_of_its_interval() -> None:
+    ways = {(60, 30.0): "above", (30, 30.0): "usual", (3, 30.0): "below", (9, 3.0): "usual", (20, 5.0): "above",
+            (0, 6.0): "usual", (0, 12.0): "below", (5, 0.1): "above", (3, 0.1): "few", (1, 0.0): "few"}  # fmt: skip
+    assert {k: standing(Totals(judged_negative=k[0], expected_negative=k[1])).way for k in ways} == ways
+    assert standing(Totals()).way == standing(None).way == "unknown"
+
+
+@given(st.integers(0, 100_000), st.floats(0, 100_000))
+def test_a_standing_contradicts_nothing(seen: int, expected: float) -> None:
+    """Its sign, its interval and its place in the order say the same; more negatives are never less above."""
+    order = ("below", "usual", "few", "above")
+    found = stand(seen, expected)
+    if found.way in ("above", "below"):
+        assert (found.way == "above") == (seen > expected) == (found.far > 0)
+    if found.ratio is not None and found.low is not None and found.high is not None:
+        assert found.low <= found.ratio <= found.high
+        assert (found.way == "above") == (found.low > 1)
+        assert (found.way == "below") == (found.high < 1)
+    assert order.index(stand(seen + 100, expected).way) >= order.index(found.way) or found.way == "few"
+
+
+def test_a_share_is_shown_and_ranked_only_with_enough_texts() -> None:
+    one, some, many = (Totals(total=n, negative=n) for n in (1, 5, 20))
+    assert [shown_share(x) for x in (one, some, many)] == [None, 1.0, 1.0]
+    assert [ranked_share(x.share, x.scored) for x in (one, some, many)] == [None, None, 1.0]
 
 
 def test_what_alerts_comes_before_what_is_busy() -> None:
