@@ -23,7 +23,7 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from barometer.buckets import Buckets
-from barometer.files import parse_time
+from barometer.times import parse_time
 from barometer.workdays import Sessions, Workdays
 from monitor.detector import Detector
 from monitor.judge import stopped_after_ms

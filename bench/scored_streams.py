@@ -25,6 +25,7 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
+from barometer.files.mapping import Columns
 from models.scorer import Scorer, load_scorer
 from monitor.backtest import Text, read_texts
 
@@ -166,7 +167,7 @@ def texts_of(stream: Stream, data: Path, scorer: CachedScorer, limit: int = 0) -
             out.writerows(_rows(stream, data, span, limit))
             f.flush()
             zone = ZoneInfo(stream.zone)
-            yield read_texts(f.name, scorer, time_column="time", zone=zone, kind=stream.kind).texts
+            yield read_texts(f.name, scorer, Columns(time_column="time", zone=zone), kind=stream.kind).texts
 
 
 def _rows(stream: Stream, data: Path, span: tuple[date, date] | None, limit: int) -> Iterable[tuple[str, str]]:

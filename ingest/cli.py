@@ -15,10 +15,11 @@ import typer
 from rich.console import Console
 
 from barometer.errors import BarometerError
-from barometer.files import parse_time
+from barometer.files import Form, options
 from barometer.settings import Settings, settings
 from barometer.store.engine import Store
 from barometer.store.migrate import open_store
+from barometer.times import check_format, parse_time
 from ingest.dlq import CHUNK, Letter, Replayer, find_letters, get_letter, parse_row
 from ingest.files import Columns, parse_pairs
 from ingest.importing import Plan, produce_files
@@ -30,13 +31,18 @@ app.add_typer(dlq, name="dlq")
 
 @app.command()
 def produce(
-    files: list[str] = typer.Argument(help="CSV or JSONL files, also .gz; - is standard input."),
-    map_: list[str] = typer.Option([], "--map", metavar="FIELD=COLUMN", help="Take a field from a column."),
-    set_: list[str] = typer.Option([], "--set", metavar="FIELD=VALUE", help="A constant, where the field is empty."),
-    time_column: str = typer.Option("", help="Column of the records' times; sends in time order, with progress."),
+    files: list[str] = typer.Argument(help="CSV, JSONL, JSON, Parquet or .xlsx, also .gz; - is stdin."),
+    map_: options.Map = [],  # noqa: B006
+    set_: options.Set = [],  # noqa: B006
+    time_column: str = typer.Option("", help="Column of the records' times, or DAY+TIME; sends in time order."),
+    time_format: options.TimeFormat = "",
     tz: str = typer.Option("", help="Zone of times without an offset; default: the setting timezone."),
     topic: str = typer.Option("", help="Default: the setting topic_documents."),
-    encoding: str = typer.Option("utf-8", help="Of the files, for example gb18030."),
+    encoding: options.Encoding = "",
+    form: options.Format = "",
+    delimiter: options.Delimiter = "",
+    escape: options.Escape = "",
+    sheet: options.Sheet = "",
     speed: str = typer.Option("", help="Replay in time, so many times the clock: 60x sends an hour in a minute."),
     shift_to_now: bool = typer.Option(False, "--shift-to-now", help="Stamp records when they are sent: a live stream."),
     limit: int = typer.Option(0, min=0, help="At most so many rows."),
@@ -54,11 +60,14 @@ def produce(
         raise BarometerError("--speed and --shift-to-now need --time-column: they replay the file's own times")
     if shift_to_now and pace is None:
         raise BarometerError("--shift-to-now needs --speed, for example --speed 1x: without it all rows come at once")
+    if time_format:
+        check_format(time_format)
+    pairs = parse_pairs("--map", map_), parse_pairs("--set", set_)
     plan = Plan(
         files=files,
-        columns=Columns(parse_pairs("--map", map_), parse_pairs("--set", set_), time_column or None, zone),
+        columns=Columns(*pairs, time_column or None, zone, time_format or None),
         topic=topic or s.topic_documents,
-        encoding=encoding,
+        form=Form.said(encoding, form, delimiter, escape, sheet),
         speed=pace,
         shift_to_now=shift_to_now,
         limit=limit or None,

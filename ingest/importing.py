@@ -19,12 +19,13 @@ from sqlalchemy.exc import DBAPIError
 
 from barometer.buckets import Buckets
 from barometer.errors import BarometerError
-from barometer.files import STDIN, BadRow, read_rows
+from barometer.files import STDIN, BadRow, Form, Source
+from barometer.files.look import looked_at
 from barometer.settings import Settings
 from barometer.store.engine import Store, is_away
 from barometer.store.migrate import open_store
 from ingest.archive import Archive
-from ingest.files import Columns, Mapper
+from ingest.files import Columns, Records
 from ingest.preconditions import Limits, Topic, check, check_archive, first_offsets, limits, look
 from ingest.produce import Record, Sent, make_topic, passed_until, produce_records
 
@@ -41,7 +42,7 @@ class Plan:
     Args:
         files: paths, or ``-``.
         columns: how rows become messages; with a time column records are sent in time order, with progress.
-        encoding: of the files.
+        form: how the files are read.
         topic: where to.
         speed: so many times the clock (60: an hour in a minute); None: as fast as it goes.
         shift_to_now: records get the time at which they are sent, as on a live stream.
@@ -54,7 +55,7 @@ class Plan:
     files: Sequence[str]
     columns: Columns
     topic: str
-    encoding: str = "utf-8"
+    form: Form = field(default_factory=Form)
     speed: float | None = None
     shift_to_now: bool = False
     limit: int | None = None
@@ -74,6 +75,15 @@ class _Import:
     bad: list[str] = field(default_factory=list)
     bad_count: int = 0
     sent: Sent = field(default_factory=Sent)
+    records: Records = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.records = Records(self.plan.columns)
+
+    @property
+    def what(self) -> str:
+        """The files, as messages name them."""
+        return ", ".join("stdin" if path == STDIN else path for path in self.plan.files)
 
 
 def produce_files(settings: Settings, plan: Plan, console: Console) -> Sent:
@@ -102,6 +112,8 @@ def produce_files(settings: Settings, plan: Plan, console: Console) -> Sent:
                 with _bar(console) as bar:
                     _fill(archive, _watched(job, bar, "reading"))
                 job.total = len(archive)
+                job.records.tally.check(job.what)
+                _refuse_nothing(job, job.total)
                 _refuse_what_would_be_deleted(job, topic, archive)
                 _tell_of_lateness(job, store, archive)
                 with _bar(console) as bar:
@@ -118,6 +130,8 @@ def produce_files(settings: Settings, plan: Plan, console: Console) -> Sent:
         if job.sent.records or job.sent.unknown:
             _say(console, _how_far(job))
         _list_bad(job)
+        if job.sent.records:
+            _tell_of_rows(job)
         if job.sent.unknown:
             _tell_of_problems(job)
         raise
@@ -129,7 +143,22 @@ def produce_files(settings: Settings, plan: Plan, console: Console) -> Sent:
         + (f", with {_count(sent.progress, 'progress record')}" if sent.progress else ""),
     )
     _list_bad(job)
+    _tell_of_rows(job)
+    job.records.tally.check(job.what)
+    _refuse_nothing(job, sent.records)
     return sent
+
+
+def _refuse_nothing(job: _Import, records: int) -> None:
+    if not records:
+        raise BarometerError(f"{job.what}: every row was left out, nothing was sent")
+
+
+def _tell_of_rows(job: _Import) -> None:
+    for line in job.records.tally.lines():
+        _say(job.console, line)
+    for column in sorted(job.records.unseen):
+        _say(job.console, f"no row had {column!r} (--map)")
 
 
 def _look_at_topic(job: _Import) -> Topic | None:
@@ -234,9 +263,12 @@ def _watched(job: _Import, bar: Progress, what: str) -> Iterator[Record]:
     plan = job.plan
     sizes = [os.path.getsize(path) for path in plan.files if path != STDIN]
     task = bar.add_task(what, total=sum(sizes) if len(sizes) == len(plan.files) else None, rows=0)
-    mapper = Mapper(plan.columns)
+    # What a file is is said while the bar of progress runs, which prints it above itself.
     rows = itertools.chain.from_iterable(
-        read_rows(path, plan.encoding, lambda n: bar.advance(task, n)) for path in plan.files
+        looked_at(
+            Source(path, plan.form, lambda n: bar.advance(task, n)), job.records, lambda text: _say(bar.console, text)
+        )
+        for path in plan.files
     )
     n = 0
     for n, row in enumerate(itertools.islice(rows, plan.limit), 1):
@@ -245,7 +277,7 @@ def _watched(job: _Import, bar: Progress, what: str) -> Iterator[Record]:
         try:
             if isinstance(row, BadRow):
                 raise row
-            record = mapper.record(row)
+            record = job.records.record(row)
             _within_limits(job, record)
         except BadRow as e:
             _note_bad(job, e)

@@ -65,6 +65,7 @@ _KINDS = {"news": Kind.NEWS, "comment": Kind.COMMENT}
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _LANG = re.compile(r"[A-Za-z]{2,8}(?:[-_][A-Za-z0-9]{1,8}){0,4}")
 _COUNT_NAME = re.compile(r"\w{1,64}")
+_DAY_AND_TIME = re.compile(r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}[Tt ]")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
 _BOM = b"\xef\xbb\xbf"
@@ -457,6 +458,8 @@ def parse_rfc3339(value: str) -> int | None:
     >>> parse_rfc3339("2024-05-06T09:30:00+08:00"), parse_rfc3339("2024-05-06T09:30:00")
     (1714959000000, None)
     """
+    if not _DAY_AND_TIME.match(value):  # Python takes any character between the two, a digit too
+        return None
     try:
         moment = datetime.fromisoformat(value.upper())
         return None if moment.tzinfo is None else (moment - _EPOCH) // _MS

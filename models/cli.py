@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from barometer.files import options
 from models.errors import ModelError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
@@ -27,11 +28,18 @@ Threads = Annotated[int, typer.Option("--threads", min=0, help="Threads of the p
 
 @app.command()
 def score(
-    file: Annotated[str, typer.Argument(help="CSV or JSONL (or .gz) with text; - is stdin.")] = "-",
+    file: Annotated[str, typer.Argument(help="A file of texts: CSV, JSONL, JSON, Parquet, .xlsx; - is stdin.")] = "-",
+    map_: options.Map = [],  # noqa: B006
+    set_: options.Set = [],  # noqa: B006
+    keep: Annotated[list[str], typer.Option("--keep", help="A column to have in the output too; repeat it.")] = [],  # noqa: B006
+    encoding: options.Encoding = "",
+    form: options.Format = "",
+    delimiter: options.Delimiter = "",
+    escape: options.Escape = "",
+    sheet: options.Sheet = "",
     model: Model = None,
     threads: Threads = 0,
     batch: Annotated[int, typer.Option(min=1, help="Lines held at a time.")] = 1024,
-    form: Annotated[str | None, typer.Option("--format", help="csv or jsonl, where the name doesn't say.")] = None,
     backend: Annotated[str, typer.Option("--backend", help="auto (a GPU where there is one), onnx or torch.")] = "auto",
     processes: Annotated[
         int, typer.Option("--processes", min=0, help="With torch: processes that read and tokenise for the device.")
@@ -41,15 +49,21 @@ def score(
     ] = False,
 ) -> None:
     """Label texts with sentiment and topics: one JSON line out for each line in, in order."""
-    from models.score_files import InputError, read_lines, score_lines, score_lines_in_bulk
+    from barometer.files import Form
+    from barometer.files.mapping import Columns, parse_pairs
+    from barometer.files.tally import Tally
+    from models.score_files import OWN, InputError, read_lines, score_lines, score_lines_in_bulk
     from models.scorer import load_scorer
 
-    if form not in (None, "csv", "jsonl"):
-        raise InputError(f"score: --format must be csv or jsonl, not {form!r}")
+    if taken := sorted({*keep} & {*OWN}):
+        raise InputError(f"--keep {taken[0]}: the output has a field of that name")
+    how = Form.said(encoding, form, delimiter, escape, sheet)
+    columns = Columns(parse_pairs("--map", map_), parse_pairs("--set", set_))
     if processes and explain:
         raise InputError("score: --explain reads one text at a time: leave --processes out")
     scorer = load_scorer(model, threads or None, backend)
-    lines = read_lines(file, form)
+    tally = Tally()
+    lines = read_lines(file, how, columns, keep=keep, say=_say, tally=tally)
     results = (
         score_lines_in_bulk(scorer, lines, max(batch, 4096), processes)
         if processes
@@ -73,6 +87,13 @@ def score(
     if shown:
         took = time.monotonic() - began
         sys.stderr.write(f"\r{seen:,} texts in {took:.1f} s, {unscored:,} unscored ({scorer.version})\n")
+    for line in tally.lines(kind=False):
+        _say(line)
+    tally.check("stdin" if file == "-" else file, kind=False)
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
 
 
 @app.command()
@@ -225,11 +246,24 @@ def evaluate(
         bool, typer.Option("--behaviour", help="Also invariance and direction, on pairs of texts of our own.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="All figures as JSON.")] = False,
+    map_: options.Map = [],  # noqa: B006
+    set_: options.Set = [],  # noqa: B006
+    label: Annotated[
+        list[str], typer.Option("--label", metavar="THEIRS=OURS", help="What a label of a file means: -1=negative.")
+    ] = [],  # noqa: B006
+    encoding: options.Encoding = "",
+    form: options.Format = "",
+    delimiter: options.Delimiter = "",
+    escape: options.Escape = "",
+    sheet: options.Sheet = "",
 ) -> None:
     """Measure a model on the dev splits of labelled sets, or on labelled files of your own."""
+    from barometer.files import Form
+    from barometer.files.mapping import parse_pairs
     from models.data import load_sets
     from models.evaluation import baseline_of, dev_of, trained_on_dev_of
     from models.evaluation import evaluate as measure
+    from models.label_files import LabelForm, check_labels
     from models.report import markdown, save
     from models.scorer import load_scorer
 
@@ -239,7 +273,13 @@ def evaluate(
     names = data or (list(load_sets()) if folder else [])
     if not names and not behaviour:
         raise ModelError("evaluate: name what to measure on, with --data NAME_OR_FILE or --dir FOLDER_OF_SETS")
-    measured = measure(scorer, [e for name in names for e in dev_of(name, folder, scorer.topics)], intervals=True)
+    given = Form.said(encoding, form, delimiter, escape, sheet)
+    labels = check_labels(parse_pairs("--label", label))
+    how = LabelForm(given, parse_pairs("--map", map_), parse_pairs("--set", set_), labels)
+    examples = [e for name in names for e in dev_of(name, folder, scorer.topics, how, _say)]
+    measured = measure(scorer, examples, intervals=True)
+    if examples and not measured.examples:
+        raise ModelError(f"evaluate: none of {len(examples):,} texts could be scored: are they Chinese or English?")
     if seen := sorted(set(names) & trained_on_dev_of(scorer.folder.path)):
         measured.found["trained_on"] = seen
     if behaviour:

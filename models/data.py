@@ -6,9 +6,6 @@ that its label allows (none: nothing is said) and, per topic, a target with a we
 
 from __future__ import annotations
 
-import csv
-import gzip
-import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from barometer.files import BadRow, read_rows
 from barometer.records import hash64, normalise
 from models.copies import copy_groups
 from models.errors import TrainingDataError
@@ -181,11 +179,13 @@ def own_texts(path: Path = OWN_TEXTS) -> list[Example]:
 
 
 def rows_of(path: Path) -> Iterator[dict[str, str]]:
-    """Rows of a CSV file, plain or gzipped. Raises TrainingDataError if it is missing."""
+    """Rows of a file, as all commands read files. Raises TrainingDataError if it is missing, or a row is broken."""
     if not path.is_file():
         raise TrainingDataError(f"labelled set: {path} is missing (is --data the right folder?)")
-    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as raw:
-        yield from csv.DictReader(io.TextIOWrapper(raw, "utf-8", newline=""))
+    for row in read_rows(str(path)):
+        if isinstance(row, BadRow):
+            raise TrainingDataError(f"labelled set: {row}")
+        yield {k: "" if v is None else v if isinstance(v, str) else str(v) for k, v in row.fields.items()}
 
 
 def _examples(

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
-import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,50 +13,37 @@ import numpy as np
 from models.data import SETS_FILE, Example, load_sets, read_split
 from models.errors import TrainingDataError
 from models.folder import METRICS
+from models.label_files import LabelForm, read_labelled
 from models.labels import SENTIMENTS
 from models.measure import by_set
 from models.own_sets import gold_examples
 from models.scorer import Scorer
 
 
-def dev_of(name: str, data: Path | None, topics: Sequence[str]) -> list[Example]:
-    """The dev split of a described set, the gold set (``gold``), or the texts of a CSV or JSONL file (its name is a
-    path that exists).
+def dev_of(
+    name: str, data: Path | None, topics: Sequence[str], how: LabelForm | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> list[Example]:  # fmt: skip
+    """The dev split of a described set, the gold set (``gold``), or the texts of a labelled file (its name is a path
+    that exists), as :func:`models.label_files.read_labelled` reads it.
 
-    A file has ``text``, and ``sentiment`` (a name), ``topics`` (joined with ``|`` or a list: all others are absent) or
-    both; ``kind``, ``lang`` (else detected by the scorer) and ``title`` are optional.
+    Args:
+        how: the file is read.
+        say: told what the file is, and what of it is left out.
 
     Raises:
         TrainingDataError: neither a set nor a file, or a label is unknown.
+        BarometerError: a file that cannot be read.
     """
     if name == "gold":
         return gold_examples()
     if Path(name).is_file():
-        return list(_examples(Path(name), topics))
+        return read_labelled(name, topics, how, say)
     if name not in load_sets(SETS_FILE):
         raise TrainingDataError(f"evaluate: {name!r} is neither a file nor a set (gold, {', '.join(load_sets())})")
     if data is None:
         raise TrainingDataError(f"evaluate: where is the set {name!r}? Name the folder of the sets with --dir")
     return read_split(name, data)[1]
-
-
-def _examples(path: Path, topics: Sequence[str]) -> Iterator[Example]:
-    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as raw:
-        text = io.TextIOWrapper(raw, "utf-8")
-        rows: Any = csv.DictReader(text) if ".csv" in path.suffixes else (json.loads(x) for x in text if x.strip())
-        for number, row in enumerate(rows, 1):
-            try:
-                said = row.get("topics")
-                named = said.split("|") if isinstance(said, str) else said
-                if unknown := set(filter(None, named or ())) - set(topics):
-                    raise ValueError(f"unknown topics {sorted(unknown)}")
-                yield Example(
-                    row["text"], row.get("kind") or "unknown", row.get("lang") or "", path.stem,
-                    (SENTIMENTS.index(row["sentiment"]),) if row.get("sentiment") else (), 1.0,
-                    {} if named is None else {t: (int(t in named), 1.0) for t in topics}, row.get("title") or None,
-                )  # fmt: skip
-            except (KeyError, ValueError, AttributeError) as e:
-                raise TrainingDataError(f"evaluate: {path}, row {number}: {e!r}") from e
 
 
 @dataclass(slots=True)

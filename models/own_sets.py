@@ -14,13 +14,14 @@ these readings, and ``why``.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+from barometer.errors import BarometerError
+from barometer.files import BadRow, Form, read_rows
 from models.data import Example
 from models.errors import TrainingDataError
 from models.labels import SENTIMENTS, load_topics
@@ -132,18 +133,14 @@ def read_labels(path: Path) -> dict[str, Labels]:
 def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """(place for messages, row) of each line."""
     try:
-        lines = path.read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as e:
-        raise TrainingDataError(f"own set: cannot read {path}: {e}") from e
-    for number, line in enumerate(lines, 1):
-        place = f"{path}, line {number}"
-        try:
-            row = json.loads(line)
-        except ValueError as e:
-            raise TrainingDataError(f"own set: {place}: no JSON ({e})") from e
-        if not isinstance(row, dict):
-            raise TrainingDataError(f"own set: {place}: must be an object")
-        yield place, row
+        for row in read_rows(str(path), Form(encoding="utf-8")):
+            if isinstance(row, BadRow):
+                raise TrainingDataError(f"own set: {row}")
+            yield row.where, row.fields
+    except TrainingDataError:
+        raise
+    except BarometerError as e:
+        raise TrainingDataError(f"own set: {e}") from e
 
 
 def _own_text(row: dict[str, Any], place: str) -> OwnText:

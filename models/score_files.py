@@ -1,28 +1,26 @@
-"""Score a file of texts line by line in constant memory: CSV or JSONL, plain or gzip, or standard input."""
+"""Score a file of texts row by row in constant memory."""
 
 from __future__ import annotations
 
-import csv
-import gzip
-import io
-import json
-import sys
 from collections import deque
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
-import orjson
-
 from barometer.errors import BarometerError
+from barometer.files import BadRow, FileRow, Form, Source
+from barometer.files.look import looked_at
+from barometer.files.mapping import MISSING, Columns, Mapper, value_at
+from barometer.files.tally import Tally
 from barometer.records import MAX_TEXT, Reason
 from models.explain import explain as explained
 from models.labels import KINDS
 from models.scorer import Scorer, unscored
 
-_BOM = b"\xef\xbb\xbf"
+OWN = ("scored", "reason", "lang", "sentiment", "sentiment_probabilities", "topics", "topic_probabilities",
+       "model_version", "explanation")  # fmt: skip
+"""Fields of a result, which no kept column may have the name of."""
 
 
 class InputError(BarometerError):
@@ -38,64 +36,51 @@ class Line:
     lang: str | None = None
     title: str | None = None
     reason: str | None = None
+    beside: dict[str, Any] = field(default_factory=dict)
+    """Goes through to the result."""
 
 
-def read_lines(path: str, form: str | None = None) -> Iterator[Line]:
-    """The lines of a file (``-`` is standard input), in order; a line that can't be used carries its reason.
+def read_lines(
+    path: str,
+    form: Form | None = None,
+    columns: Columns | None = None,
+    *,
+    keep: Sequence[str] = (),
+    say: Callable[[str], None] = lambda _: None,
+    tally: Tally | None = None,
+) -> Iterator[Line]:
+    """The rows of a file (``-`` is standard input), in order; a row that can't be used carries its reason.
 
     Args:
-        form: ``csv`` or ``jsonl``; None goes by the name, or by the first character.
+        keep: columns that go through to the results, beside ``id``.
+        say: told what the file is and which columns are taken for what, before the first line.
+        tally: counts what became of the rows.
 
     Raises:
-        InputError: the file can't be read, or is a CSV file without a column ``text``.
+        BarometerError: the file can't be read; none of its first rows has a text; a table lacks a column.
     """
-    if path == "-":
-        yield from _parse(sys.stdin.buffer, "standard input", form)
-        return
-    file = Path(path)
-    name = file.name.removesuffix(".gz")
-    try:
-        with gzip.open(file) if file.name.endswith(".gz") else file.open("rb") as raw:
-            guessed = "csv" if name.endswith(".csv") else "jsonl" if name.endswith((".jsonl", ".ndjson")) else None
-            yield from _parse(raw, str(file), form or guessed)
-    except (OSError, EOFError) as e:
-        raise InputError(f"score: cannot read {file}: {getattr(e, 'strerror', None) or e}") from e
-
-
-def _parse(raw: Any, name: str, form: str | None) -> Iterator[Line]:
-    stream: io.BufferedReader = raw if isinstance(raw, io.BufferedReader) else io.BufferedReader(raw)
-    start = stream.peek(512)[:512]
-    if start.startswith(_BOM):
-        stream.read(len(_BOM))
-        start = start[len(_BOM) :]
-    if form is None:
-        form = "jsonl" if start.lstrip().startswith((b"{", b"[")) else "csv"
-    yield from (_jsonl(stream) if form == "jsonl" else _csv(stream, name))
-
-
-def _jsonl(stream: Iterable[bytes]) -> Iterator[Line]:
-    for raw in stream:
+    mapper = Mapper(columns or Columns())
+    if tally is not None:
+        mapper.tally = tally
+    for row in looked_at(Source(path, form), mapper, say, kind=False):
         try:
-            value = orjson.loads(raw)
-        except orjson.JSONDecodeError:
-            try:  # what orjson is stricter about: invalid UTF-8, lone surrogates, NaN
-                value = json.loads(raw.decode("utf-8", "replace"))
-            except (ValueError, RecursionError):
-                yield Line(reason=Reason.JSON.value)
-                continue
-        yield line_of(value)
+            if isinstance(row, BadRow):
+                raise row
+            line = line_of(mapper.fields(row))
+            line.beside = _beside(row, mapper, keep)
+        except BadRow as e:
+            mapper.tally.unread(e)
+            line = Line(reason=e.reason)
+        yield line
 
 
-def _csv(stream: io.BufferedReader, name: str) -> Iterator[Line]:
-    csv.field_size_limit(1 << 27)
-    rows = csv.DictReader(io.TextIOWrapper(stream, "utf-8", "replace", newline=""))
-    try:
-        if "text" not in (rows.fieldnames or ()):
-            raise InputError(f"score: {name} has no column `text` (its columns: {', '.join(rows.fieldnames or ())})")
-        for row in rows:
-            yield line_of({k: v for k, v in row.items() if v is not None and k is not None and (v or k == "text")})
-    except csv.Error as e:
-        raise InputError(f"score: {name}, line {rows.line_num}: not valid CSV: {e}") from e
+def _beside(row: FileRow, mapper: Mapper, keep: Sequence[str]) -> dict[str, Any]:
+    """What of a row is echoed: its id as it stands in the file, and the columns that are kept."""
+    found = {"id": value_at(row, mapper.columns.rename.get("id", "id"))} | {name: value_at(row, name) for name in keep}
+    for name in keep:
+        if row.tabular and found[name] is MISSING:
+            raise InputError(f"{row.where}: no column {name!r} (--keep); there are: {', '.join(row.fields)}")
+    return {k: None if v is MISSING else v for k, v in found.items() if v is not MISSING or k != "id"}
 
 
 def line_of(value: Any) -> Line:
@@ -160,7 +145,7 @@ def score_lines_in_bulk(scorer: Scorer, lines: Iterable[Line], batch: int, proce
             results = iter(found)
             for line in held.popleft():
                 result = unscored(line.reason, "und") if line.reason else next(results)
-                yield result.as_dict(scorer.version, scorer.topics)
+                yield line.beside | result.as_dict(scorer.version, scorer.topics)
 
 
 def _score(scorer: Scorer, held: list[Line], explain: bool) -> Iterator[dict[str, Any]]:
@@ -170,7 +155,7 @@ def _score(scorer: Scorer, held: list[Line], explain: bool) -> Iterator[dict[str
     )
     for line in held:
         result = unscored(line.reason, "und") if line.reason else next(results)
-        made = result.as_dict(scorer.version, scorer.topics)
+        made = line.beside | result.as_dict(scorer.version, scorer.topics)
         if explain:
             why = None if line.reason else explained(scorer, line.text, line.kind, line.lang, line.title)
             made["explanation"] = why.as_dict() if why else {"of": None, "parts": []}

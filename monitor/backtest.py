@@ -16,7 +16,9 @@ from zoneinfo import ZoneInfo
 
 from barometer.buckets import Buckets
 from barometer.errors import BarometerError
-from barometer.files import BadRow, parse_time, read_rows
+from barometer.files import BadRow, FileRow, Form, Source
+from barometer.files.look import looked_at
+from barometer.files.mapping import Columns, Mapper
 from barometer.records import Kind, Sentiment, fingerprint
 from barometer.store.alerts import SEVERITIES
 from barometer.store.sealing import Counts, Key
@@ -92,18 +94,21 @@ class BacktestAlert:
 
 
 def read_texts(
-    path: str, scorer: Scorer, *, time_column: str, zone: ZoneInfo, kind: str | None, text_column: str = "text",
-    on_bytes: Callable[[int], None] | None = None,
+    path: str, scorer: Scorer, columns: Columns, *, kind: str | None, form: Form | None = None,
+    on_bytes: Callable[[int], None] | None = None, say: Callable[[str], None] = lambda _: None,
 ) -> Read:  # fmt: skip
     """Read and score a file. Rows without text or time are counted, with file and line, and left out.
 
     Args:
+        columns: with a ``time_column``.
         kind: of every row; None: the file's own column ``kind``, else unknown.
+        say: told what the file is and which columns are taken for what, before it is read.
 
     Raises:
-        BarometerError: the file cannot be read, or lacks the columns.
+        BarometerError: the file cannot be read, or lacks the columns; no row can be used.
     """
     out = Read()
+    mapper = Mapper(columns)
     known: dict[_Input, tuple[tuple[str, ...], int, float] | None] = {}
     waiting: list[tuple[int, _Input]] = []
 
@@ -125,31 +130,37 @@ def read_texts(
                 out.texts.append(Text(time_ms, Kind[x.kind.upper()], *said, x.text))
         waiting.clear()
 
-    for row in read_rows(path, on_bytes=on_bytes):
-        if isinstance(row, BadRow):
-            out.bad.append(str(row))
+    for row in looked_at(Source(path, form, on_bytes), mapper, say, kind=False):
+        try:
+            if isinstance(row, BadRow):
+                raise row
+            waiting.append(_usable(row, mapper, kind))
+        except BadRow as e:
+            out.bad.append(str(e))
             continue
-        if row.tabular:
-            for column in (time_column, text_column):
-                if column not in row.fields:
-                    raise BarometerError(f"{path}: no column {column!r}; there are: {', '.join(row.fields)}")
-        text = row.fields.get(text_column)
-        time_ms = parse_time(row.fields.get(time_column), zone)
-        row_kind = kind or str(row.fields.get("kind") or "unknown")
-        if not isinstance(text, str) or not text.strip():
-            out.bad.append(f"{row.where}: no text in {text_column}")
-        elif time_ms is None:
-            out.bad.append(f"{row.where}: {time_column} is no time: {row.fields.get(time_column)!r:.40}")
-        elif row_kind.upper() not in Kind.__members__:
-            out.bad.append(f"{row.where}: kind is {row_kind!r}; use news or comment")
-        else:
-            title, lang = (row.fields.get(name) or None for name in ("title", "lang"))
-            waiting.append((time_ms, _Input(text.strip(), row_kind, lang, title)))
-            if len(waiting) >= BATCH:
-                flush()
+        if len(waiting) >= BATCH:
+            flush()
     flush()
+    if not out.texts and not out.unscored:
+        first = f", the first: {out.bad[0]}" if out.bad else ""
+        raise BarometerError(f"{path}: no row can be used ({len(out.bad):,} left out{first})")
     out.texts.sort(key=lambda x: x.time_ms)
     return out
+
+
+def _usable(row: FileRow, mapper: Mapper, kind: str | None) -> tuple[int, _Input]:
+    """Raises:
+    BadRow: no text, no time, or a kind that is none.
+    """
+    fields = mapper.fields(row)
+    text = fields.get("text")
+    if not isinstance(text, str) or not text.strip():
+        raise BadRow(f"{row.where}: no text in {mapper.columns.rename.get('text', 'text')}")
+    row_kind = kind or fields.get("kind") or "unknown"
+    if not isinstance(row_kind, str) or row_kind.upper() not in Kind.__members__:
+        raise BadRow(f"{row.where}: kind is {row_kind!r:.40}; use news or comment")
+    title, lang = (v if isinstance(v := fields.get(name), str) else None for name in ("title", "lang"))
+    return mapper.time(row), _Input(text.strip(), row_kind, lang, title)
 
 
 def backtest(

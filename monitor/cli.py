@@ -17,7 +17,10 @@ from rich.table import Table
 from rich.text import Text
 
 from barometer.errors import BarometerError
+from barometer.files import Form, options
+from barometer.files.mapping import Columns, parse_pairs
 from barometer.settings import settings
+from barometer.times import check_format
 from barometer.workdays import Sessions
 
 app = typer.Typer(add_completion=False)
@@ -27,9 +30,17 @@ SHOWN_BAD = 10
 
 @app.command()
 def backtest(
-    file: str = typer.Argument(help="CSV or JSONL, also .gz; - for standard input."),
-    time_column: str = typer.Option("time", help="Column with the texts' times."),
-    text_column: str = typer.Option("text", help="Column with the texts."),
+    file: str = typer.Argument(help="CSV, JSONL, JSON, Parquet or .xlsx, also .gz; - for standard input."),
+    map_: options.Map = [],  # noqa: B006
+    set_: options.Set = [],  # noqa: B006
+    time_column: str = typer.Option("time", help="Column with the texts' times, or DAY+TIME."),
+    time_format: options.TimeFormat = "",
+    text_column: str = typer.Option("", help="Column with the texts; the same as --map text=COLUMN."),
+    encoding: options.Encoding = "",
+    form: options.Format = "",
+    delimiter: options.Delimiter = "",
+    escape: options.Escape = "",
+    sheet: options.Sheet = "",
     tz: str = typer.Option("", help="Zone of bare dates and of buckets of a day; default: the setting timezone."),
     kind: str = typer.Option("", help="news or comment, of every text; default: the file's column kind, else unknown."),
     bucket: str = typer.Option("1d", help="Width of buckets: 10s to 1d."),
@@ -49,22 +60,27 @@ def backtest(
     if kind not in ("", "news", "comment"):
         raise BarometerError(f"--kind: {kind!r}; use news or comment")
     zone = _zone(tz or s.timezone)
+    if time_format:
+        check_format(time_format)
+    rename = parse_pairs("--map", [*map_, *([f"text={text_column}"] if text_column else [])])
+    columns = Columns(rename, parse_pairs("--set", set_), time_column, zone, time_format or None)
+    given = Form.said(encoding, form, delimiter, escape, sheet)
     console = Console(stderr=True, highlight=False)
     scorer = load_scorer(model or s.model_path, s.scorer_threads or None, s.scorer_backend)
     size = os.path.getsize(file) if file != "-" and Path(file).is_file() else None
-    columns = (TextColumn("scoring"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    progress: Any = Progress(*columns, console=console, transient=True) if console.is_terminal else nullcontext()
+    shown = (TextColumn("scoring"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    progress: Any = Progress(*shown, console=console, transient=True) if console.is_terminal else nullcontext()
     with progress:
         task = progress.add_task("scoring", total=size) if console.is_terminal else None
         on_bytes = None if task is None else lambda n: progress.advance(task, n)
         read = read_texts(
             file,
             scorer,
-            time_column=time_column,
-            text_column=text_column,
-            zone=zone,
+            columns,
             kind=kind or None,
+            form=given,
             on_bytes=on_bytes,
+            say=lambda line: console.print(Text(line), soft_wrap=True),
         )
     how: dict[str, Any] = {"open_at": s.detector_open, "is_day_off": Sessions.of(s).is_closed}
     alerts = list(run(read.texts, bucket_seconds=width, zone=zone, series=series or None, **how))

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from barometer.errors import BarometerError
+from barometer.files.mapping import Columns
 from barometer.records import Kind, Sentiment
 from monitor.backtest import Text, backtest, read_texts
 from monitor.cli import _width
@@ -81,7 +82,7 @@ def test_rows_that_cannot_be_used_are_named(tmp_path: Path) -> None:
     with gzip.open(file, "wt", encoding="utf-8") as f:
         f.write("time,text,kind\n2024-01-02,楼市平稳,news\nyesterday,楼市,news\n2024-01-01,,news\n")
         f.write("2024-01-01T23:30:00Z,股价下跌,comment\n2024-01-03,楼市平稳,rumour\n2024-01-04,x\n")
-    read = read_texts(str(file), KeywordScorer(), time_column="time", zone=SHANGHAI, kind=None)
+    read = read_texts(str(file), KeywordScorer(), Columns(time_column="time", zone=SHANGHAI), kind=None)
     assert [t.kind for t in read.texts] == [Kind.NEWS, Kind.COMMENT]
     assert read.texts[0].time_ms == T0 + DAY
     assert len(read.bad) == 4
@@ -93,7 +94,7 @@ def test_without_a_kind_it_is_unknown_and_by_option_it_is_that(tmp_path: Path) -
     rows = [{"time": "2024-01-01", "text": f"楼市下跌 {i}"} for i in range(3)]
     file.write_text("".join(json.dumps(r, ensure_ascii=False) + "\n" for r in rows), "utf-8")
     for kind, wanted in ((None, Kind.UNKNOWN), ("comment", Kind.COMMENT)):
-        read = read_texts(str(file), KeywordScorer(), time_column="time", zone=SHANGHAI, kind=kind)
+        read = read_texts(str(file), KeywordScorer(), Columns(time_column="time", zone=SHANGHAI), kind=kind)
         assert {t.kind for t in read.texts} == {wanted}
 
 
@@ -108,7 +109,7 @@ def test_identical_texts_are_scored_once(tmp_path: Path) -> None:
             Counting.seen += len(texts)
             return super().score(texts, *args, **kw)
 
-    read = read_texts(str(file), Counting(), time_column="time", zone=SHANGHAI, kind="news")
+    read = read_texts(str(file), Counting(), Columns(time_column="time", zone=SHANGHAI), kind="news")
     assert (len(read.texts), Counting.seen) == (50, 1)
 
 
@@ -116,7 +117,7 @@ def test_a_missing_column_is_named(tmp_path: Path) -> None:
     file = tmp_path / "t.csv"
     file.write_text("when,text\n2024-01-01,a\n", "utf-8")
     with pytest.raises(BarometerError, match="no column 'time'"):
-        read_texts(str(file), KeywordScorer(), time_column="time", zone=SHANGHAI, kind="news")
+        read_texts(str(file), KeywordScorer(), Columns(time_column="time", zone=SHANGHAI), kind="news")
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("10s", 10), ("10min", 600), ("10m", 600), ("1h", 3600), ("1d", 86_400)])

@@ -151,12 +151,12 @@ def test_both_sets_are_in_the_package() -> None:
 def test_a_fault_is_named_with_file_line_and_field(tmp_path: Path, change: dict[str, Any], said: str) -> None:
     lines = [json.dumps(GOOD | {"id": "g-0"}), json.dumps(GOOD | change)]
     (tmp_path / "zh_news.jsonl").write_text("\n".join(lines), "utf-8")
-    with pytest.raises(TrainingDataError, match=rf"zh_news\.jsonl, line 2: .*{said}"):
+    with pytest.raises(TrainingDataError, match=rf"zh_news\.jsonl:2: .*{said}"):
         read_folder(tmp_path)
 
 
-@pytest.mark.parametrize(("content", "said"), [("[1]", "line 1: must be an object"), ("{", "line 1: no JSON"),
-                                               ("", "holds no texts"), ("\xff", "cannot read")])  # fmt: skip
+@pytest.mark.parametrize(("content", "said"), [("[1]", ":1: not a JSON object"), ("{", ":1: not JSON"),
+                                               ("", "holds no texts"), ("\xff", "not in the expected")])  # fmt: skip
 def test_a_broken_file_is_named(tmp_path: Path, content: str, said: str) -> None:
     (tmp_path / "a.jsonl").write_text(content, "latin-1")
     with pytest.raises(TrainingDataError, match=said):
@@ -166,7 +166,7 @@ def test_a_broken_file_is_named(tmp_path: Path, content: str, said: str) -> None
 def test_a_reading_says_each_text_once(tmp_path: Path) -> None:
     row = json.dumps({"id": "g-1", "sentiment": "negative", "topics": ["market"]})
     (tmp_path / "labels.jsonl").write_text(f"{row}\n{row}\n", "utf-8")
-    with pytest.raises(TrainingDataError, match="line 2: id 'g-1' comes twice"):
+    with pytest.raises(TrainingDataError, match=":2: id 'g-1' comes twice"):
         read_labels(tmp_path / "labels.jsonl")
 
 
