@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from barometer.matters import MOST_NAMES, Matter, named, same_name
 from barometer.price_moves import is_price_move
 from barometer.risen import risen_terms
 from barometer.rules import RuleSet
@@ -22,6 +23,12 @@ READ, READ_BEFORE = 600, 300
 COMPARED = 200
 """Different texts whose terms are compared."""
 MOST_COMPANIES = 5
+MATTER_MS = 3_600_000
+"""What a surge is about is read off the negatives of its latest bucket or hour ..."""
+MATTER_TEXTS, MATTER_SHARE = 4, 1 / 3
+"""... where so many different ones, and such a share of them, name the same company ..."""
+MATTER_COPIES = 10
+"""... or, where they name none, one text came so often."""
 
 
 def explain(
@@ -53,6 +60,31 @@ def explain(
         "by_kind": evidence.counts_by_kind(c, series_id, start, end),
         "expected_share": round(j.expected_share, 4),
     }
+
+
+def matter_of(c: Connection, series_id: int, kind: int, start: int, end: int, rules: RuleSet) -> Matter | None:
+    """What the negatives of a bucket [start, end) are mostly about, or those of the hour before its end where the
+    bucket alone does not say; None if neither does."""
+    texts = said(c, series_id, min(start, end - MATTER_MS), end, [kind], READ_BEFORE)
+    return _mostly([t for t in texts if t.at >= start], rules) or _mostly(texts, rules)
+
+
+def _mostly(texts: list[Said], rules: RuleSet) -> Matter | None:
+    first = {t.fingerprint: t for t in reversed(texts)}
+    enough = max(MATTER_TEXTS, MATTER_SHARE * len(first))
+    counts = Counter(name for t in first.values() for name in _named(t, rules))
+    names = [name for name, n in sorted(counts.items(), key=lambda x: (-x[1], x[0])) if n >= enough]
+    if names:
+        return Matter(tuple(names[:MOST_NAMES]))
+    copies = Counter(t.fingerprint for t in texts).most_common(1)
+    if copies and copies[0][1] >= max(MATTER_COPIES, MATTER_SHARE * len(texts)):
+        return Matter((), (first[copies[0][0]].text,))
+    return None
+
+
+def _named(text: Said, rules: RuleSet) -> set[str]:
+    listed = rules.companies_of(text.text, text.symbols)
+    return listed | {n for n in named(text.text) if not any(same_name(n, x) for x in listed)}
 
 
 def _different(texts: list[Said]) -> list[str]:

@@ -93,5 +93,6 @@ def _hit(row: Any, now_ms: int) -> Hit:
         severity=row.severity, level=row.level, words=tuple(row.words),
         summary=f"红线「{row.summary['zh']}」：{words} · Red line “{row.summary['en']}”: {', '.join(row.words)}",
         quiet=row.quiet or now_ms - row.observed_at > OLD_MS,
+        about=tuple(str(x) for x in row.about or ()),
         figures={"company": row.company, "tier": row.tier, "source": row.source},
     )  # fmt: skip

@@ -28,7 +28,7 @@ from barometer.store.sealing import Counts, Key
 from barometer.store.watermark import watermark
 from barometer.workdays import Sessions
 from monitor.detector import Detector
-from monitor.explain import explain
+from monitor.explain import explain, matter_of
 from monitor.judge import STATE_VERSION, Found, Judge, Sealed, stopped_after_ms
 from monitor.rebase import KINDS, ratio_between
 from monitor.voices import count_voices
@@ -293,6 +293,7 @@ class Sealer:
             explanation=explanation,
             evidence=texts,
             quiet=bool(series.trial) or f.severity == "info",
+            matter=matter_of(c, series_id, kind, start, end, self._rules) if f.firing else None,
         )
 
     def _different(self, key: Key, start: int, end: int) -> int:

@@ -20,6 +20,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from barometer.errors import SettingsError
+from barometer.matters import named
+from barometer.symbols import canonical_set, symbols_in
 
 SHIPPED = Path(__file__).with_name("redlines.yaml")
 OTHERS = 3
@@ -55,6 +57,11 @@ class Company(_Strict):
     words: tuple[Word, ...] = ()
     symbols: tuple[str, ...] = ()
 
+    @cached_property
+    def codes(self) -> set[str]:
+        """Its symbols, each in the one spelling (:mod:`barometer.symbols`)."""
+        return canonical_set(self.symbols)
+
 
 class Rule(_Strict):
     """One red line; see ``docs/rules.md``."""
@@ -79,6 +86,8 @@ class Match(NamedTuple):
     words: tuple[str, ...]
     company: str | None
     tier: int
+    about: tuple[str, ...]
+    """Whom the text names where it matched: the watched company, else codes and institutions; empty: nobody."""
 
     @property
     def series(self) -> str:
@@ -137,26 +146,38 @@ class RuleSet(_Strict):
             return []
         tier = self.tier(source)
         year = datetime.fromtimestamp(observed_at / 1000, UTC).year
-        company = self._company(whole, symbols)
+        codes = canonical_set(symbols) | symbols_in(whole)
+        watched = self._watched_in(whole, codes)
         found = []
         for rule, any_, and_, unless in self._compiled:
-            if kind not in rule.kinds or tier not in rule.tiers or (rule.companies == "watched" and company is None):
+            if kind not in rule.kinds or tier not in rule.tiers or (rule.companies == "watched" and not watched):
                 continue
             if and_ is not None and not and_.search(whole):
                 continue
             words = _words(whole, any_, unless, year)
             if words:
-                found.append(Match(rule, words, company, tier))
+                company = self._closest(whole, words, watched)
+                about = (company,) if company else (*sorted(codes), *named(text, words, title))
+                found.append(Match(rule, words, company, tier, about))
         return found
 
     def companies_of(self, text: str, symbols: Sequence[str]) -> set[str]:
         """Whom a text is about: watched companies by name (named in it, or by their symbol), others by symbol."""
-        whole, left = _folded(text), {str(s) for s in symbols}
-        named = {c.name for c, p in self._watched if left & set(c.symbols) or p.search(whole)}
-        return named | left.difference(*(c.symbols for c, _ in self._watched if c.name in named))
+        whole, codes = _folded(text), canonical_set(symbols)
+        about = self._watched_in(whole, codes | symbols_in(whole))
+        return {c.name for c in about} | codes.difference(*(c.codes for c in about))
 
-    def _company(self, whole: str, symbols: Sequence[str]) -> str | None:
-        return next((c.name for c, p in self._watched if set(c.symbols) & set(symbols) or p.search(whole)), None)
+    def _watched_in(self, whole: str, codes: set[str]) -> list[Company]:
+        return [c for c, p in self._watched if codes & c.codes or p.search(whole)]
+
+    def _closest(self, whole: str, words: Sequence[str], watched: Sequence[Company]) -> str | None:
+        """The watched company that is named where the words stand, else the first of those that the text is about."""
+        for sentence in _SENTENCE.findall(whole):
+            if any(w in sentence for w in words):
+                for c, p in self._watched:
+                    if c in watched and p.search(sentence):
+                        return c.name
+        return watched[0].name if watched else None
 
 
 def _words(whole: str, any_: re.Pattern[str], unless: re.Pattern[str] | None, year: int) -> tuple[str, ...]:

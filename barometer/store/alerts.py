@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, Row, insert, select, update
 
+from barometer.matters import Matter, is_known, learnt
 from barometer.store import handling, incidents
 from barometer.store.alert_rows import AlertError
 from barometer.store.alert_rows import event as _event
@@ -30,15 +31,17 @@ OPEN = ("firing", "acknowledged")
 FALSE_ALARM_REASONS = ("mislabelled", "irrelevant", "old", "advertisement", "copies")
 """Texts were not negative; true, but of no concern; an old story; advertising; one text, many times."""
 MAX_EVIDENCE = 12
-KEPT = ("hits",)
-"""Of an explanation, what no later peak takes away: what rules were hit by."""
+KEPT = ("hits", "matters")
+"""Of an explanation, what no later peak takes away: what rules were hit by, and which matters people were told of."""
+MATTER = "matter"
+"""The event of an alert that goes on and is about something else as well: people are told."""
 MAX_SCORE = 1e6
 """An infinite score (a probability that underflowed) has no place in JSON."""
 TELLING_RISE = 1.1
 """A new peak is worth an event once it is this many times the peak of the last one."""
 
 Severity = Literal["info", "warning", "critical"]
-ChangeReason = Literal["first", "worse", "resolved"]
+ChangeReason = Literal["first", "worse", "matter", "resolved"]
 
 
 @dataclass(slots=True)
@@ -77,6 +80,8 @@ class Finding:
     """ordinary, major or grave, where a rule says so; a person's level is never overwritten."""
     rule: str | None = None
     """The name of the rule, where ``type`` is rule."""
+    matter: Matter | None = None
+    """What the texts at hand are about; None: not known, or nothing new."""
 
     @property
     def part(self) -> str:
@@ -106,8 +111,9 @@ def apply_finding(c: Connection, f: Finding, now_ms: int) -> AlertChange | None:
     """Open, carry on or end the alert of a finding's fingerprint; None if there is nothing to say.
 
     May be called for every bucket, or only where something changes. An alert that a person resolved while the detector
-    still held it is not opened again by the same kinds at the same severity: it is followed until the detector lets go.
-    Any other firing after a resolution opens a new alert.
+    still held it is not opened again by the same kinds at the same severity about the same matter
+    (:mod:`barometer.matters`): it is followed until the detector lets go. Any other firing after a resolution opens a
+    new alert, and a new matter in an alert that goes on is an event of its own, which people are told of.
 
     Raises:
         AlertError: the finding names an unknown severity or level, or ends before it starts.
@@ -131,10 +137,12 @@ def apply_finding(c: Connection, f: Finding, now_ms: int) -> AlertChange | None:
         return _let_go(c, row, f, now_ms) if row is not None else None
     if row is None:
         return _open(c, f, {}, now_ms)
+    known = row.explanation.get("matters", [])
+    another = f.matter is not None and not f.quiet and not is_known(f.matter, known)
     if row.state in OPEN:
-        return _carry_on(c, row, f, now_ms)
+        return _carry_on(c, row, f, known, another, now_ms)
     parts = row.explanation["kinds"]
-    if f.part in parts and parts[f.part]["firing"] and _rank(f.severity) <= _rank(row.severity):
+    if f.part in parts and parts[f.part]["firing"] and _rank(f.severity) <= _rank(row.severity) and not another:
         c.execute(
             update(Alert)
             .where(Alert.id == row.id)
@@ -144,11 +152,19 @@ def apply_finding(c: Connection, f: Finding, now_ms: int) -> AlertChange | None:
     # A person had closed it, and this is more than they knew: a new alert takes over what still fires.
     _set(c, row.id, now_ms, ended_at=f.bucket_end)
     _event(c, row.id, now_ms, DETECTOR, "ended", None, {"ended_at": f.bucket_end, "goes_on_in_a_new_alert": True})
-    return _open(c, f, {key: part for key, part in parts.items() if part["firing"]}, now_ms)
+    inherited = {key: part for key, part in parts.items() if part["firing"]}
+    return _open(c, f, inherited, now_ms, known, row.incident_id if another else None)
 
 
-def _open(c: Connection, f: Finding, inherited: dict[str, Any], now_ms: int) -> AlertChange:
+def _open(
+    c: Connection, f: Finding, inherited: dict[str, Any], now_ms: int, known: list[dict[str, Any]] | None = None,
+    apart: int | None = None,
+) -> AlertChange:  # fmt: skip
+    """``known`` are matters that people have dealt with already, ``apart`` the incident of another matter."""
     parts = {**inherited, f.part: _part(f, None)}
+    matters = learnt(known or [], f.matter) if f.matter is not None else known
+    if matters:
+        f = replace(f, explanation={**f.explanation, "matters": matters})
     alert_id = c.execute(
         insert(Alert)
         .values(
@@ -163,18 +179,25 @@ def _open(c: Connection, f: Finding, inherited: dict[str, Any], now_ms: int) -> 
     if f.level is not None:
         set_level(c, alert_id, f.says, f.level, now_ms)
     if f.type != "system":
-        _group(c, alert_id, f.evidence, f.bucket_end, now_ms)
+        _group(c, alert_id, f.evidence, f.bucket_end, now_ms, apart)
     return AlertChange(alert_id, f.fingerprint, "first")
 
 
-def _group(c: Connection, alert_id: int, evidence: list[dict[str, Any]], at: int, now_ms: int) -> None:
-    joined = incidents.place(c, alert_id, evidence, at, now_ms)
+def _group(
+    c: Connection, alert_id: int, evidence: list[dict[str, Any]], at: int, now_ms: int, apart: int | None = None
+) -> None:
+    joined = incidents.place(c, alert_id, evidence, at, now_ms, apart)
     if joined is not None:
         others = [a.id for a in incidents.incident_alerts(c, joined) if a.id != alert_id]
         _event(c, alert_id, now_ms, DETECTOR, "grouped", None, {"incident": joined, "alerts": others})
 
 
-def _carry_on(c: Connection, row: Row[Any], f: Finding, now_ms: int) -> AlertChange:
+def _carry_on(
+    c: Connection, row: Row[Any], f: Finding, known: list[dict[str, Any]], another: bool, now_ms: int
+) -> AlertChange:
+    if another and f.matter is not None:
+        f = replace(f, explanation={**f.explanation, "matters": learnt(known, f.matter)})
+        another = bool(known)  # the first that can be told is no other one
     old = row.explanation["kinds"]
     before = old.get(f.part)
     parts = {**old, f.part: _part(f, before)}
@@ -201,19 +224,23 @@ def _carry_on(c: Connection, row: Row[Any], f: Finding, now_ms: int) -> AlertCha
     if f.evidence and (before is None or f.score > before["score"] or f.type == "rule"):
         values["evidence"] = _merged(row.evidence, f, first=peak)
     told = float(row.explanation.get("told_score", row.score))
-    telling = worse or joined or heard or (higher and f.score >= told * TELLING_RISE)
+    telling = worse or joined or heard or another or (higher and f.score >= told * TELLING_RISE)
     if telling:
         values.setdefault("explanation", row.explanation)
         values["explanation"] = {**values["explanation"], "told_score": max(row.score, f.score)}
         data = {"severity": f.severity, "joined": joined, **_numbers(f)}
-        _event(c, row.id, now_ms, DETECTOR, "worse" if worse else "updated", f.summary, data)
+        if another and f.matter is not None:
+            data["matter"] = list(f.matter.names)
+        action = "worse" if worse else MATTER if another else "updated"
+        _event(c, row.id, now_ms, DETECTOR, action, f.summary, data)
     elif peak:
         values["explanation"] = {**values["explanation"], "told_score": told}
     _set(c, row.id, now_ms, **values)
     graver = f.level is not None and set_level(c, row.id, f.says, f.level, now_ms)
     if "evidence" in values and f.type != "system":
         _group(c, row.id, values["evidence"], row.detected_at, now_ms)
-    return AlertChange(row.id, row.fingerprint, "worse" if worse or heard or graver else None)
+    reason: ChangeReason | None = "worse" if worse or heard or graver else "matter" if another else None
+    return AlertChange(row.id, row.fingerprint, reason)
 
 
 def _let_go(c: Connection, row: Row[Any], f: Finding, now_ms: int) -> AlertChange | None:

@@ -2,6 +2,7 @@
 people are told once.
 
 Alerts share a cause where the same documents, or near-copies, make up half of what either is about, counted by voices.
+The same words about another institution are no copy: two banks that are run on are two incidents.
 Only alerts that the detector still holds are looked at, so that the same log gives the same incidents.
 """
 
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, func, insert, select, update
 
+from barometer.matters import named, same_name
 from barometer.store.likeness import alike, matches, sketch
 from barometer.store.tables import Alert, Incident
 
@@ -24,7 +26,9 @@ MOST_OPEN = 50
 """Open incidents that a new alert is compared with, the newest first."""
 
 
-def place(c: Connection, alert_id: int, evidence: Sequence[Mapping[str, Any]], at: int, now_ms: int) -> int | None:
+def place(
+    c: Connection, alert_id: int, evidence: Sequence[Mapping[str, Any]], at: int, now_ms: int, apart: int | None = None
+) -> int | None:
     """Put a new alert, or one whose texts have changed, into the incident that it belongs to.
 
     Returns the incident if the alert has joined others in it, else None.
@@ -32,6 +36,7 @@ def place(c: Connection, alert_id: int, evidence: Sequence[Mapping[str, Any]], a
     Args:
         evidence: the alert's texts: ``text``, and ``row_id`` and ``copies`` where known.
         at: when the alert was detected.
+        apart: the incident of another matter, which it does not belong to.
     """
     own = c.execute(select(Alert.incident_id).where(Alert.id == alert_id)).scalar_one()
     texts = [_known_by(e) for e in evidence if e.get("text")]
@@ -41,7 +46,7 @@ def place(c: Connection, alert_id: int, evidence: Sequence[Mapping[str, Any]], a
     held = select(Alert.incident_id).where(Alert.ended_at.is_(None), Alert.id != alert_id).distinct()
     others = c.execute(
         select(Incident.__table__)
-        .where(Incident.id.in_(held), Incident.id != (own or 0))
+        .where(Incident.id.in_(held), Incident.id.not_in([own or 0, apart or 0]))
         .order_by(Incident.id.desc())
         .limit(MOST_OPEN)
     ).all()
@@ -70,9 +75,9 @@ def incident_alerts(c: Connection, incident_id: int) -> Sequence[Any]:
 
 
 def _known_by(e: Mapping[str, Any]) -> list[Any]:
-    """[row, voices, sketch]; rows are text, since they do not fit the numbers of JSON."""
-    row = e.get("row_id")
-    return [None if row is None else str(row), max(1, int(e.get("copies") or 1)), sketch(str(e["text"]))]
+    """[row, voices, sketch, names]; rows are text, since they do not fit the numbers of JSON."""
+    row, text = e.get("row_id"), str(e["text"])
+    return [None if row is None else str(row), max(1, int(e.get("copies") or 1)), sketch(text), named(text)]
 
 
 def _closest(texts: list[list[Any]], incidents: Sequence[Any]) -> int | None:
@@ -82,6 +87,8 @@ def _closest(texts: list[list[Any]], incidents: Sequence[Any]) -> int | None:
     if not texts or not theirs:
         return None
     common = matches([t[2] for t in texts], [t[2] for _, t in theirs])  # (own texts, texts of all incidents)
+    for i, j in zip(*np.nonzero(common), strict=True):
+        common[i, j] = _of_one(texts[i], theirs[j][1])
     rows = {t[0]: i for i, t in enumerate(texts) if t[0] is not None}
     for j, (_, t) in enumerate(theirs):
         if t[0] in rows:
@@ -95,6 +102,12 @@ def _closest(texts: list[list[Any]], incidents: Sequence[Any]) -> int | None:
         found = (float(share), -int(incidents[n].id))
         best = found if best is None else max(best, found)
     return -best[1] if best is not None and best[0] >= SHARE else None
+
+
+def _of_one(a: Sequence[Any], b: Sequence[Any]) -> bool:
+    """Whether two texts that are alike name the same, or one of them names nobody (older ones were kept without)."""
+    left, right = a[3] if len(a) > 3 else (), b[3] if len(b) > 3 else ()
+    return not left or not right or any(same_name(x, y) for x in left for y in right)
 
 
 def _learn(c: Connection, incident_id: int, texts: list[list[Any]], now_ms: int) -> None:

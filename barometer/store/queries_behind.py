@@ -78,13 +78,15 @@ class Said(NamedTuple):
     text: str
     """Title and beginning."""
     lang: str
+    at: int
+    """When it was observed."""
 
 
 def said(c: Connection, series_id: int, from_ms: int, to_ms: int, kinds: Sequence[int], limit: int) -> list[Said]:
     """The latest negative texts of a series in a period, copies included."""
     m, d = SeriesDocument, Document
     rows: Any = c.execute(
-        select(m.fingerprint, Source.name, d.symbols, d.title, func.substr(d.text, 1, _TEXT), d.lang)
+        select(m.fingerprint, Source.name, d.symbols, d.title, func.substr(d.text, 1, _TEXT), d.lang, m.observed_at)
         .join(d, and_(d.observed_at == m.observed_at, d.row_id == m.row_id))
         .outerjoin(Source, Source.id == d.source_id)
         .where(
@@ -94,4 +96,4 @@ def said(c: Connection, series_id: int, from_ms: int, to_ms: int, kinds: Sequenc
         .order_by(m.observed_at.desc(), m.row_id.desc())
         .limit(limit)
     )  # fmt: skip
-    return [Said(int(r[0]), r[1], list(r[2] or []), f"{r[3]}\n{r[4]}" if r[3] else r[4], r[5]) for r in rows]
+    return [Said(int(r[0]), r[1], list(r[2] or []), f"{r[3]}\n{r[4]}" if r[3] else r[4], r[5], r[6]) for r in rows]

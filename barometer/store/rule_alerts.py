@@ -9,6 +9,8 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
+from barometer.matters import Matter
+from barometer.records import Kind
 from barometer.store.alerts import AlertChange, Finding, Severity, apply_finding
 from barometer.store.tables import Alert
 
@@ -37,6 +39,9 @@ class RuleHit:
     summary: str | None = None
     """One sentence for people."""
     quiet: bool = False
+    about: tuple[str, ...] = ()
+    """Whom the text names: people are told of each once. A watched company has alerts of its own: there it is the rule
+    that tells one matter from another."""
     figures: Mapping[str, Any] = field(default_factory=dict)
     """More for the alert's explanation (the tier of the source, the company)."""
 
@@ -63,10 +68,16 @@ def open_from_rule(c: Connection, hit: RuleHit, now_ms: int) -> AlertChange | No
             type="rule", fingerprint=hit.series, series_id=hit.series_id, kind=hit.kind, firing=True, rule=hit.rule,
             severity=hit.severity, bucket_start=hit.at, bucket_end=hit.at, level=hit.level, summary=hit.summary,
             explanation={"hits": [*hits, told][-MOST_HITS:]}, evidence=[{**hit.text, "rule": hit.rule}],
-            quiet=hit.quiet, detector_version="rules",
+            quiet=hit.quiet, detector_version="rules", matter=_matter(hit),
         ),
         now_ms,
     )  # fmt: skip
+
+
+def _matter(hit: RuleHit) -> Matter:
+    names = hit.about if hit.series == f"rule:{hit.rule}" else (f"rule:{hit.rule}",)
+    said = "。".join(str(hit.text[k]) for k in ("title", "text") if hit.text.get(k))
+    return Matter(names, (said,) if said else (), told_apart=hit.kind != Kind.COMMENT)
 
 
 def end_rules(c: Connection, until: int, hold_ms: int, now_ms: int) -> list[AlertChange]:

@@ -218,6 +218,8 @@ class RuleHit(Base):
     source: Mapped[str | None]
     summary: Mapped[dict[str, Any]]
     """The rule's name for people, by language."""
+    about: Mapped[list[Any] | None]
+    """Whom the text names where it matched."""
     handled_at: Mapped[int | None] = mapped_column(index=True)
 
 

@@ -232,7 +232,7 @@ class Writer:
             (
                 d.row_id, m.rule.name, d.observed_at, m.series, int(d.kind), m.rule.severity, m.rule.level,
                 m.rule.quiet, _json(list(m.words)) or "[]", m.company, m.tier, d.fingerprint, d.text[:HIT_TEXT],
-                d.title, d.url, d.source, _json(m.rule.title.model_dump()), None,
+                d.title, d.url, d.source, _json(m.rule.title.model_dump()), _json(list(m.about)) or "[]", None,
             )
             for d, m in hits
             if d.row_id in new

@@ -42,6 +42,7 @@ def present() -> Shape:
 
 
 READ_SECONDS = 60.0
+PROMPT_MS = 3_000
 NEAR = 2_000
 """Records within which one that is there again, or behind others that are not there, is looked for."""
 
@@ -204,24 +205,29 @@ class Delays:
 
 
 def delays(store: Store, sent: dict[int, list[int | None]], outages: Sequence[Outage]) -> dict[Line, Delays]:
-    """By line. A text counts to the first outage that began while it waited, else to the latest before it was sent;
-    what was stored before the first outage is nobody's."""
+    """By line. A text counts to the first outage that it waited through: one that had begun when it was stored and was
+    not over when it was sent, else to the latest before it; what was stored before the first outage is nobody's."""
     out: dict[Line, Delays] = defaultdict(Delays)
     for o in outages:
         out[o.line].outages += 1
-    starts = [o.began for o in outages]
     for rows in _rows(store, sent):
         rows.sort()
+        over = [_over(o, rows) for o in outages]
         for (before, _), (stored, at) in pairwise([(0, 0), *rows]):
-            i = bisect_right(starts, at)
-            if i == len(starts) or starts[i] > stored:
-                i -= 1
-            if i < 0:
+            begun = bisect_right([o.began for o in outages], stored)
+            if not begun:
                 continue
-            mine = out[outages[i].line]
+            which = next((i for i in range(begun) if over[i] >= at), begun - 1)
+            mine = out[outages[which].line]
             mine.to_row.append(max(0, stored - at) / 1000)
             mine.without = max(mine.without, (stored - max(before, at)) / 1000)
     return out
+
+
+def _over(outage: Outage, rows: Sequence[tuple[int, int]]) -> int:
+    """When an outage is over for a partition: all replicas are in sync, and its rows come promptly again."""
+    first = bisect_right(rows, (outage.whole, 0))
+    return next((stored for stored, at in rows[first:] if stored - at < PROMPT_MS), rows[-1][0])
 
 
 def _rows(store: Store, sent: dict[int, list[int | None]]) -> Iterator[list[tuple[int, int]]]:

@@ -2,7 +2,7 @@
 or written, and the same state always says the same. So it does not matter who changed an alert, or how often one looks.
 
 Alerts that share a cause are told together: a channel hears of an incident once, again if an alert of it gets worse
-than it knows, and that it is over when all its alerts are.
+than it knows or is about another matter as well, and that it is over when all its alerts are.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from barometer.store.handling import snoozed
 from monitor.notify.routes import Recipient, Router, Target
 
 TOLD = ("pending", "sending", "sent")
+MATTERS_APART_MS = 5 * 60_000
+"""Further matters of one alert are told so far apart: a wave of them is one message every few minutes."""
 RESOLVED_WITHIN_MS = 24 * 3_600_000
 """A resolution that nobody was told of within a day is history."""
 GRAVE_ENOUGH = handling.rank("major")
@@ -73,8 +75,9 @@ class Incident:
     """The alerts of one incident (or one alert that has none) and what was told of them.
 
     Args:
-        alerts: rows of ``alerts`` that are open or were resolved lately, with ``audible``, ``silenced`` (bool) and
-            ``overdue`` (names of steps that nobody was told of).
+        alerts: rows of ``alerts`` that are open or were resolved lately, with ``audible``, ``silenced`` (bool),
+            ``overdue`` (names of steps that nobody was told of) and ``matter_at`` (when it was last found to be about
+            something else as well, or None).
         told: notifications of all its alerts, the oldest first.
     """
 
@@ -157,6 +160,11 @@ class Incident:
             for a, to in options:
                 if _rank(a["severity"]) > severity or handling.rank(a["level"]) > level:
                     return Due(a, to, key[1], "worse")
+            last_heard = max(t.created_at for t in heard)
+            just_now = any(t.reason == "matter" and t.created_at > self._now - MATTERS_APART_MS for t in heard)
+            for a, to in options:
+                if (a["matter_at"] or 0) > last_heard and not just_now:
+                    return Due(a, to, key[1], "matter")
         for a, to in options:
             if a["id"] not in waiting:
                 continue

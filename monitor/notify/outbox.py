@@ -26,7 +26,7 @@ from sqlalchemy.orm import aliased
 
 from barometer.errors import SettingsError
 from barometer.store import handling, leases
-from barometer.store.alerts import AlertChange, record_event
+from barometer.store.alerts import MATTER, AlertChange, record_event
 from barometer.store.engine import Store
 from barometer.store.incidents import incident_alerts
 from barometer.store.leases import Lease
@@ -100,7 +100,8 @@ def load_incident(c: Connection, alert_id: int, silencer: Silencer, now_ms: int)
 
 
 def load_alerts(c: Connection, which: ColumnElement[bool], silencer: Silencer, now_ms: int) -> list[dict[str, Any]]:
-    """Rows of alerts with ``trial``, ``audible``, ``silenced`` and ``overdue`` (steps that nobody was told of)."""
+    """Rows of alerts with ``trial``, ``audible``, ``silenced``, ``overdue`` (steps that nobody was told of) and
+    ``matter_at``."""
     rows = c.execute(
         select(Alert.__table__, Series.trial)
         .outerjoin(Series, Series.id == Alert.series_id)
@@ -112,7 +113,14 @@ def load_alerts(c: Connection, which: ColumnElement[bool], silencer: Silencer, n
     for step in handling.overdue(handling.steps_of(c, [a["id"] for a in alerts if a["level"]]), now_ms):
         if step.overdue_at is None:
             late.setdefault(step.alert_id, []).append(step.step)
+    latest = c.execute(
+        select(AlertEvent.alert_id, func.max(AlertEvent.at))
+        .where(AlertEvent.alert_id.in_([a["id"] for a in alerts]), AlertEvent.action == MATTER)
+        .group_by(AlertEvent.alert_id)
+    )
+    matters: dict[int, int] = {row[0]: row[1] for row in latest}
     for a in alerts:
+        a["matter_at"] = matters.get(a["id"])
         a["audible"] = not (a["explanation"].get("quiet") or a["trial"] or a["severity"] == "info")
         a["silenced"] = silencer.of(a) if a["audible"] else None
         a["overdue"] = tuple(late.get(a["id"], ()))

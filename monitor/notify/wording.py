@@ -29,6 +29,7 @@ LEVEL: Mapping[str, Words] = {
 REASON: Mapping[str, Words] = {
     "first": {"zh": "首次通知", "en": "First notice"},
     "worse": {"zh": "情况加重", "en": "It got worse"},
+    "matter": {"zh": "又有另一件事", "en": "Another matter"},
     "repeated": {"zh": "再次提醒：还没有人确认", "en": "Reminder: nobody has acknowledged it yet"},
     "escalated": {"zh": "升级通知：还没有人确认", "en": "Escalated: nobody has acknowledged it"},
     "unsnoozed": {"zh": "推迟的时间到了，告警还在", "en": "The snooze is over, and it still fires"},
@@ -38,6 +39,7 @@ REASON: Mapping[str, Words] = {
 }
 MARK: Mapping[str, Words] = {
     "worse": {"zh": "·加重", "en": ", worse"},
+    "matter": {"zh": "·另一件事", "en": ", another matter"},
     "repeated": {"zh": "·再次提醒", "en": ", reminder"},
     "escalated": {"zh": "·升级", "en": ", escalated"},
     "unsnoozed": {"zh": "·推迟到期", "en": ", snooze over"},

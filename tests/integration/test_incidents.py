@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -237,6 +238,52 @@ def test_what_a_person_closed_opens_again_for_another_rule_only(store: Store) ->
         assert other is not None
         assert other.reason == "first"
         assert other.alert_id != first.alert_id
+
+
+def run_on(bank: str, row: int, at: int, **more: Any) -> RuleHit:
+    said = {"row_id": str(row), "kind": 1, "text": f"{bank}出现挤兑，储户取不出钱", "source": "晨报"}
+    return RuleHit("挤兑", "rule:挤兑", None, 1, at, said, words=("挤兑",), about=(bank,), **more)
+
+
+def test_a_run_on_a_second_bank_is_a_second_alert_though_the_first_was_closed(store: Store) -> None:
+    with store.write() as c:
+        first = open_from_rule(c, run_on("甲例银行", 1, T0), T0)
+        assert first is not None
+        alerts.resolve(c, first.alert_id, "li", "real", None, T0)
+        again = open_from_rule(c, run_on("甲例银行", 2, T0 + 1), T0 + 1)
+        assert (again and again.alert_id, again and again.reason) == (first.alert_id, None), "the same matter"
+        second = open_from_rule(c, run_on("乙例银行", 3, T0 + 2), T0 + 2)
+        assert second is not None
+        assert second.reason == "first"
+        assert second.alert_id != first.alert_id
+        assert incident(c, second.alert_id) != incident(c, first.alert_id), "who knows of the first is told of it"
+        late = open_from_rule(c, run_on("甲例银行", 4, T0 + 3), T0 + 3)
+        assert (late and late.alert_id, late and late.reason) == (second.alert_id, None)
+        assert ("detector", "matter") not in actions(c, second.alert_id), "what was dealt with is no news"
+
+
+def test_another_bank_in_an_alert_that_runs_is_an_event_of_its_own(store: Store) -> None:
+    with store.write() as c:
+        first = open_from_rule(c, run_on("甲例银行", 1, T0), T0)
+        assert first is not None
+        open_from_rule(c, run_on("甲例银行", 2, T0 + 1), T0 + 1)
+        assert ("detector", "matter") not in actions(c, first.alert_id)
+        other = open_from_rule(c, run_on("乙例银行", 3, T0 + 2), T0 + 2)
+        assert (other and other.alert_id) == first.alert_id
+        assert actions(c, first.alert_id).count(("detector", "matter")) == 1
+        old = open_from_rule(c, run_on("丙例银行", 4, T0 + 3, quiet=True), T0 + 3)
+        assert (old and old.alert_id) == first.alert_id
+        assert actions(c, first.alert_id).count(("detector", "matter")) == 1, "an old text tells nobody"
+
+
+def test_the_same_words_of_two_watched_banks_are_two_incidents(store: Store) -> None:
+    with store.write() as c:
+        both = [
+            open_from_rule(c, replace(run_on(bank, i, T0 + i), series=f"watch:{bank}"), T0 + i)
+            for i, bank in enumerate(("甲例银行", "乙例银行"))
+        ]
+        assert [x and x.reason for x in both] == ["first", "first"]
+        assert len({incident(c, x.alert_id) for x in both if x}) == 2
 
 
 # --- an old store ----------------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ import yaml
 from sqlalchemy import insert, select, update
 
 from barometer.errors import StaleWrite
+from barometer.matters import Matter
 from barometer.settings import load_settings
 from barometer.store import alerts, leases
 from barometer.store.alerts import AlertError, Finding, apply_finding
@@ -38,6 +39,7 @@ from monitor.notify.outbox import (
     enqueue,
     send_due,
 )
+from monitor.notify.reminders import repeat_due
 from tests.integration.post_box import PostBox, post_box
 
 BUCKET = 600_000
@@ -154,6 +156,19 @@ def test_the_resolution_is_told_to_those_who_were_told(store: Store, box: PostBo
     assert [(n.receiver, n.reason) for n in rows(store)] == [
         ("oncall", "first"), ("robot", "first"), ("oncall", "resolved"),
     ]  # fmt: skip
+
+
+def test_another_matter_is_told_while_the_first_goes_on_and_a_wave_of_them_seldom(
+    store: Store, config: NotifyConfig
+) -> None:
+    lease = lead(store)
+    for i, name in enumerate(["甲例地产", "甲例地产", "乙例地产", "丙例地产"]):
+        fire(store, config, at=T0 + i * 60_000, matter=Matter((name,)))
+    assert [n.reason for n in rows(store)] == ["first", "matter"]
+    assert repeat_due(store, lease, config, T0 + 6 * 60_000) == 0
+    assert repeat_due(store, lease, config, T0 + 8 * 60_000) == 1
+    assert [n.reason for n in rows(store)] == ["first", "matter", "matter"]
+    assert repeat_due(store, lease, config, T0 + 20 * 60_000) == 0
 
 
 # --- sending ---------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from sqlalchemy import insert, select, update
 from barometer.records import Document, Kind, Prediction, Progress, Sentiment, fingerprint, hash64, pack_row
 from barometer.settings import Settings
 from barometer.store import tables as t
-from barometer.store.alerts import Finding, apply_finding
+from barometer.store.alerts import MATTER, Finding, apply_finding, resolve
 from barometer.store.engine import Store
 from barometer.store.writer import Batch, Move
 from monitor.backtest import Text, backtest
@@ -108,6 +108,29 @@ def test_copies_of_one_text_warn_but_page_nobody(store: Store, warm: tuple[Log, 
     assert a.explanation["independent_negative"] < 10
 
 
+def test_a_second_company_is_told_though_a_person_closed_the_first(store: Store, warm: tuple[Log, Settings]) -> None:
+    log, settings = warm
+
+    def storm(bucket: int, name: str, n: int) -> list[Any]:
+        feed(log, {bucket: [(f"{name}停工，工人 {bucket} {i} 讨薪", BAD) for i in range(n)]})
+        told: list[Any] = []
+        Sealer(store, settings, lambda _c, change, _now: told.append(change.reason)).seal_ready(lead(store))
+        return told
+
+    assert "first" in storm(DAYS, "甲例地产", 30) + storm(DAYS + 1, "甲例地产", 30)
+    (a,) = alerts(store)
+    with store.write() as c:
+        resolve(c, a.id, "li", "real", None, T0)
+    assert "first" not in storm(DAYS + 2, "甲例地产", 25), "the same matter"
+    assert "first" in storm(DAYS + 3, "乙例地产", 25)
+    assert len(alerts(store)) == 2
+    storm(DAYS + 4, "丙例地产", 25)
+    assert len(alerts(store)) == 2
+    with store.read() as c:
+        said = c.execute(select(t.AlertEvent.data).where(t.AlertEvent.action == MATTER)).scalars().all()
+    assert [d["matter"] for d in said] == [["丙例地产"]]
+
+
 def test_whom_it_is_about_and_that_it_is_only_prices(store: Store, warm: tuple[Log, Settings], tmp_path: Path) -> None:
     log, settings = warm
     rules = tmp_path / "rules.yaml"
@@ -116,7 +139,7 @@ def test_whom_it_is_about_and_that_it_is_only_prices(store: Store, warm: tuple[L
     Sealer(store, settings.model_copy(update={"rules_file": rules})).seal_ready(lead(store))
     (a,) = alerts(store)
     assert a.explanation["companies"] == [
-        {"company": "000002", "negative": 30}, {"company": "恒远地产", "negative": 30},
+        {"company": "000002.SZ", "negative": 30}, {"company": "恒远地产", "negative": 30},
     ]  # fmt: skip
     assert a.explanation["price_moves"] > 0.9
 

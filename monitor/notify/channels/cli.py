@@ -50,7 +50,7 @@ def preview(
     language: str = typer.Option("zh", help="zh, en or both."),
     type_: str = typer.Option("surge", "--type", help="The example: surge, rule or system."),
     reason: str = typer.Option(
-        "first", help="first, worse, repeated, escalated, unsnoozed, overdue, resolved or test."
+        "first", help="first, worse, matter, repeated, escalated, unsnoozed, overdue, resolved or test."
     ),
     severity: str = typer.Option("", help="info, warning or critical; by default the example's own."),
     alert: int = typer.Option(0, help="An alert of the store instead of an example."),
