@@ -152,7 +152,8 @@ def _one_a_line(text: str) -> bool:
     lines = text.split("\n", 3)
     for line in lines[:-1][:3] or lines:
         try:
-            json.loads(line or "0")
+            if isinstance(json.loads(line or "0"), dict):
+                return True  # an object over several lines has no line that is one by itself before its end
         except (ValueError, RecursionError):
             # Of an object over several lines the first is the bracket alone, or some fields and a comma.
             if len(lines) == 1 or line.rstrip().endswith((",", "{", "[")):
