@@ -21,7 +21,7 @@ from barometer.settings import STEPS
 from barometer.store import alerts, handling, silences
 from barometer.store.alert_rows import locked
 from barometer.store.incidents import incident_alerts
-from barometer.store.tables import Alert, AlertEvent, Silence
+from barometer.store.tables import Alert, AlertEvent
 from barometer.store.users import list_users
 from barometer.when import parse_when
 from dashboard.context import DAY, context
@@ -63,6 +63,10 @@ class Malformed(Refused):
 
 class NoSuchAlert(Refused):
     """There is no alert of that number."""
+
+
+class NoSuchSilence(Refused):
+    """There is no silence of that number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,12 +250,7 @@ def _silence(a: _Asked) -> str | None:
     named = {scope: value or escape(a.row.fingerprint)}
     severity = a.one_of("severity", alerts.SEVERITIES) if a.fields.get("severity") else None
     hours, until = a.text("hours"), a.until(MAX_SILENCE_MS)
-    s = Silence
-    same = select(s.id).where(
-        s.created_by == a.me, s.created_at >= a.now - AGAIN_MS, s.ends_at > a.now, s.comment == why,
-        *(getattr(s, name).is_not_distinct_from(named.get(name)) for name in SCOPES),
-    )  # fmt: skip
-    silence_id = a.c.execute(same.limit(1)).scalar()
+    silence_id = silences.made_just_now(a.c, a.me, why, a.now, AGAIN_MS, **named)
     if silence_id is None:
         try:
             silence_id = silences.add_silence(

@@ -11,6 +11,7 @@ from dashboard.i18n_documents import DOCUMENT_TEXTS
 from dashboard.i18n_learn import LEARN_TEXTS
 from dashboard.i18n_pages import PAGE_TEXTS
 from dashboard.i18n_shell import SHELL_TEXTS
+from dashboard.i18n_telling import TELLING_TEXTS
 
 Lang = Literal["zh", "en"]
 Theme = Literal["light", "dark"]
@@ -233,6 +234,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     **LEARN_TEXTS,
     **PAGE_TEXTS,
     **SHELL_TEXTS,
+    **TELLING_TEXTS,
     "alerts.title": ("告警", "Alerts"),
     "alerts.open": ("待处理", "Open"),
     "alerts.resolved": ("已解决", "Resolved"),

@@ -209,6 +209,8 @@ ALERT_TEXTS: dict[str, tuple[str, str]] = {
     "refused.nobody": ("{name} 不是可以处理告警的用户", "{name} is no user who may act on alerts"),
     "refused.no_comment": ("备注是空的：写点什么", "the remark is empty: say something"),
     "refused.no_why": ("请写原因：看到静默的同事需要知道", "say why: who finds the silence needs to know"),
+    "refused.no_subject": ("请选择要静默的对象", "choose what to silence"),
+    "refused.no_pattern": ("请写式样，例如 topic:credit_*", "say a pattern, like topic:credit_*"),
     "refused.no_source": ("请写来源的名字", "name the source"),
     "refused.no_word": ("请写要静默的词", "name the word"),
     "refused.no_until": ("请选择到什么时候", "until: a time or a span like 2h"),

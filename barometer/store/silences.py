@@ -84,6 +84,20 @@ def add_silence(
     return silence_id
 
 
+def made_just_now(
+    c: Connection, actor: str, why: str, now_ms: int, within_ms: int, *, series: str | None = None,
+    source: str | None = None, word: str | None = None,
+) -> int | None:  # fmt: skip
+    """The number of the same silence that the same person made a moment ago and that still holds: a second click."""
+    s = Silence
+    named = ((s.series, series), (s.source, source), (s.word, word))
+    same = select(s.id).where(
+        s.created_by == actor, s.created_at >= now_ms - within_ms, s.ends_at > now_ms, s.comment == why,
+        *(column.is_not_distinct_from(value) for column, value in named),
+    )  # fmt: skip
+    return c.execute(same.limit(1)).scalar()
+
+
 def expire_silence(c: Connection, silence_id: int, actor: str, why: str | None, now_ms: int) -> None:
     """End a silence now; what still fires is told.
 

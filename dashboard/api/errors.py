@@ -13,7 +13,7 @@ from barometer.errors import BarometerError, StoreError
 from barometer.store.engine import is_away
 from barometer.store.search_terms import SearchError
 from barometer.store.silences import SilenceError
-from dashboard.acts import Forbidden, Malformed, NoSuchAlert, Refused
+from dashboard.acts import Forbidden, Malformed, NoSuchAlert, NoSuchSilence, Refused
 from dashboard.api.shapes import Asked
 from dashboard.labelling import NoSuchText
 from dashboard.sought import NotSought
@@ -65,8 +65,8 @@ def handle(blueprint: Blueprint) -> None:
     def refused(error: BarometerError) -> Any:
         if isinstance(error, Refused):
             status = 409
-            for kind, code in ((Forbidden, 403), (NoSuchAlert, 404), (NotThere, 404), (NoSuchText, 404),
-                               (Malformed, 400), (Unavailable, 503)):  # fmt: skip
+            for kind, code in ((Forbidden, 403), (NoSuchAlert, 404), (NoSuchSilence, 404), (NotThere, 404),
+                               (NoSuchText, 404), (Malformed, 400), (Unavailable, 503)):  # fmt: skip
                 status = code if isinstance(error, kind) else status
             more = {"field": str(error.values["field"])} if "field" in error.values else {}
             answer, status = told(error.key, str(error), status, error_zh=error.text("zh"), **more)

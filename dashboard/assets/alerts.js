@@ -12,6 +12,7 @@
       return [/-open\.n_clicks$/.test(by), ""];
     },
     hide_value: function (scope) { return scope === "series"; },
+    silence_fields: function (scope, until) { return [scope !== "series", scope === "series", until !== "custom"]; },
     cleared: function (done) { return isGood(done) ? "" : dash_clientside.no_update; },
     unpick: function (done, _clicks) {
       var by = (dash_clientside.callback_context.triggered[0] || {}).prop_id || "";

@@ -20,7 +20,8 @@
       var path = pathname || "/";
       return Array.prototype.slice.call(arguments, 2).map(function (page) {
         var on = path === page || (page !== "/" && path.indexOf(page) === 0) ||
-          (page === "/overview" && path.indexOf("/series") === 0);
+          (page === "/overview" && path.indexOf("/series") === 0) ||
+          (page === "/alerts" && /^\/(silences|rules|receivers)\b/.test(path));
         return on ? "nav-link on" : "nav-link";
       });
     },

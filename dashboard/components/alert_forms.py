@@ -110,8 +110,8 @@ def _parts(v: View, page: str, what: str, people: Sequence[str], sources: list[s
             dmc.Checkbox(id=named("waive"), label=v.t("field.waive"), checked=False),
         ]  # fmt: skip
     if what == "snooze":
-        spans = [*_spans(v, SNOOZES[:3]), {"value": TOMORROW, "label": v.t("field.tomorrow")}, *_spans(v, SNOOZES[3:])]
-        return [_select(named("until"), v.t("field.for"), spans, "2h"), comment]
+        offered = [*spans(v, SNOOZES[:3]), {"value": TOMORROW, "label": v.t("field.tomorrow")}, *spans(v, SNOOZES[3:])]
+        return [_select(named("until"), v.t("field.for"), offered, "2h"), comment]
     if what == "silence":
         return _silence(v, page, sources)
     if what == "resolve":
@@ -132,7 +132,7 @@ def _silence(v: View, page: str, sources: list[str]) -> list[Any]:
                 [{"value": s, "label": v.t(f"field.scope_{s}")} for s in SCOPES], "series"),
         html.Div(dmc.Autocomplete(id=named("value"), label=v.t("field.value"), data=sources, value=""),
                  id=named("value-box"), hidden=True),
-        _select(named("until"), v.t("field.for"), _spans(v, SILENCES), "4h"),
+        _select(named("until"), v.t("field.for"), spans(v, SILENCES), "4h"),
         dmc.Textarea(id=named("comment"), label=v.t("field.why"), placeholder=v.t("field.why_hint"), autosize=True,
                      minRows=2, value=""),
         html.Details(
@@ -161,9 +161,10 @@ def _select(id_: str, label: str, data: list[Any], value: str) -> Any:
     return dmc.Select(id=id_, label=label, data=data, value=value, allowDeselect=False)
 
 
-def _spans(v: View, spans: Iterable[int]) -> list[dict[str, str]]:
+def spans(v: View, offered: Iterable[int]) -> list[dict[str, str]]:
+    """Stretches of time to choose from; a value is what people would type: ``4h``."""
     found = []
-    for ms in spans:
+    for ms in offered:
         code = f"{ms // DAY}d" if ms % DAY == 0 else f"{ms // HOUR}h" if ms % HOUR == 0 else f"{ms // MINUTE}m"
         found.append({"value": code, "label": duration(v.lang, ms) if ms != DAY else v.t("unit.hours", n=24)})
     return found

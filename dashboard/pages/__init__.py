@@ -14,7 +14,10 @@ from dashboard.pages import (
     models,
     not_found_404,
     overview,
+    receivers,
+    rules,
     series,
+    silences,
     system,
 )
 
@@ -22,6 +25,7 @@ from dashboard.pages import (
 def register(app: Dash) -> None:
     """Put all screens into an app."""
     for module in (
-        home, overview, series, alerts, alert, documents, annotate, models, system, account, not_found_404,
+        home, overview, series, alerts, alert, silences, rules, receivers, documents, annotate, models, system, account,
+        not_found_404,
     ):  # fmt: skip
         module.register(app)

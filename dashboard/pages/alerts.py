@@ -17,6 +17,7 @@ from barometer.store.silences import silenced_alerts
 from barometer.store.tables import Notification
 from dashboard.components.alert_forms import dialog, opener, register_acts
 from dashboard.components.alert_list import Beside, list_table
+from dashboard.components.alert_nav import alert_nav
 from dashboard.components.live import fresh, live, register_live, target
 from dashboard.components.parts import aria, chips, data, empty, href
 from dashboard.context import View, choose, context, view
@@ -42,7 +43,9 @@ def layout(ui: dict[str, Any] | None = None, **query: str) -> Any:
             dcc.Store(id="alerts-query", data=chosen),
             dcc.Store(id="alerts-picked", data=[]),
             dcc.Store(id="alerts-me", data=current_user.name),
-            html.Div([html.H1(v.t("alerts.title")), _filters(v, chosen)], className="page-head"),
+            html.Div(
+                [html.H1(v.t("alerts.title")), alert_nav(v, "/alerts"), _filters(v, chosen)], className="page-head"
+            ),
             html.Button(v.t("alerts.held"), id="alerts-held", className="button held", hidden=True),
             live("alerts-body", body(v, chosen)),
             _bulk(v) if current_user.may_act else None,

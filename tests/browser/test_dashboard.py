@@ -56,10 +56,14 @@ class Site:
     pages: list[Page] = field(default_factory=list)
 
 
-def start_site(folder: Path, *, full: bool) -> Site:
+def free_port() -> int:
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
+        return int(s.getsockname()[1])
+
+
+def start_site(folder: Path, *, full: bool) -> Site:
+    port = free_port()
     url = f"sqlite:///{folder / 'site.db'}"
     settings = load_settings(database_url=url)
     store = open_store(settings, migrate=True)

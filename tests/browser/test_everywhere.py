@@ -16,7 +16,7 @@ __all__ = ["browser", "enter", "site"]
 PAGES = (
     "/", "/overview", "/overview?view=heat", "/series/topic:real_estate", "/alerts", "/alerts/1",
     "/documents?q=%E8%BF%9D%E7%BA%A6&lang=zh", "/system", "/annotate",
-    "/annotate?queue=active", "/models", "/account", "/nowhere",
+    "/annotate?queue=active", "/models", "/account", "/silences", "/rules", "/receivers", "/nowhere",
 )  # fmt: skip
 RULES = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
 WATCH = """() => { window.shifted = 0; new PerformanceObserver(list => list.getEntries().forEach(e => {

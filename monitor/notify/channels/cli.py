@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from uuid import uuid4
 
 import typer
 from pydantic import TypeAdapter
@@ -15,11 +14,12 @@ from barometer.settings import settings
 from barometer.store.alerts import SEVERITIES
 from barometer.store.migrate import open_store
 from barometer.store.tables import Alert
-from monitor.notify.channels import SendError, open_channel
+from monitor.notify.channels import open_channel
 from monitor.notify.config import ChannelConfig, Receiver, load_config
 from monitor.notify.examples import EXAMPLE_AT, EXAMPLES, example
 from monitor.notify.message import facts_of, render
 from monitor.notify.routes import guide_of
+from monitor.notify.testing import send_test
 from monitor.notify.wording import REASON
 
 app = typer.Typer(add_completion=False)
@@ -79,24 +79,19 @@ def preview(
 
 
 @group.command("test")
-def send_test(receiver: str = typer.Argument(help="A name from the file.")) -> None:
+def send(receiver: str = typer.Argument(help="A name from the file.")) -> None:
     """Send a message that says it is a test over every channel of a receiver, now. Exit code 1 if one fails."""
     config = load_config(settings())
     found = config.receiver(receiver)
     if found is None:
         known = ", ".join(r.name for r in config.file.receivers) or "none; is notify_file set?"
         raise BarometerError(f"there is no receiver {receiver!r} (receivers: {known})")
-    failed = 0
-    for i, channel in enumerate(found.channels):
-        facts = facts_of(example(), reason="test", receiver=found, settings=settings(), now_ms=EXAMPLE_AT + 600_000)
-        try:
-            sent = open_channel(channel, settings()).send(render(facts, f"barometer-test-{uuid4().hex}"))
-            print(f"channel {i} ({channel.type}): taken, {sent.detail}")
-        except SendError as e:
-            failed += 1
-            again = "it would be tried again" if not e.permanent else "trying again would not help"
-            print(f"channel {i} ({channel.type}): failed, {e}; {again}")
-    if failed:
+    outcomes = send_test(config, found)
+    for x in outcomes:
+        again = "it would be tried again" if not x.permanent else "trying again would not help"
+        said = f"taken, {x.detail}" if x.taken else f"failed, {x.detail}; {again}"
+        print(f"channel {x.channel} ({x.type}): {said}")
+    if not all(x.taken for x in outcomes):
         raise typer.Exit(1)
 
 
