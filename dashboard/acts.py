@@ -134,6 +134,27 @@ class _Asked:
         return found
 
 
+def must_act() -> None:
+    """Raises:
+    Forbidden: the user only looks on, or the token only reads.
+    """
+    if current_user.may_act:
+        return
+    if current_user.token is not None and current_user.user.may_act:
+        raise Forbidden("scope")
+    raise Forbidden("role", name=current_user.name, role=current_user.role)
+
+
+def must_be_analyst() -> None:
+    """For what only reads, but is not for everybody: the scope of a token does not matter.
+
+    Raises:
+        Forbidden: the user only looks on.
+    """
+    if not current_user.user.may_act:
+        raise Forbidden("role", name=current_user.name, role=current_user.role)
+
+
 def act(what: str, alert_id: int, fields: Mapping[str, Any]) -> str | None:
     """Do one of :data:`ACTS` in the name of the user who is logged in.
 
@@ -141,14 +162,13 @@ def act(what: str, alert_id: int, fields: Mapping[str, Any]) -> str | None:
         A remark for the screens (the key of a text ``alert_note.KEY``), or None.
 
     Raises:
-        Forbidden: the role is viewer.
+        Forbidden: the role is viewer, or the token only reads.
         NoSuchAlert: there is none.
         Malformed: a field.
         Refused: the alert is not in a state for this; says who was first.
         AlertError: what the store refuses beyond that.
     """
-    if not current_user.may_act:
-        raise Forbidden("role", name=current_user.name, role=current_user.role)
+    must_act()
     store = context().store
     with store.write() as c:
         try:

@@ -200,8 +200,8 @@ ALERT_TEXTS: dict[str, tuple[str, str]] = {
     "event.receivers": ("通知 {names}", "to {names}"),
     # why an act is refused
     "refused.role": (
-        "{name} 是{role}：处理告警需要分析员或管理员",
-        "{name} is a {role}: only analysts and administrators act on alerts",
+        "{name} 是{role}：这需要分析员或管理员",
+        "{name} is a {role}: only analysts and administrators may do this",
     ),
     "refused.no_alert": ("没有告警 {id}", "there is no alert {id}"),
     "refused.resolved": ("告警 #{id} 已由 {name} 解决", "alert {id} was resolved already, by {name}"),
@@ -241,8 +241,8 @@ ALERT_TEXTS: dict[str, tuple[str, str]] = {
     "refused.not_object": ("请求体应为 JSON 对象", "the body must be a JSON object"),
     "refused.one_of": ("{field} “{value}”：只能是 {options}", "{field} {value!r}: use one of {options}"),
     "refused.scope": (
-        "这个令牌只能读（scope read）；处理告警要用 act 令牌",
-        "this token only reads: acting needs one of scope act",
+        "这个令牌只能读（scope read）；要改动什么，请用 act 令牌",
+        "this token only reads (scope read): to change something, use one of scope act",
     ),
     "refused.missing": ("{field}：必填", "{field}: it is missing"),
     "refused.unknown": ("{field}：没有这个字段", "{field}: there is no such field"),

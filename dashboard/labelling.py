@@ -16,7 +16,7 @@ from barometer.store.labelling import QUEUES, Draw, item, item_of, next_text, to
 from barometer.store.sampling import ALL
 from barometer.store.search_index import Key
 from barometer.store.tables import LabelText, ModelVersion
-from dashboard.acts import Forbidden, Malformed, Refused
+from dashboard.acts import Malformed, Refused, must_act
 from dashboard.context import context
 
 AUDIT_SECONDS = 20.0
@@ -51,7 +51,7 @@ def next_of(queue: str, series: str = ALL) -> Labelling | None:
         Forbidden: the user is a viewer.
         ValueError: no such queue.
     """
-    _may()
+    must_act()
     if queue not in QUEUES:
         raise ValueError(f"queue: one of {', '.join(QUEUES)}")
     store = context().store
@@ -66,7 +66,7 @@ def look_at(text_id: int | None = None, document: Key | None = None) -> Labellin
     Raises:
         Forbidden, NoSuchText.
     """
-    _may()
+    must_act()
     with context().store.write() as c:
         found = item_of(c, _draw(c), document) if document is not None else item(c, text_id or 0)
         if found is None:
@@ -85,7 +85,7 @@ def label(text_id: int, sentiment: int | None, topics: Sequence[str] | None, com
     Raises:
         Forbidden, NoSuchText, Malformed.
     """
-    _may()
+    must_act()
     me, store = current_user.user.id, context().store
     with store.write() as c:
         found = item(c, text_id)
@@ -106,7 +106,7 @@ def take_back(text_id: int | None = None) -> Labelling | None:
     Raises:
         Forbidden: the user is a viewer.
     """
-    _may()
+    must_act()
     store = context().store
     with store.write() as c:
         open_again = undo(c, current_user.user.id, store.now_ms(c), text_id)
@@ -129,11 +129,6 @@ def audit_figures(seconds: float = AUDIT_SECONDS) -> tuple[Audits, dict[str, Ale
 def topics_here(c: Connection) -> list[str]:
     """The topics that a text can be given, as many as there are keys."""
     return topics_known(c)[: len(TOPIC_KEYS)]
-
-
-def _may() -> None:
-    if not current_user.may_act:
-        raise Forbidden("role", name=current_user.name, role=current_user.role)
 
 
 def _draw(c: Connection) -> Draw:

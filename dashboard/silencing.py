@@ -12,7 +12,7 @@ from barometer.errors import BarometerError
 from barometer.hours import HoursError
 from barometer.store import silences
 from barometer.when import parse_when
-from dashboard.acts import AGAIN_MS, MAX_SILENCE_MS, Forbidden, Malformed, NoSuchSilence
+from dashboard.acts import AGAIN_MS, MAX_SILENCE_MS, Malformed, NoSuchSilence, must_act
 from dashboard.context import DAY, context
 
 
@@ -42,7 +42,7 @@ def make_silence(
         Malformed: a field.
         SilenceError: what the store refuses beyond that.
     """
-    _may()
+    must_act()
     ctx = context()
     with ctx.store.write() as c:
         now = ctx.store.now_ms(c)
@@ -74,7 +74,7 @@ def end_silence(silence_id: int, why: str | None = None) -> Row[Any]:
         Forbidden: the role, or the token, only reads.
         NoSuchSilence: there is none.
     """
-    _may()
+    must_act()
     ctx = context()
     with ctx.store.write() as c:
         now = ctx.store.now_ms(c)
@@ -86,11 +86,6 @@ def end_silence(silence_id: int, why: str | None = None) -> Row[Any]:
         found = silences.find_silence(c, silence_id)
         assert found is not None
         return found
-
-
-def _may() -> None:
-    if not current_user.may_act:
-        raise Forbidden("role", name=current_user.name, role=current_user.role)
 
 
 def _time(field: str, value: int | str, now: int) -> int:

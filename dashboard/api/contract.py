@@ -11,13 +11,12 @@ from functools import cached_property
 from typing import Any
 
 from flask import Blueprint, Response, request
-from flask_login import current_user
 from pydantic import BaseModel, ValidationError
 from pydantic.json_schema import models_json_schema
 from werkzeug.exceptions import NotFound
 
 from barometer import __version__
-from dashboard.acts import Forbidden, Malformed
+from dashboard.acts import Malformed, must_act, must_be_analyst
 from dashboard.api.errors import handle, malformed
 from dashboard.api.shapes import Answer, Asked, Error
 
@@ -57,6 +56,7 @@ class Call:
     answer: type[Answer] | None
     made: int
     acts: bool
+    analysts: bool
     forms: Mapping[str, str]
     """Content types of answers that are files, by the value of the path's parameter."""
     parts: tuple[tuple[str, dict[str, Any]], ...]
@@ -73,7 +73,7 @@ class Contract:
 
     def call(
         self, method: str, rule: str, tag: str, *, query: type[Asked] | None = None, body: type[Asked] | None = None,
-        answer: type[Answer] | None = None, made: int = 200, acts: bool = False,
+        answer: type[Answer] | None = None, made: int = 200, acts: bool = False, analysts: bool = False,
         forms: Mapping[str, str] | None = None, name: str | None = None,
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:  # fmt: skip
         """Register a view; its docstring is the documentation.
@@ -82,6 +82,7 @@ class Contract:
             query, body: models of the request; the view gets them as arguments ``query`` and ``body``.
             answer: what the view returns is read into this and written from it.
             acts: for analysts and administrators, and tokens of scope ``act``.
+            analysts: for analysts and administrators, and any of their tokens: it only reads.
             forms: the view returns a file instead; content types by the path's parameter.
         """
 
@@ -92,12 +93,14 @@ class Contract:
             found = tuple((part[2], _schema(rule, part)) for part in _CONVERTER.finditer(rule))
             self.calls.append(
                 Call(method, _CONVERTER.sub(r"{\2}", rule), endpoint, tag, " ".join(summary.split()), details, query,
-                     body, answer, made, acts, forms or {}, found)
+                     body, answer, made, acts, analysts, forms or {}, found)
             )  # fmt: skip
 
             def run(**path: Any) -> Any:
                 if acts:
                     must_act()
+                if analysts:
+                    must_be_analyst()
                 if any(isinstance(x, int) and x > MAX_ID for x in path.values()):
                     raise NotFound("no such number")
                 if query is not None:
@@ -145,17 +148,6 @@ class Contract:
                 },
             },
         }  # fmt: skip
-
-
-def must_act() -> None:
-    """Raises:
-    Forbidden: the user only looks on, or the token only reads.
-    """
-    if current_user.may_act:
-        return
-    if current_user.token is not None and current_user.user.may_act:
-        raise Forbidden("scope")
-    raise Forbidden("role", name=current_user.name, role=current_user.role)
 
 
 def _schema(rule: str, part: re.Match[str]) -> dict[str, Any]:
@@ -209,7 +201,7 @@ def _operation(call: Call, names: Mapping[Any, Any]) -> dict[str, Any]:
     possible = {401, 429, 503}
     possible |= {400} if call.query or call.body else set()
     possible |= {404} if call.parts else set()
-    possible |= {403} if call.acts else set()
+    possible |= {403} if call.acts or call.analysts else set()
     possible |= {409} if call.acts else set()
     possible |= {413} if call.body else set()
     refusal = {"application/json": {"schema": names[(Error, "serialization")]}}
@@ -221,6 +213,8 @@ def _operation(call: Call, names: Mapping[Any, Any]) -> dict[str, Any]:
     notes = [call.details] if call.details else []
     if call.acts:
         notes.append("For analysts and administrators; tokens need the scope act.")
+    if call.analysts:
+        notes.append("For analysts and administrators, and tokens of either scope.")
     if notes:
         operation["description"] = "\n\n".join(notes)
     if parameters:

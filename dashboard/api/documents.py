@@ -156,7 +156,7 @@ def register(contract: Contract) -> None:
         )  # fmt: skip
 
     @contract.call(
-        "GET", "/export/documents.<any(csv, parquet, xlsx):form>", TAG, query=Filters, acts=True, forms=FORMATS
+        "GET", "/export/documents.<any(csv, parquet, xlsx):form>", TAG, query=Filters, analysts=True, forms=FORMATS
     )
     def export_documents(form: str, query: Filters) -> Any:
         """What the filters match as a file, the newest first.

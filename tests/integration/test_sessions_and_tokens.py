@@ -289,6 +289,14 @@ def test_a_token_does_what_scope_and_role_allow_and_no_more(server: Flask, opene
     _, reading = make(opened, "analyst", "read", name="reads")
     _, viewing = make(opened, "viewer", "act", name="views")
     assert [act(acting), act(reading), act(viewing)] == [200, 403, 403]
+    # An export reads: it is for analysts, with whatever token; what a reading token may not do is said as what it is.
+    for secret, status in ((reading, 200), (acting, 200), (viewing, 403)):
+        assert client.get("/api/v1/export/documents.csv", headers=bearer(secret)).status_code == status
+    said = {
+        s: client.post("/api/v1/annotations/next", json={}, headers=bearer(s)).get_json() for s in (reading, viewing)
+    }
+    assert (said[reading]["code"], said[viewing]["code"]) == ("scope", "role")
+    assert not any("alert" in x["error"] or "告警" in x["error_zh"] for x in said.values())
     set_role(opened, "analyst", "viewer", actor="tests")
     assert act(acting) == 403, "at once"
     set_role(opened, "viewer", "analyst", actor="tests")
