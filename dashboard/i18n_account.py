@@ -43,6 +43,8 @@ ACCOUNT_TEXTS: dict[str, tuple[str, str]] = {
         "这是新令牌，只显示这一次。现在就复制保存：",
         "This is the new token. It is shown only now: copy it.",
     ),
+    "account.copy": ("复制", "Copy"),
+    "account.copied": ("已复制", "Copied"),
     "account.no_name": ("写明用途，最多 64 个字", "Say what it is for, in at most 64 characters"),
     "account.bad_days": ("有效天数：1 到 {most}", "Days: 1 to {most}"),
     "account.refused": ("没有生成：{why}", "Not made: {why}"),

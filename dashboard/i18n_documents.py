@@ -169,4 +169,13 @@ DOCUMENT_TEXTS: dict[str, tuple[str, str]] = {
     "export.reposts": ("转发", "Reposts"),
     "export.replies": ("评论", "Replies"),
     "export.followers": ("粉丝", "Followers"),
+    # what a search found
+    "found.title": ("搜索结果概况", "What was found"),
+    "found.count": ("共 {n} 条", "{n} texts"),
+    "found.newest": ("以下按最新的 {n} 条统计", "Counted from the newest {n}"),
+    "found.trend": ("按时间", "Over time"),
+    "found.bar": ("{from_} 至 {to}：{n} 条", "{from_} to {to}: {n} texts"),
+    "found.sources": ("来源", "Sources"),
+    "found.no_source": ("（没有来源）", "(no source)"),
+    "found.others": ("其它 {n} 个", "{n} others"),
 }

@@ -1,6 +1,7 @@
 // The series page: what was zoomed into and clicked stands in the address, without loading anything anew.
 (function () {
   "use strict";
+  var clickedAt = 0;
   window.dash_clientside = window.dash_clientside || {};
   window.dash_clientside.barometer_series = {
     address: function (zoom, point) {
@@ -22,6 +23,17 @@
         })();
       });
     },
+    // The texts of a point that was clicked are brought into view, unless enough of them is.
+    bring: function () {
+      var texts = document.getElementById("series-texts");
+      if (!clickedAt || Date.now() - clickedAt > 8000 || !texts) return;
+      clickedAt = 0;
+      requestAnimationFrame(function () {
+        if (texts.getBoundingClientRect().top < window.innerHeight - 260) return;
+        var calm = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
+        texts.scrollIntoView({ block: "center", behavior: calm ? "auto" : "smooth" });
+      });
+    },
     unzoom: function (clicks) { return clicks ? null : dash_clientside.no_update; },
     // A point leads to its texts, a mark of an alert to the alert.
     click: function (clicked) {
@@ -35,6 +47,7 @@
         window.dispatchEvent(new CustomEvent("_dashprivate_pushstate"));
         return dash_clientside.no_update;
       }
+      if (at !== null) clickedAt = Date.now();
       return at === null ? dash_clientside.no_update : at;
     },
   };

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from typing import Any
 from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
 import dash_mantine_components as dmc
 from dash import dcc, html
 from flask_login import current_user
 
+from dashboard.components.date_fields import day
 from dashboard.components.parts import aria, chips, href
 from dashboard.context import View, context
 from dashboard.export import FORMATS
@@ -148,15 +151,19 @@ def _select(v: View, name: str, query: Query, options: Sequence[tuple[str, str]]
                       size="xs", allowDeselect=False, className="filter", **aria(label=label))  # fmt: skip
 
 
+def day_of(value: str | None, zone: ZoneInfo) -> str | None:
+    """The day of ``from`` or ``to``, for a field that holds days; None where it is none.
+
+    >>> [day_of(x, ZoneInfo("Asia/Shanghai")) for x in ("1795478400000", "2026-11-24", "2026-11-24 08:00", "x", "")]
+    ['2026-11-24', '2026-11-24', '2026-11-24', None, None]
+    """
+    try:
+        return date.fromisoformat(time_words(value or "", zone)[:10]).isoformat()
+    except (ValueError, OverflowError):
+        return None
+
+
 def _day(v: View, name: str, query: Query) -> Any:
     label = v.t(f"documents.{name}")
-    return html.Label(
-        [
-            html.Span(label),
-            dmc.TextInput(id=f"documents-{name}", debounce=True, size="xs", w=140,
-                          value=time_words(query.get(name) or "", context().zone),
-                          placeholder=v.t("documents.date_hint"), attributes={"input": {"inputMode": "numeric"}},
-                          **aria(label=label)),
-        ],
-        className="day",
-    )  # fmt: skip
+    field = day(v, f"documents-{name}", label, day_of(query.get(name), context().zone))
+    return html.Div([html.Span(label), field], className="day")

@@ -11,7 +11,7 @@ from flask_login import current_user
 
 from barometer.errors import StoreError
 from barometer.store import tokens, users
-from dashboard.components.parts import aria, section, table
+from dashboard.components.parts import aria, data, section, table
 from dashboard.context import View, context, view
 from dashboard.format import stamp
 from dashboard.i18n import t
@@ -176,7 +176,10 @@ def _make(v: View, name: str, scope: object, days: object) -> Any:
             _, secret = tokens.add_token(c, me, name, str(scope), days, store.now_ms(c), actor=me)
     except StoreError as e:
         return v.t("account.refused", why=str(e))
-    return html.Div([html.P(v.t("account.made")), html.Code(secret, className="token")], className="token-box")
+    return html.Div([html.P(v.t("account.made")), html.Code(secret, id="account-token", className="token"),
+                     html.Button(v.t("account.copy"), className="button", type="button",
+                                 **data(copy="account-token", copied=v.t("account.copied")))],
+                    className="token-box")  # fmt: skip
 
 
 def _revoke(token_id: object) -> None:

@@ -19,15 +19,18 @@ from dashboard.components.document_filters import (
     BOXES,
     PATH,
     chosen_tags,
+    day_of,
     export_links,
     filters,
     search_box,
     search_help,
 )
 from dashboard.components.parts import empty, href
+from dashboard.components.search_parts import summary_part
 from dashboard.components.texts import asked_of, document_facts, text_card, text_list
 from dashboard.context import View, context, view
 from dashboard.i18n import t
+from dashboard.search_summary import summary
 from dashboard.sought import FIELDS, NotSought, as_cursor, cursor, wanted
 
 PAGE = 40
@@ -51,6 +54,7 @@ def layout(ui: dict[str, Any] | None = None, **query: str) -> Any:
         [
             dcc.Store(id="documents-query", data=chosen),
             dcc.Store(id="documents-newest", data=newest),
+            dcc.Store(id="documents-days", data={x: day_of(chosen[x], context().zone) for x in ("from", "to")}),
             html.Div([html.H1(v.t("documents.title")), export_links(v, chosen)], className="page-head"),
             search_box(v, chosen),
             html.Div([filters(v, chosen, series, sources, langs), search_help(v)], className="below-search"),
@@ -59,14 +63,21 @@ def layout(ui: dict[str, Any] | None = None, **query: str) -> Any:
                 [
                     html.Div(
                         [
-                            _order(v, chosen),
-                            html.Button(id="documents-news", type="button", className="button held", hidden=True),
+                            html.Div(
+                                [
+                                    _order(v, chosen),
+                                    html.Button(id="documents-news", type="button", className="button held",
+                                                hidden=True),
+                                ],
+                                className="list-head",
+                            ),
+                            html.Div(shown, id="documents-body"),
                         ],
-                        className="list-head",
+                        className="card",
                     ),
-                    html.Div(shown, id="documents-body"),
+                    html.Div(id="documents-summary", className="summary-slot"),
                 ],
-                className="card",
+                className="columns found-columns",
             ),
         ]
     )  # fmt: skip
@@ -110,6 +121,23 @@ def register(app: dash.Dash) -> None:
             return no_update, no_update, no_update
         return *body(view(ui), query), True
 
+    # Apart from the list, which does not wait for it.
+    @app.callback(
+        Output("documents-summary", "children"),
+        Input("documents-query", "data"),
+        Input("documents-newest", "data"),
+        State("ui", "data"),
+    )
+    def summed(query: dict[str, str] | None, _newest: Any, ui: dict[str, Any]) -> Any:
+        found = summary(query or {})
+        if found is None:
+            return None
+        store = context().store
+        with store.read() as c:
+            now = store.now_ms(c)
+        asked = {name: x for name, x in (query or {}).items() if name in (*FIELDS, "copies")}
+        return summary_part(view(ui), asked, found, now)
+
     app.clientside_callback(
         ClientsideFunction("barometer_documents", "ask"),
         Output("_pages_location", "search", allow_duplicate=True),
@@ -117,6 +145,7 @@ def register(app: dash.Dash) -> None:
         Input("documents-go", "n_clicks"),
         *(Input(f"documents-{name}", "value") for name in BOXES),
         State("documents-query", "data"),
+        State("documents-days", "data"),
         prevent_initial_call=True,
     )
 

@@ -188,6 +188,12 @@ def register(app: dash.Dash) -> None:
         shown = look(v, _with(query, zoom))
         return no_update if shown is None else texts_part(v, shown, point)
 
+    app.clientside_callback(
+        ClientsideFunction("barometer_series", "bring"),
+        Input("series-texts", "children"),
+        prevent_initial_call=True,
+    )
+
     @app.callback(
         Output("series-changes", "children"),
         Input("series-drawn", "data"),

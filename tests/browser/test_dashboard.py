@@ -189,7 +189,7 @@ def test_a_point_of_a_series_leads_to_its_texts(site: Site, enter: Enter) -> Non
     page.mouse.up()
     expect(page.locator("#series-texts h2")).to_contain_text("的原文")
     expect(page.locator("#series-texts h2")).to_contain_text(re.compile(r"\d\d:\d\d 至 \d\d:\d\d"))
-    expect(page.locator("#series-texts .text-card").first).to_be_visible()
+    expect(page.locator("#series-texts .text-card").first).to_be_in_viewport()
 
 
 def test_texts_of_the_stream_are_shown_and_never_run(site: Site, enter: Enter) -> None:

@@ -50,6 +50,19 @@ def test_a_search_is_narrowed_shared_and_taken_home(site: Site, enter: Enter) ->
     expect(page.locator(".text-card").first).to_contain_text("恒远旗下")
     page.get_by_role("link", name=re.compile("来源：快讯社")).click()
     expect(page.locator(".chosen-row")).not_to_contain_text("来源")
+    # What was found is added up beside the list, and narrows it; days are chosen from a calendar.
+    page.goto(site.url + "/documents?series=topic:real_estate&copies=all")
+    found = page.locator(".found")
+    expect(found.get_by_role("heading").first).to_have_text(re.compile(r"共 \d+ 条"))
+    expect(found).to_contain_text("快讯社")
+    found.locator("a.found-step").last.click()
+    expect(page).to_have_url(re.compile(r"from=\d+&to=\d+"))
+    expect(page.locator(".found").get_by_role("heading").first).to_have_text(re.compile(r"共 \d+ 条"))
+    kept = page.url
+    page.get_by_role("textbox", name="从").click()
+    page.locator(".mantine-Popover-dropdown td button:not([data-outside])").first.click()
+    expect(page).to_have_url(re.compile(r"from=\d{4}-\d\d-01&to=\d+"))
+    assert page.url != kept, "the field of the end was not touched: its time is kept"
     page.goto(site.url + "/documents?q=-%E5%85%91%E4%BB%98")
     expect(page.locator(".empty")).to_contain_text("写一个要找的词")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -17,6 +18,7 @@ from barometer.store.migrate import upgrade, upgrade_in
 from barometer.store.months import month_bounds, month_of
 from barometer.store.search import MOST_COPIES, Page, SearchError, Wanted, search_documents, with_copies
 from barometer.store.search_index import Key, forget, index_some, indexed
+from barometer.store.search_summary import add_up
 from barometer.store.search_terms import question
 from barometer.store.tables import Document, Prediction, SearchQueue, SeriesDocument
 from tests.integration.corpus import MONTH, SOURCES, T0, TOPICS, Doc, lead, prepare, put
@@ -98,6 +100,19 @@ def test_a_row_says_all_that_was_said_of_the_text(ready: Store) -> None:
     assert found.p_neutral == pytest.approx(0.025)
     assert set(found.topics) == {"real_estate", "credit_bonds"}
     assert (found.source, found.kind, found.lang, found.flags) == ("财经早报", 1, "zh", 0)
+
+
+def test_what_was_found_is_added_up(ready: Store) -> None:
+    put(ready, DOCS)
+    for wanted, expected in [*CASES[:2], (Wanted(), [0, 1, 2, 3, 4]), (Wanted(unscored=True), [4])]:
+        with ready.read() as c:
+            keys, _ = search.matching_keys(c, ready, wanted, 100)
+            found = add_up(c, keys)
+            again = add_up(c, [*keys, (T0 - 5, 17)])
+        docs = [DOCS[i] for i in expected]
+        assert found.sources == Counter(d.source for d in docs)
+        assert found.sentiments == Counter(d.sentiment for d in docs)
+        assert again == found, "what is gone is left out"
 
 
 @pytest.mark.parametrize("words", ["-恒大", "!!!", " ".join("abcdefghijklmnopqrstuvw")])
