@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from hypothesis import given
@@ -17,7 +18,7 @@ ZONES = st.sampled_from(["Asia/Shanghai", "UTC", "America/New_York", "Asia/Kathm
 def test_every_match_is_in_one_bar(times: list[int], zone: ZoneInfo) -> None:
     found = bars([(at, i) for i, at in enumerate(times)], zone)
     assert len(found) <= BARS + 2
-    assert all(a.end == b.begin for a, b in zip(found, found[1:], strict=False)), "no gap, no overlap"
+    assert all(a.end == b.begin for a, b in pairwise(found)), "no gap, no overlap"
     assert len({b.end - b.begin for b in found}) == 1
     for b in found:
         assert b.count == sum(b.begin <= at < b.end for at in times)
