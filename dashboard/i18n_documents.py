@@ -173,7 +173,10 @@ DOCUMENT_TEXTS: dict[str, tuple[str, str]] = {
     "found.title": ("搜索结果概况", "What was found"),
     "found.count": ("共 {n} 条", "{n} texts"),
     "found.newest": ("以下按最新的 {n} 条统计", "Counted from the newest {n}"),
-    "found.trend": ("按时间", "Over time"),
+    "found.trend": (
+        "随时间的条数，最多的是 {from_} 至 {to}：{n} 条",
+        "Texts over time; most from {from_} to {to}: {n}",
+    ),
     "found.bar": ("{from_} 至 {to}：{n} 条", "{from_} to {to}: {n} texts"),
     "found.sources": ("来源", "Sources"),
     "found.no_source": ("（没有来源）", "(no source)"),

@@ -19,14 +19,14 @@ Query = Mapping[str, str | None]
 
 
 def summary_part(v: View, query: Query, s: Summary, now: int) -> Any:
-    """The panel; bars and sources narrow the search."""
+    """The panel; labels and sources narrow the search."""
     if not s.count:
         return None
     count = exact(s.count) + ("+" if s.more else "")
     parts = [
         html.H2(v.t("found.count", n=count)),
         html.P(v.t("found.newest", n=exact(s.count)), className="note") if s.more else None,
-        _trend(v, query, s, now),
+        _trend(v, s, now),
         html.H3(v.t("sentiment.label")),
         _sentiments(v, query, s),
         html.H3(v.t("found.sources")),
@@ -35,21 +35,22 @@ def summary_part(v: View, query: Query, s: Summary, now: int) -> Any:
     return html.Section(parts, className="card found", **aria(label=v.t("found.title")))
 
 
-def _trend(v: View, query: Query, s: Summary, now: int) -> Any:
+def _trend(v: View, s: Summary, now: int) -> Any:
+    """A picture: its bars are too narrow to be pressed, and forty stops on the way of who uses the keyboard."""
     most, zone = max(b.count for b in s.bars), context().zone
-    bars: list[Any] = []
-    for b in s.bars:
-        said = v.t("found.bar", **period(b.begin, b.end, zone, now), n=exact(b.count))
-        bar = html.Span(style={"height": f"{100 * b.count / most:.0f}%"}, className="found-bar")
-        if not b.count:
-            bars.append(html.Span(bar, className="found-step"))
-            continue
-        only = {**query, "from": str(b.begin), "to": str(b.end), "range": None, "before": None}
-        bars.append(dcc.Link(bar, href=href(PATH, only), title=said, className="found-step"))
+    bars = [
+        html.Span(
+            html.Span(style={"height": f"{100 * b.count / most:.0f}%"}, className="found-bar" if b.count else ""),
+            title=v.t("found.bar", **period(b.begin, b.end, zone, now), n=exact(b.count)), className="found-step",
+        )
+        for b in s.bars
+    ]  # fmt: skip
     ends = period(s.bars[0].begin, s.bars[-1].end, zone, now)
+    busiest = max(s.bars, key=lambda b: b.count)
+    said = v.t("found.trend", **period(busiest.begin, busiest.end, zone, now), n=exact(busiest.count))
     return html.Div(
         [
-            html.Div(bars, className="found-trend", role="group", **aria(label=v.t("found.trend"))),
+            html.Div(bars, className="found-trend", role="img", **aria(label=said)),
             html.Div([html.Span(ends["from_"]), html.Span(ends["to"])], className="found-ends num"),
         ]
     )

@@ -55,10 +55,12 @@ def test_a_search_is_narrowed_shared_and_taken_home(site: Site, enter: Enter) ->
     found = page.locator(".found")
     expect(found.get_by_role("heading").first).to_have_text(re.compile(r"共 \d+ 条"))
     expect(found).to_contain_text("快讯社")
-    found.locator("a.found-step").last.click()
-    expect(page).to_have_url(re.compile(r"from=\d+&to=\d+"))
-    expect(page.locator(".found").get_by_role("heading").first).to_have_text(re.compile(r"共 \d+ 条"))
-    kept = page.url
+    expect(found.get_by_role("img")).to_have_attribute("aria-label", re.compile("最多的是"))
+    found.get_by_role("link", name="负面").click()
+    expect(page).to_have_url(re.compile("sentiment=negative"))
+    expect(found.locator(".bar-row .bar-neutral")).to_have_count(0)
+    kept = f"{site.url}/documents?from=1000&to={time.time_ns() // 1_000_000}"
+    page.goto(kept)
     page.get_by_role("textbox", name="从").click()
     page.locator(".mantine-Popover-dropdown td button:not([data-outside])").first.click()
     expect(page).to_have_url(re.compile(r"from=\d{4}-\d\d-01&to=\d+"))

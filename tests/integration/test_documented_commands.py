@@ -169,7 +169,6 @@ def lay_out(folder: Path, box: PostBox) -> None:
     (folder / "corpus.csv").write_text(news)
     for name, text in (("news.csv.gz", news.replace("content", "text")), ("posts.csv.gz", posts)):
         (folder / name).write_bytes(gzip.compress(text.encode()))
-    (folder / "FILE").write_text(news.replace("content", "text"))
     lines = [
         json.dumps({"text": t, "kind": "news", "source": "示例", "published_at": f"2026-05-01T10:00:0{i}+08:00"})
         for i, t in enumerate(NEWS)
