@@ -31,7 +31,6 @@ DOCUMENT_TEXTS: dict[str, tuple[str, str]] = {
     "documents.flag": ("标记", "Flag"),
     "documents.from": ("从", "From"),
     "documents.to": ("到（含）", "To (inclusive)"),
-    "documents.date_hint": ("如 2026-11-24", "like 2026-11-24"),
     "documents.chosen": ("已选条件", "Chosen"),
     "documents.remove": ("去掉这个条件：{what}", "Remove this filter: {what}"),
     # states
