@@ -59,7 +59,7 @@ def test_a_search_is_narrowed_shared_and_taken_home(site: Site, enter: Enter) ->
     found.get_by_role("link", name="负面").click()
     expect(page).to_have_url(re.compile("sentiment=negative"))
     expect(found.locator(".bar-row .bar-neutral")).to_have_count(0)
-    kept = f"{site.url}/documents?from=1000&to={time.time_ns() // 1_000_000}"
+    kept = f"{site.url}/documents?from=1790000000000&to={time.time_ns() // 1_000_000}"
     page.goto(kept)
     page.get_by_role("textbox", name="从").click()
     page.locator(".mantine-Popover-dropdown td button:not([data-outside])").first.click()
