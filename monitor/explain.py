@@ -5,6 +5,7 @@ and whether they are mostly price moves or one text. Frozen on the alert at each
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection
@@ -15,9 +16,11 @@ from barometer.risen import risen_terms
 from barometer.rules import RuleSet
 from barometer.store import evidence
 from barometer.store.queries_behind import Said, said
-from monitor.detector import Judgement
+from barometer.store.sealing import KindCounts
+from monitor.company_names import name_of
 
 DAY_MS = 86_400_000
+KINDS = (0, 1, 2)
 READ, READ_BEFORE = 600, 300
 """At most so many negatives are read, the latest ones: a storm must not hold up sealing."""
 COMPARED = 200
@@ -32,33 +35,36 @@ MATTER_COPIES = 10
 
 
 def explain(
-    c: Connection, series_id: int, kind: int, window: tuple[int, int], j: Judgement, different: int, rules: RuleSet
+    c: Connection, series_id: int, window: tuple[int, int], counts: Sequence[KindCounts], rules: RuleSet
 ) -> dict[str, Any]:
-    """Plain JSON values for the alert's ``explanation``.
+    """Plain JSON values for the alert's ``explanation``: of all kinds together, as its headline is.
 
     Args:
-        window: [start, end) of the window that gave the score, epoch milliseconds.
-        different: different negative texts in it.
+        window: [start, end), epoch milliseconds.
+        counts: what was seen and expected there, by kind.
         rules: names the companies that are watched.
     """
     start, end = window
     baseline = min(7 * DAY_MS, max(DAY_MS, 6 * (end - start)))
-    texts = said(c, series_id, start, end, [kind], READ)
-    before = said(c, series_id, start - baseline, start, [kind], READ_BEFORE)
-    seen = round(j.window_seen_negative)
+    texts = said(c, series_id, start, end, KINDS, READ)
+    before = said(c, series_id, start - baseline, start, KINDS, READ_BEFORE)
+    seen, usual = sum(k.negative for k in counts), sum(k.expected_total for k in counts)
+    different = evidence.different_texts(c, series_id, None, start, end)
     terms = risen_terms(_different(texts), _different(before))
     return {
-        "kind": kind,
         "window": list(window),
         "independent_negative": different,
         "copies": max(0, seen - different),
-        "one_text": evidence.most_copied(c, series_id, kind, start, end),
+        "one_text": evidence.most_copied(c, series_id, None, start, end),
         "price_moves": _price_moves(texts),
-        "sources": evidence.top_sources(c, series_id, kind, start, end),
-        "companies": _companies(texts, rules),
+        "sources": evidence.top_sources(c, series_id, None, start, end),
+        "companies": _companies(texts, before, rules),
         "terms": [{"term": r.name, "texts": r.now, "before": r.before} for r in terms],
-        "by_kind": evidence.counts_by_kind(c, series_id, start, end),
-        "expected_share": round(j.expected_share, 4),
+        "by_kind": [
+            {"kind": k.kind, "total": k.total, "negative": k.negative, "expected": round(k.expected_negative, 2)}
+            for k in counts
+        ],
+        "expected_share": round(sum(k.expected_negative for k in counts) / usual, 4) if usual > 0 else None,
     }
 
 
@@ -103,8 +109,20 @@ def _price_moves(texts: list[Said]) -> float:
     return round(n / len(texts), 4) if texts else 0.0
 
 
-def _companies(texts: list[Said], rules: RuleSet) -> list[dict[str, Any]]:
-    """Companies by how many of the texts name them: by name where they are watched, by symbol where not."""
+def _companies(texts: list[Said], before: list[Said], rules: RuleSet) -> list[dict[str, Any]]:
+    """Companies by how many of the texts name them: by name where they are watched, by symbol where not, with what
+    the texts call it."""
     counts = Counter(name for t in texts for name in rules.companies_of(t.text, t.symbols))
     most = sorted(counts.items(), key=lambda x: (-x[1], x[0]))[:MOST_COMPANIES]
-    return [{"company": name, "negative": n} for name, n in most]
+    watched = {company.name for company in rules.companies}
+    out: list[dict[str, Any]] = []
+    for company, n in most:
+        called = None if company in watched else name_of(company, *_apart([*texts, *before], company))
+        out.append({"company": company, "negative": n, **({"name": called} if called else {})})
+    return out
+
+
+def _apart(texts: list[Said], symbol: str) -> tuple[list[str], list[str]]:
+    """Different texts that carry a symbol and no other, and those that do not carry it."""
+    own = [t for t in texts if set(map(str, t.symbols)) == {symbol}]
+    return _different(own), _different([t for t in texts if symbol not in t.symbols])

@@ -45,6 +45,8 @@ class Watched:
     best: float = 0.0
     severity: Severity = "info"
     model_id: int | None = None
+    peak: tuple[int, int] | None = None
+    """While in alert: the window of its highest score, [start, end)."""
 
 
 @dataclass(slots=True)
@@ -60,6 +62,8 @@ class Found:
     judgement: Judgement
     different: int = 0
     """At a new peak: different negative texts in the window."""
+    whole: tuple[int, int] | None = None
+    """While it fires: [start, end) of the windows of all kinds of the series that fire, each at its peak."""
 
 
 @dataclass(slots=True)
@@ -172,7 +176,7 @@ class Judge:
         if j.alert:
             out.found.append(self._firing(key, w, j, end))
         elif was:
-            w.alert = False
+            w.alert, w.peak = False, None
             out.found.append(Found(key, False, w.severity, w.started_at, False, j))
         if j.outage and not j.alert and not was:
             out.rows.append(self._zero_row(key, w, start, end, True))
@@ -217,10 +221,15 @@ class Judge:
             w.alert, w.best, w.severity, w.started_at = True, 0.0, "info", window_start
         different = 0
         if peak:
-            w.best = j.score
+            w.best, w.peak = j.score, (window_start, end)
             different = self._different(key, window_start, end)
             w.severity = max(w.severity, self._severity(j.score, different), key=SEVERITIES.index)
-        return Found(key, True, w.severity, w.started_at, peak, j, different)
+        return Found(key, True, w.severity, w.started_at, peak, j, different, self._whole(key[0]))
+
+    def _whole(self, series_id: int) -> tuple[int, int] | None:
+        """What the kinds of a series that fire have in all: an event is not one of its kinds."""
+        peaks = [w.peak for key, w in self.watched.items() if key[0] == series_id and w.alert and w.peak is not None]
+        return (min(a for a, _ in peaks), max(b for _, b in peaks)) if peaks else None
 
     def _severity(self, score: float, different: int) -> Severity:
         few = sum(1 for k in self.watched if self._judged(k[0])) < FEW_SERIES
@@ -244,6 +253,7 @@ class Judge:
             "zero": [w.zero_since, w.zero_outage],
             "alert": [w.alert, w.started_at, w.best, w.severity],
             "model_id": w.model_id,
+            "peak": w.peak,
         }
 
     def restore(self, states: Iterable[tuple[Key, Mapping[str, Any]]]) -> None:
@@ -254,6 +264,8 @@ class Judge:
             since, outage = state["zero"]
             alert, started_at, best, severity = state["alert"]
             self.watched[key] = Watched(detector, since, outage, alert, started_at, best, severity, state["model_id"])
+            if state.get("peak") is not None:  # older states have none
+                self.watched[key].peak = (int(state["peak"][0]), int(state["peak"][1]))
 
 
 def _counts_row(key: Key, n: Counts, start: int, end: int) -> dict[str, Any]:

@@ -253,14 +253,17 @@ class Sealer:
         for row in sealed.rows:
             rows[row["series_id"], row["kind"], row["start"]] = row
         for found in sealed.found:
-            self._apply(c, self._finding(c, found, start, end, counts), now)
+            self._apply(c, self._finding(c, found, start, end, counts, rows), now)
 
     def _apply(self, c: Connection, finding: Finding, now: int) -> None:
         change = apply_finding(c, finding, now)
         if change is not None and self._on_change is not None:
             self._on_change(c, change, now)
 
-    def _finding(self, c: Connection, f: Found, start: int, end: int, counts: Mapping[Key, Counts]) -> Finding:
+    def _finding(
+        self, c: Connection, f: Found, start: int, end: int, counts: Mapping[Key, Counts], rows: Mapping[Any, Any]
+    ) -> Finding:
+        """``rows``: sealed in this transaction and not written yet."""
         series_id, kind = f.key
         j = f.judgement
         series = self._series[series_id]
@@ -270,8 +273,11 @@ class Sealer:
         explanation: dict[str, Any] = {}
         if f.new_peak:
             texts = evidence.telling_texts(c, series_id, kind, *window)
-            explanation = explain(c, series_id, kind, window, j, f.different, self._rules)
         n = counts.get(f.key)
+        whole = f.whole or window
+        by_kind = sql.counts_by_kind(c, series_id, *whole, rows.values())
+        if f.new_peak:
+            explanation = explain(c, series_id, whole, by_kind, self._rules)
         return Finding(
             type="surge",
             fingerprint=series.name,
@@ -282,10 +288,10 @@ class Sealer:
             series_id=series_id,
             kind=kind,
             score=j.score if f.new_peak else 0.0,
-            expected_negative=j.window_expected_negative,
-            seen_negative=round(j.window_seen_negative),
-            seen_total=round(j.window_seen_total),
-            window_seconds=window_ms // 1000,
+            expected_negative=sum(k.expected_negative for k in by_kind),
+            seen_negative=sum(k.negative for k in by_kind),
+            seen_total=sum(k.total for k in by_kind),
+            window_seconds=(whole[1] - whole[0]) // 1000,
             arm=j.arm,
             detector_version=Detector.VERSION,
             model_id=n.model_id if n is not None else None,

@@ -50,7 +50,8 @@ class Finding:
 
     ``fingerprint`` is what merges into one alert: the series' name (``topic:real_estate``) or ``system:lag``. The kinds
     (news, comment) of one series are told apart by ``kind``. ``bucket_start`` may lie before the bucket judged, where
-    a window's excess began earlier. ``score`` orders findings of one alert; the figures of the highest are shown.
+    a window's excess began earlier. ``score`` orders findings of one alert. What was seen and expected is of all kinds
+    of the series together; shown are the figures of the latest peak of any kind.
     """
 
     type: Literal["surge", "rule", "system"]
@@ -220,6 +221,10 @@ def _carry_on(
         values |= _figures(f, parts, quiet, row.explanation)
     else:
         values["explanation"] = {**row.explanation, "kinds": parts, "quiet": quiet}
+        if f.type == "surge" and (before is None or f.score > before["score"]):
+            # A kind at its own peak, under that of another: the figures are of the event as a whole.
+            values |= _counted(f)
+            values["explanation"] = {**row.explanation, **f.explanation, "kinds": parts, "quiet": quiet}
         values["explanation"] |= {k: f.explanation[k] for k in KEPT if k in f.explanation}
     if f.evidence and (before is None or f.score > before["score"] or f.type == "rule"):
         values["evidence"] = _merged(row.evidence, f, first=peak)
@@ -290,10 +295,16 @@ def _figures(f: Finding, parts: dict[str, Any], quiet: bool, before: dict[str, A
     if f.summary:
         explanation["summary"] = f.summary
     return {
-        "peak_at": f.bucket_end, "score": f.score, "expected_negative": f.expected_negative,
-        "seen_negative": f.seen_negative, "seen_total": f.seen_total, "window_seconds": f.window_seconds,
-        "arm": f.arm, "detector_version": f.detector_version, "model_id": f.model_id, "parameters": f.parameters,
+        **_counted(f), "peak_at": f.bucket_end, "score": f.score, "arm": f.arm,
+        "detector_version": f.detector_version, "model_id": f.model_id, "parameters": f.parameters,
         "explanation": explanation,
+    }  # fmt: skip
+
+
+def _counted(f: Finding) -> dict[str, Any]:
+    return {
+        "expected_negative": f.expected_negative, "seen_negative": f.seen_negative, "seen_total": f.seen_total,
+        "window_seconds": f.window_seconds,
     }  # fmt: skip
 
 

@@ -13,13 +13,13 @@ MOSTLY = 0.5
 """From this share of the negatives on, one text, or price moves, are said to be most of them."""
 
 
-def different_texts(c: Connection, series_id: int, kind: int, start: int, end: int) -> int:
-    """Number of different negative texts of a series and kind in [start, end): its copies folded."""
+def different_texts(c: Connection, series_id: int, kind: int | None, start: int, end: int) -> int:
+    """Number of different negative texts of a series and kind (None: all) in [start, end): its copies folded."""
     found = select(func.count(SeriesDocument.fingerprint.distinct())).where(*_negatives(series_id, kind, start, end))
     return int(c.execute(found).scalar_one())
 
 
-def most_copied(c: Connection, series_id: int, kind: int, start: int, end: int) -> int:
+def most_copied(c: Connection, series_id: int, kind: int | None, start: int, end: int) -> int:
     """How often the negative text of a series in [start, end) came that came most often."""
     n = func.count().label("n")
     each = select(n).where(*_negatives(series_id, kind, start, end)).group_by(SeriesDocument.fingerprint).subquery()
@@ -64,7 +64,9 @@ def telling_texts(
     ]  # fmt: skip
 
 
-def top_sources(c: Connection, series_id: int, kind: int, start: int, end: int, limit: int = 5) -> list[dict[str, Any]]:
+def top_sources(
+    c: Connection, series_id: int, kind: int | None, start: int, end: int, limit: int = 5
+) -> list[dict[str, Any]]:
     """Who sent the negative texts of a series in [start, end)."""
     s, d = SeriesDocument, Document
     name = func.coalesce(Source.name, "").label("name")
@@ -81,21 +83,9 @@ def top_sources(c: Connection, series_id: int, kind: int, start: int, end: int, 
     return [{"source": r.name or None, "negative": int(r.n)} for r in rows]
 
 
-def counts_by_kind(c: Connection, series_id: int, start: int, end: int) -> list[dict[str, Any]]:
-    """What the series had in [start, end), each kind by itself."""
-    s = SeriesDocument
-    rows = c.execute(
-        select(s.kind, func.count().label("total"), func.sum(case((s.sentiment == 0, 1), else_=0)).label("negative"))
-        .where(s.series_id == series_id, s.late.is_(False), s.observed_at >= start, s.observed_at < end)
-        .group_by(s.kind)
-        .order_by(s.kind)
-    )
-    return [{"kind": r.kind, "total": int(r.total), "negative": int(r.negative)} for r in rows]
-
-
-def _negatives(series_id: int, kind: int, start: int, end: int) -> tuple[Any, ...]:
+def _negatives(series_id: int, kind: int | None, start: int, end: int) -> tuple[Any, ...]:
     s = SeriesDocument
     return (
-        s.series_id == series_id, s.kind == kind, s.sentiment == 0, s.late.is_(False),
+        s.series_id == series_id, *(() if kind is None else (s.kind == kind,)), s.sentiment == 0, s.late.is_(False),
         s.observed_at >= start, s.observed_at < end,
     )  # fmt: skip

@@ -64,7 +64,7 @@ def work_list(
 
     Args:
         sort: one of :data:`SORTS`, ``-`` before it for the other way round; empty: what waits for somebody first,
-            then the more severe, then the newest.
+            then the more severe, alarms about the product after others, then the newest.
     """
     due = (
         select(AlertStep.alert_id, func.min(AlertStep.due_at).label("due_at"))
@@ -137,7 +137,9 @@ def _order(sort: str, due_at: Any) -> list[Any]:
     if name in ("severity", "level"):
         by = severity if name == "severity" else _rank(Alert.level, LEVELS)
         return [by if down else by.desc(), *newest]  # ranks count from the worst
-    return [_rank(Alert.state, ("firing", "acknowledged")), severity, *newest]
+    # At the same severity what the market does comes before what is wrong with the product.
+    system = case((Alert.type == "system", 1), else_=0)
+    return [_rank(Alert.state, ("firing", "acknowledged")), severity, system, *newest]
 
 
 def _rank(column: Any, names: Sequence[str]) -> Any:

@@ -210,6 +210,42 @@ def sealed_since(c: Connection, series_id: int, kind: int, since: int) -> list[P
     return [Past(*r) for r in rows]
 
 
+class KindCounts(NamedTuple):
+    """One kind of a series over a window, with what was expected of it; texts are scored ones."""
+
+    kind: int
+    total: int
+    negative: int
+    expected_negative: float
+    expected_total: float
+
+
+def counts_by_kind(
+    c: Connection, series_id: int, start: int, end: int, unwritten: Iterable[Mapping[str, Any]] = ()
+) -> list[KindCounts]:
+    """What a series had in the sealed buckets that start in [start, end), each kind by itself.
+
+    Args:
+        unwritten: rows of this transaction that are not in the table yet; they count in place of those that are.
+    """
+    b = SealedBucket
+    rows = c.execute(
+        select(b.kind, b.start, b.total, b.unscored, b.negative, b.expected_negative, b.expected_total).where(
+            b.series_id == series_id, b.kind.in_((0, 1, 2)), b.start >= start, b.start < end
+        )
+    )
+    found: dict[tuple[int, int], tuple[Any, ...]] = {(r.kind, r.start): tuple(r)[2:] for r in rows}
+    names = ("total", "unscored", "negative", "expected_negative", "expected_total")
+    for row in unwritten:
+        if row["series_id"] == series_id and start <= row["start"] < end:
+            found[row["kind"], row["start"]] = tuple(row[n] for n in names)
+    sums: dict[int, list[float]] = defaultdict(lambda: [0, 0, 0.0, 0.0])
+    for (kind, _), (total, unscored, negative, expected, expected_total) in sorted(found.items()):
+        for i, value in enumerate((total - unscored, negative, expected or 0.0, expected_total or 0.0)):
+            sums[kind][i] += value
+    return [KindCounts(kind, int(x[0]), int(x[1]), x[2], x[3]) for kind, x in sorted(sums.items()) if x[0] or x[2]]
+
+
 def read_states(c: Connection) -> dict[Key, Any]:
     """The stored detector states (rows of ``series_state``) by series and kind."""
     return {(r.series_id, r.kind): r for r in c.execute(select(SeriesState.__table__))}

@@ -11,6 +11,7 @@ from pydantic import Field
 from barometer.store.queries_alerts import alert_page
 from barometer.store.queries_worklist import Wanted, work_list
 from barometer.store.silences import silenced_alerts
+from barometer.telling import telling
 from dashboard.acts import ACTS, MAX_COMMENT, MAX_NAME, NoSuchAlert, act
 from dashboard.api.contract import MAX_ID, Contract
 from dashboard.api.shapes import Answer, Asked, Count, Json, Time
@@ -92,6 +93,7 @@ class AlertRow(Answer):
     arm: str | None
     detector_version: str | None
     model_id: int | None
+    about: list[str] = Field(default_factory=list, description="companies that most of its texts name, else its terms")
     explanation: Json
     updated_at: Time
 
@@ -244,7 +246,11 @@ def register(contract: Contract) -> None:
         with ctx.store.read() as c:
             found = work_list(c, asked, sort, limit=query.limit, before_id=query.before)
             silenced = silenced_alerts(c, ctx.settings, ctx.store.now_ms(c))
-        rows = [dict(a._mapping) | {"silenced_until": _until(silenced, a.id)} for a in found]
+        rows = [
+            dict(a._mapping)
+            | {"silenced_until": _until(silenced, a.id), "about": telling(a.explanation, a.seen_negative)}
+            for a in found
+        ]
         return {"alerts": rows}
 
     @contract.call("GET", "/alerts/<int:alert_id>", TAG, answer=Alert)
@@ -261,6 +267,7 @@ def register(contract: Contract) -> None:
         return row | {
             "series": page.series, "model": page.model, "owner": row["assignee"] or row["acknowledged_by"],
             "due_at": min(due, default=None), "silenced_until": _until(silenced, alert_id),
+            "about": telling(row["explanation"], row["seen_negative"]),
             "events": _rows(page.events), "steps": _rows(page.steps), "incident": _rows(page.together),
             "notifications": _rows(page.notifications),
         }  # fmt: skip

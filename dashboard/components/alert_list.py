@@ -11,7 +11,8 @@ from dash import dcc, html
 
 from barometer.store.handling import snoozed
 from barometer.store.silences import Silenced
-from dashboard.components.alert_parts import actor_name, alert_href, subject
+from barometer.telling import telling
+from dashboard.components.alert_parts import actor_name, alert_href, joined, subject
 from dashboard.components.parts import aria, data, href, icon, or_code, severity_pill, state_pill
 from dashboard.context import View, context
 from dashboard.format import clock, duration, number
@@ -89,6 +90,8 @@ def _head(text: str, class_name: str, sort: str, query: Mapping[str, str | None]
 def _cells(v: View, a: Any, beside: Beside, below: bool) -> list[Any]:
     zone, now = context().zone, beside.now
     notes: list[Any] = []
+    if about := telling(a.explanation, a.seen_negative):
+        notes.append(html.Span(joined(v, about), className="about"))
     if a.ended_at and a.state != "resolved":
         notes.append(html.Span(v.t("state.over")))
     if a.state == "resolved" and a.resolution:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from dash import dcc, html
@@ -10,6 +10,7 @@ from dash import dcc, html
 from barometer.faults import fault_wording
 from barometer.store.alerts import SEVERITIES
 from barometer.store.handling import RULE, snoozed
+from barometer.telling import telling
 from dashboard.components.parts import icon, or_code, severity_pill, state_pill
 from dashboard.context import View, context
 from dashboard.format import ago, clock, duration, number
@@ -46,7 +47,13 @@ def sentence(v: View, alert: Any) -> str:
             if v.lang == "en"
             else f"（{v.t('alert.times', n=f'{times:.1f}')}）"
         )
-    return text
+    about = telling(alert.explanation, alert.seen_negative)
+    return text + (("：" if v.lang == "zh" else ": ") + joined(v, about) if about else "")
+
+
+def joined(v: View, names: Iterable[str]) -> str:
+    """Names in a row, as the language puts them."""
+    return ("、" if v.lang == "zh" else ", ").join(names)
 
 
 def _rule_sentence(v: View, alert: Any) -> str:
@@ -54,7 +61,7 @@ def _rule_sentence(v: View, alert: Any) -> str:
     hits = [h for h in alert.explanation.get("hits") or [] if isinstance(h, dict) and h.get("rule")]
     if not hits:
         return ""
-    words = ("、" if v.lang == "zh" else ", ").join(map(str, hits[-1].get("words") or []))
+    words = joined(v, map(str, hits[-1].get("words") or []))
     said = v.t("alert.rule_sentence", rule=hits[-1]["rule"], words=words)
     return said + (v.t("alert.rule_more", n=number(v.lang, len(hits))) if len(hits) > 1 else "")
 
@@ -106,7 +113,7 @@ def _folded_strip(v: View, alerts: Sequence[Any], now: int) -> Any:
     first = min(a.started_at for a in alerts)
     worst = max(alerts, key=lambda a: SEVERITIES.index(a.severity))
     what = [str(a.fingerprint).split(":", 2)[2] for a in alerts if str(a.fingerprint).count(":") > 1]
-    some = ("、" if v.lang == "zh" else ", ").join(what[:4]) + (" …" if len(what) > 4 else "")
+    some = joined(v, what[:4]) + (" …" if len(what) > 4 else "")
     title = folded_name(v, alerts)
     return dcc.Link(
         [

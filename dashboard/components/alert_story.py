@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from dash import dcc, html
 
 from barometer.store.alerts import SEVERITIES
 from barometer.store.evidence import MOSTLY
+from barometer.telling import company_label
 from dashboard.components.alert_list import due
-from dashboard.components.alert_parts import actor_name, alert_href
-from dashboard.components.parts import aria, facts, kind_name, or_code, section, severity_pill, state_pill
+from dashboard.components.alert_parts import actor_name, alert_href, joined
+from dashboard.components.parts import aria, facts, href, kind_name, or_code, section, severity_pill, state_pill
 from dashboard.context import View, context
 from dashboard.format import clock, duration, number, percent
 
 
-def joined(v: View, names: Iterable[str]) -> str:
-    return ("、" if v.lang == "zh" else ", ").join(names)
-
-
-def why(v: View, a: Any) -> Any:
+def why(v: View, a: Any, series: str | None) -> Any:
     """The explanation: seen against expected, whose voices, from where, which rules. None where nothing is known."""
     known, rows = a.explanation, []
     usual = known.get("expected_share")
@@ -35,8 +32,7 @@ def why(v: View, a: Any) -> Any:
         rows.append((v.t("alert.copies"), number(v.lang, known["copies"])))
     kinds = [k for k in known.get("by_kind") or [] if k.get("total")]
     if kinds:
-        counts = (f"{kind_name(v, int(k['kind']))} {k['negative']} / {k['total']}" for k in kinds)
-        rows.append((v.t("alert.by_kind"), joined(v, counts)))
+        rows.append((v.t("alert.by_kind"), joined(v, (_of_kind(v, k) for k in kinds))))
     terms = [t for t in known.get("terms") or [] if t.get("term")]
     if terms:
         rows.append((v.t("alert.terms"), joined(v, (f"{t['term']} {t['texts']}" for t in terms))))
@@ -58,14 +54,36 @@ def why(v: View, a: Any) -> Any:
     if prices >= MOSTLY:
         parts.append(html.P(v.t("alert.price_moves", share=percent(prices, 0)), className="callout"))
     parts.append(facts(rows))
-    for heading, each, name in (("alert.sources", "sources", "source"), ("alert.companies", "companies", "company")):
-        found = [(str(s[name]), int(s.get("negative") or 0), "seen") for s in known.get(each) or [] if s.get(name)][:5]
-        if found:
-            parts += [html.H3(v.t(heading)), _bars(v, found)]
+    asked = {"sentiment": "negative", "series": series, "from": str(a.started_at),
+             "to": str(a.ended_at or a.last_bucket_end)}  # fmt: skip
+    ways: tuple[tuple[str, str, str, Callable[[Any], str], Callable[[Any], str]], ...] = (
+        ("alert.companies", "companies", "company", company_label, lambda x: _of_company(x, asked)),
+        ("alert.sources", "sources", "source", lambda x: str(x["source"]),
+         lambda x: href("/documents", {**asked, "source": str(x["source"])})),
+    )  # fmt: skip
+    for heading, each, name, label, leads in ways:
+        listed = [s for s in known.get(each) or [] if s.get(name)][:5]
+        if listed:
+            bars = [(dcc.Link(label(s), href=leads(s)), int(s.get("negative") or 0), "seen") for s in listed]
+            parts += [html.H3(v.t(heading)), _bars(v, bars)]
     return section(v.t("alert.why"), html.Div(parts, className="why")) if rows or a.seen_total else None
 
 
-def _bars(v: View, rows: Sequence[tuple[str, float, str]]) -> Any:
+def _of_kind(v: View, k: Any) -> str:
+    """One kind: negatives of all, and how many were expected."""
+    said = f"{kind_name(v, int(k['kind']))} {k['negative']} / {k['total']}"
+    if k.get("expected") is None:
+        return said
+    expected = v.t("overview.expected", n=number(v.lang, round(float(k["expected"]), 1)))
+    return f"{said}（{expected}）" if v.lang == "zh" else f"{said} ({expected})"
+
+
+def _of_company(found: Any, asked: dict[str, str | None]) -> str:
+    """Texts of the alert that name a company: by the name where it has one, else by the code."""
+    return href("/documents", {**asked, "q": f'"{found.get("name") or found["company"]}"'})
+
+
+def _bars(v: View, rows: Sequence[tuple[Any, float, str]]) -> Any:
     """Figures side by side; the bars repeat what the numbers say."""
     top = max(n for _, n, _ in rows) or 1
     return html.Div(

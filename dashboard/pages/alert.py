@@ -75,10 +75,10 @@ def layout(number_: str = "", ui: dict[str, Any] | None = None, **query: str) ->
                 [
                     html.Div(
                         [
-                            section(v.t("alert.chart"), graph("alert-chart", figure, 260)) if figure else None,
                             _what_to_do(v, page),
-                            live("alert-why", why(v, page.alert)),
                             _evidence(v, page),
+                            live("alert-why", why(v, page.alert, page.series)),
+                            section(v.t("alert.chart"), graph("alert-chart", figure, 260)) if figure else None,
                             live("alert-history", _history(v, page, now)),
                         ],
                         className="wide",
@@ -119,7 +119,7 @@ def register(app: dash.Dash) -> None:
         new = (
             head(v, page, now),
             side(v, page, now),
-            why(v, page.alert),
+            why(v, page.alert, page.series),
             steps(v, page.steps, now),
             _history(v, page, now),
         )

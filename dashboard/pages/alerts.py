@@ -117,7 +117,7 @@ def body(v: View, query: dict[str, Any]) -> list[Any]:
     page = max(1, page)
     with ctx.store.read() as c:
         now = ctx.store.now_ms(c)
-        order = sort or ("-started" if wanted.state in ("resolved", "all") else "")
+        order = sort or ("-started" if wanted.state == "resolved" else "")
         found = worklist.work_list(c, wanted, order, limit=PAGE + 1, offset=(page - 1) * PAGE)
         alerts = found[:PAGE]
         beside = Beside(

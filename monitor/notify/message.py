@@ -18,6 +18,7 @@ from barometer.faults import fault_wording
 from barometer.settings import Settings
 from barometer.store.alerts import DETECTOR
 from barometer.store.evidence import MOSTLY
+from barometer.telling import company_label, telling
 from monitor.notify import wording as w
 from monitor.notify.config import Receiver
 from monitor.notify.formats import Lang, clock, cut, duration, number, one_line
@@ -114,7 +115,11 @@ def facts_of(
         "one_text": explanation.get("one_text"),
         "price_moves": explanation.get("price_moves"),
         "sources": _counted(explanation.get("sources") or (), "source"),
-        "companies": _counted(explanation.get("companies") or (), "company"),
+        "companies": _counted(
+            [{**x, "label": company_label(x)} for x in explanation.get("companies") or () if x.get("company")], "label"
+        ),
+        "about": [cut(one_line(x), 20) for x in telling(explanation, alert["seen_negative"])],
+        "by_kind": explanation.get("by_kind") or [],
         "terms": [cut(one_line(str(t["term"])), 20) for t in (explanation.get("terms") or ())[:MAX_TERMS]],
         "expected_share": explanation.get("expected_share"),
         "told_at": now_ms,
@@ -209,9 +214,10 @@ def _title(f: Mapping[str, Any], lang: Lang) -> str:
         return f"{head}{name}：负面激增结束" if zh else f"{head}{name}: the surge of negative texts is over"
     seen, expected = number(f["seen_negative"]), number(f["expected_negative"])
     window = duration(f["window_seconds"] * 1000, lang)
+    about = ("、" if zh else ", ").join(f.get("about") or ())
     if zh:
-        return f"{head}{name}：负面激增，{window}内 {seen} 条（平时约 {expected} 条）"
-    return f"{head}{name}: {seen} negative texts in {window} ({expected} expected)"
+        return f"{head}{name}{f'（{about}）' if about else ''}：负面激增，{window}内 {seen} 条（平时约 {expected} 条）"
+    return f"{head}{name}{f' ({about})' if about else ''}: {seen} negative texts in {window} ({expected} expected)"
 
 
 def _what(f: Mapping[str, Any], lang: Lang) -> str:
@@ -294,7 +300,8 @@ def _rows(f: Mapping[str, Any], lang: Lang) -> list[tuple[str, str]]:
         severity += " · " + w.LEVEL[f["level"]][lang]
     rows.append(("严重程度" if zh else "Severity", severity))
     if f["kinds"]:
-        kinds = ("、" if zh else ", ").join(w.KIND[k][lang] for k in f["kinds"])
+        counted = {int(k["kind"]): f" {number(k['negative'])} / {number(k['total'])}" for k in f.get("by_kind") or ()}
+        kinds = ("、" if zh else ", ").join(w.KIND[k][lang] + counted.get(k, "") for k in f["kinds"])
         rows.append(("出现在" if zh else "Seen in", kinds))
     if voices := _voices(f, lang):
         rows.append(("负面来自" if zh else "Negative", voices))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, select, update
+from sqlalchemy import func, insert, select, update
 
 from barometer.records import Document, Kind, Prediction, Progress, Sentiment, fingerprint, hash64, pack_row
 from barometer.settings import Settings
@@ -15,6 +15,7 @@ from barometer.store import tables as t
 from barometer.store.alerts import MATTER, Finding, apply_finding, resolve
 from barometer.store.engine import Store
 from barometer.store.writer import Batch, Move
+from barometer.telling import telling
 from monitor.backtest import Text, backtest
 from monitor.sealing import Sealer
 from tests.integration.test_sealing import BUCKET, LATE, T0, Log, lead, sealed
@@ -26,9 +27,14 @@ DAYS = 9 * 144
 
 
 def feed(
-    log: Log, buckets: dict[int, list[tuple[str, Sentiment]]], model_id: int = 1, symbols: list[str] | None = None
-) -> None:
-    """Texts by bucket, all through partition 0; then both partitions' progress, past the last bucket."""
+    log: Log, buckets: dict[int, list[tuple[str, Sentiment]]], model_id: int = 1, symbols: list[str] | None = None,
+    comments: bool = False,
+) -> None:  # fmt: skip
+    """Texts by bucket, all through partition 0; then both partitions' progress, past the last bucket.
+
+    Args:
+        comments: every second text is a comment, else all are news.
+    """
     documents, predictions = [], []
     first = log.next[0]
     for b, texts in sorted(buckets.items()):
@@ -36,8 +42,8 @@ def feed(
             row = pack_row(1, 0, first + len(documents))
             documents.append(
                 Document(
-                    row, T0 + b * BUCKET + i, Kind.NEWS, text, hash64("row", str(row)), hash64(text),
-                    fingerprint(text), False, source="晨报" if i % 3 else "晚报",
+                    row, T0 + b * BUCKET + i, Kind.COMMENT if comments and i % 2 else Kind.NEWS, text,
+                    hash64("row", str(row)), hash64(text), fingerprint(text), False, source="晨报" if i % 3 else "晚报",
                     symbols=symbols or [],
                 )
             )  # fmt: skip
@@ -96,6 +102,42 @@ def test_a_surge_of_different_texts_pages_and_is_explained(store: Store, warm: t
     most_copied = next(e for e in a.evidence if e["text"] == "恒远停工！")
     assert most_copied["copies"] >= 5
     assert a.model_id == 1
+
+
+def test_the_headline_counts_the_event_and_names_it(store: Store, settings_for: MakeSettings) -> None:
+    """News and comments are judged apart, and the alert says what both hold, whichever peaked last."""
+    settings = settings_for()
+    log = Log(store, settings)
+    feed(log, calm(0, DAYS, 12), comments=True)
+    Sealer(store, settings).seal_ready(lead(store))
+    storm = {
+        DAYS + b: [(f"恒远地产第 {b} 批第 {i} 户业主维权", BAD if i % 8 else CALM) for i in range(40)] for b in range(3)
+    }
+    for b, texts in storm.items():  # bucket by bucket, by ever new leaders
+        feed(log, {b: texts}, comments=True, symbols=["609866.SH"])
+        Sealer(store, settings).seal_ready(lead(store))
+    (a,) = alerts(store)
+    kinds = {k["kind"]: k for k in a.explanation["by_kind"]}
+    assert sorted(kinds) == a.kinds == [1, 2]
+    assert a.seen_negative == sum(k["negative"] for k in kinds.values())
+    assert a.seen_total == sum(k["total"] for k in kinds.values())
+    assert a.expected_negative == pytest.approx(sum(k["expected"] for k in kinds.values()), abs=0.02)
+    start, end = a.explanation["window"]
+    assert a.window_seconds == (end - start) / 1000
+    with store.read() as c:
+        s, series = t.SealedBucket, t.Series
+        rows = c.execute(
+            select(func.sum(s.negative), func.sum(s.total), func.sum(s.expected_negative))
+            .join(series, series.id == s.series_id)
+            .where(series.name == a.fingerprint, s.start >= start, s.start < end)
+        ).one()
+    assert (a.seen_negative, a.seen_total) == (int(rows[0]), int(rows[1]))
+    assert a.expected_negative == pytest.approx(rows[2])
+    assert a.seen_negative >= 3 * 35
+    (company,) = a.explanation["companies"]
+    assert company["company"] == "609866.SH"
+    assert company["name"] == "恒远地产"
+    assert telling(a.explanation, a.seen_negative) == [company["name"]]
 
 
 def test_copies_of_one_text_warn_but_page_nobody(store: Store, warm: tuple[Log, Settings]) -> None:

@@ -100,6 +100,18 @@ def test_what_it_is_about_and_whether_it_is_mostly_one_text_or_prices() -> None:
     assert not re.search("同一篇|行情|突出|涉及|Mostly|terms|Companies", few)
 
 
+def test_the_title_says_whom_it_is_about_and_each_kind_stands_beneath() -> None:
+    why = {
+        "companies": [{"company": "609866.SH", "name": "恒远", "negative": 20}, {"company": "乙银行", "negative": 2}],
+        "by_kind": [{"kind": 1, "negative": 20, "total": 50}, {"kind": 2, "negative": 11, "total": 38}],
+    }
+    m = said(lang="both", explanation=why, kinds=[1, 2])
+    assert "房地产（恒远）：负面激增，30 分钟内 31 条" in m.title
+    assert "Real estate (恒远): 31 negative texts" in m.title
+    assert "出现在：新闻 20 / 50、评论 11 / 38" in m.text
+    assert "涉及公司：恒远 609866.SH 20、乙银行 2" in m.text
+
+
 def test_runbook_and_contact_are_told() -> None:
     m = with_facts("both", runbook={"zh": "先打电话\n给网点", "en": "Call the branch"}, contact="李雷 138")
     assert "1. 处置预案：先打电话 给网点" in m.text
