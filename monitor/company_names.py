@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import rjieba
 
@@ -50,8 +51,7 @@ def name_of(code: str, texts: Sequence[str], others: Sequence[str]) -> str | Non
 
 def _proper(text: str) -> Iterator[str]:
     """Proper names, alone and with the noun that follows (恒远, 恒远地产)."""
-    words = rjieba.tag(text, True)
-    for (word, kind), (following, its_kind) in zip(words, [*words[1:], ("", "")], strict=True):
+    for (word, kind), (following, its_kind) in pairwise([*rjieba.tag(text, True), ("", "")]):
         if kind in _NAMES and len(word) > 1:
             yield word
             if its_kind == "n":
