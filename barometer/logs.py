@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 import warnings
+from typing import Any
 
 import structlog
+from structlog.typing import EventDict, Processor
 
 from barometer.settings import Settings
+from barometer.when import in_zone
 
 
 def configure_logging(settings: Settings) -> None:
@@ -27,11 +31,13 @@ def configure_logging(settings: Settings) -> None:
         if settings.log_format == "json"
         else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=30)
     )
+    utc = structlog.processors.TimeStamper(fmt="iso", utc=True)
+    stamp: Processor = utc if settings.log_format == "json" else _stamp(settings)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            stamp,
             structlog.processors.format_exc_info,
             renderer,
         ],
@@ -39,3 +45,13 @@ def configure_logging(settings: Settings) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+
+
+def _stamp(settings: Settings) -> Processor:
+    """Times for people, of the zone that screens and commands have, with its offset; a collector gets UTC."""
+
+    def stamp(_logger: Any, _method: str, event: EventDict) -> EventDict:
+        event["timestamp"] = in_zone(time.time_ns() // 1_000_000, settings.zone)
+        return event
+
+    return stamp

@@ -34,3 +34,16 @@ def parse_when(text: str, now_ms: int, zone: ZoneInfo, name: str = "time") -> in
     except ValueError:
         raise BarometerError(f"{name} {text!r}: expected a time like '2026-11-24 08:00', or 90m, 6h, 2d") from None
     return int((at if at.tzinfo else at.replace(tzinfo=zone)).timestamp() * 1000)
+
+
+def in_zone(time_ms: int, zone: ZoneInfo) -> str:
+    """A time as commands and logs tell it to people: of the zone that is set, with its offset. A time that no calendar
+    has is a number.
+
+    >>> in_zone(1_700_000_000_000, ZoneInfo("Asia/Shanghai"))
+    '2023-11-15 06:13:20+08:00'
+    """
+    try:
+        return datetime.fromtimestamp(time_ms / 1000, zone).isoformat(sep=" ", timespec="seconds")
+    except (ValueError, OverflowError, OSError):
+        return f"{time_ms} ms"

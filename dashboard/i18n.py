@@ -143,6 +143,9 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     # the line of truth
     "truth.live": ("数据实时", "Data is live"),
+    "truth.quiet": ("{time} 以后没有新文本（{lag}）", "no text since {time} ({lag})"),
+    "truth.no_texts": ("没有文本", "no texts"),
+    "problem.alarm": ("系统告警在持续：{name}", "An alarm runs: {name}"),
     "truth.asof": ("截至 {time}，滞后 {lag}", "up to {time}, {lag} behind"),
     "truth.workers": ("{n} 个处理进程", "workers: {n}"),
     "truth.no_workers": ("没有处理进程在运行", "no worker is running"),

@@ -11,7 +11,8 @@ PAGE_TEXTS: dict[str, tuple[str, str]] = {
     "home.seen": ("全部标为已看", "Mark all as seen"),
     "home.seen_done": ("已记下：从现在起算", "Noted: counting from now"),
     "home.waiting": ("等待确认", "Waiting for somebody"),
-    "home.waiting_more": ("另有 {n} 条待确认 →", "{n} more are waiting →"),
+    "home.in_hand": ("正在处理", "In somebody's hands"),
+    "home.waiting_more": ("另有 {n} 条 →", "{n} more →"),
     "home.handled": ("另有 {n} 条告警已有人处理", "{n} more alerts are in somebody's hands"),
     "home.calm": ("没有待确认的告警", "No alert is waiting"),
     "home.calm_proof": (

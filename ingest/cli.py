@@ -8,7 +8,6 @@ import re
 import sys
 import time
 from collections.abc import Iterator
-from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import typer
@@ -20,6 +19,7 @@ from barometer.settings import Settings, settings
 from barometer.store.engine import Store
 from barometer.store.migrate import open_store
 from barometer.times import check_format, parse_time
+from barometer.when import in_zone
 from ingest.dlq import CHUNK, Letter, Replayer, find_letters, get_letter, parse_row
 from ingest.files import Columns, parse_pairs
 from ingest.importing import Plan, produce_files
@@ -252,7 +252,4 @@ def printable(data: bytes, *, newlines: bool = False) -> str:
 def _local(time_ms: int, s: Settings) -> str:
     if time_ms == -1:
         return "none"
-    try:
-        return datetime.fromtimestamp(time_ms / 1000, s.zone).strftime("%Y-%m-%d %H:%M:%S")
-    except (ValueError, OverflowError, OSError):
-        return f"{time_ms} ms"
+    return in_zone(time_ms, s.zone)

@@ -28,6 +28,8 @@ HOLD_SECONDS = 60.0
 """An alarm ends when its condition has not held for so long."""
 PATIENCE_SECONDS = 60.0
 """What may be over at the next try is an alarm only after so long."""
+FIRST_READ = 2.0
+"""At a first start every partition has to be assigned, written to and read: patience times this."""
 MOST_BEHIND_MS = 600_000
 """Sealing may be two buckets behind the watermark, or so much."""
 
@@ -206,7 +208,8 @@ class Alarms:
         old = [p["partition"] for p in partitions if p["progress_t"] is None or now - p["progress_t"] > allowed]
         if old or never:
             figures = {"partitions": old, "never_read": never}
-            yield Condition("missing_ticks", "critical", f"no progress in {len(old) + never} partitions", figures)
+            text = f"no progress in {len(old) + never} partitions"
+            yield Condition("missing_ticks", "critical", text, figures, FIRST_READ * self._patience)
 
     def _own_work(self, report: dict[str, Any]) -> Iterator[Condition]:
         """What the leader itself should have done."""

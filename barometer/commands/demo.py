@@ -9,8 +9,11 @@ import socket
 import tempfile
 import threading
 import time
+from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 import typer
 from rich.console import Console
@@ -328,7 +331,13 @@ def _alert_line(a: Seen) -> str:
 
 
 def _clock(time_ms: int) -> str:
-    return time.strftime("%m-%d %H:%M", time.localtime(time_ms / 1000))
+    """Of the zone that the dashboard has, which is named: the console's own may be another."""
+    return f"{datetime.fromtimestamp(time_ms / 1000, _zone()):%m-%d %H:%M %z}"
+
+
+@cache
+def _zone() -> ZoneInfo:
+    return load_settings().zone
 
 
 def _free_port(wanted: int) -> int:

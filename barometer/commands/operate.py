@@ -5,7 +5,6 @@ from __future__ import annotations
 import getpass
 import json
 import sys
-from datetime import UTC, datetime
 
 import typer
 
@@ -14,6 +13,7 @@ from barometer.errors import BarometerError
 from barometer.settings import settings
 from barometer.store.engine import Store
 from barometer.store.migrate import current, head, open_store, settle, upgrade
+from barometer.when import in_zone
 
 TOPICS_MS = 2_000
 """So long the broker is waited for, to look at the settings of the topics."""
@@ -35,17 +35,18 @@ def status(as_json: bool = typer.Option(False, "--json", help="One JSON object, 
     from barometer.store.status import status as read_status
     from ingest.preconditions import report as look_at_topics
 
-    store = open_store(settings())
-    report = read_status(store, settings(), probe=True)
+    s = settings()
+    store = open_store(s)
+    report = read_status(store, s, probe=True)
     try:
-        report["topics"] = {"at": report["now"], **look_at_topics(settings(), timeout_ms=TOPICS_MS)}
-        report["problems"] = problems(report, settings())
+        report["topics"] = {"at": report["now"], **look_at_topics(s, timeout_ms=TOPICS_MS)}
+        report["problems"] = problems(report, s)
     except BarometerError as e:  # what the leader saw last stands in the store
         report["topics_not_asked"] = str(e)
     if as_json:
         print(json.dumps(report, ensure_ascii=False, default=str))
     else:
-        print_status(report)
+        print_status(report, s.zone)
     if report.get("problems"):
         sys.exit(1)
 
@@ -89,7 +90,7 @@ def log_show() -> None:
             what = act.data
             why = f": {what['why']}" if what.get("why") else ""
             print(
-                f"accepted {datetime.fromtimestamp(act.at / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC by {act.actor}{why}  "
+                f"accepted {in_zone(act.at, s.zone)} by {act.actor}{why}  "
                 f"(log {what['old_log']} -> {what['new_log']}: {what['reason']})"
             )
 

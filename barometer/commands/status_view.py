@@ -2,37 +2,49 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from barometer.faults import FAULTS, Lang
+from barometer.when import in_zone
 
 SPELT_OUT = ("replaced", "clock")
 """Neither mends itself, and a hasty act does harm: what to do is said at once."""
 
 
-def print_status(report: dict[str, Any]) -> None:
-    """Print a report of :func:`barometer.store.status.status`. Names from the stream are printed as plain text."""
+def print_status(report: dict[str, Any], zone: ZoneInfo) -> None:
+    """Print a report of :func:`barometer.store.status.status`, with times of ``zone``. Names from the stream are plain
+    text."""
+
+    def at(ms: int | None) -> str:
+        return _time(ms, now, zone)
+
     console = Console(highlight=False, markup=False)
     now = report["now"]
     for problem in report["problems"]:
         console.print(Text(f"! {problem['text']}", style="red"), soft_wrap=True)  # a command can be copied
         if problem["code"] in SPELT_OUT:
             _what_to_do(console, problem["code"])
+    running = report["alerts"].get("firing", 0) + report["alerts"].get("acknowledged", 0)
     if not report["problems"]:
-        console.print(Text("all is well", style="green"))
+        beside = f"; {running} alerts about the stream are open" if running else ""
+        console.print(Text(f"all is well with Barometer itself{beside}", style="yellow" if running else "green"))
     log, lag, counts = report["log"], report["lag"], report["counts"]
     console.print()
     if log:
         console.print(f"log         {log['topic']} of cluster {log['cluster_id']}, {log['partitions']} partitions")
     console.print(f"leader      {report['leader'] or 'none'}")
-    console.print(f"watermark   {_time(report['watermark'], now)}")
-    console.print(f"sealed to   {_time(report['sealed_until'], now)}")
-    console.print(f"lag         {lag['records']:,} records, progress {_span(lag['seconds'])} old")
+    console.print(f"watermark   {at(report['watermark'])}")
+    console.print(f"sealed to   {at(report['sealed_until'])}")
+    reading = any(p["role"] == "worker" and p["live"] for p in report["processes"])
+    waiting = f"{lag['records']:,} records"
+    if not reading:  # what came since nobody has counted
+        waiting = f"unknown, since no worker reads ({waiting} when one last did)"
+    console.print(f"lag         {waiting}, progress {_span(lag['seconds'])} old", soft_wrap=True)
     console.print(f"throughput  {report['throughput']:.1f} documents a second")
     console.print(
         f"records     {counts['records']:,} = {counts['documents']:,} documents + {counts['repeats']:,} repeats + "
@@ -48,13 +60,13 @@ def print_status(report: dict[str, Any]) -> None:
         console,
         "processes",
         ("role", "host", "pid", "state", "last seen"),
-        [(p["role"], p["host"], str(p["pid"]), p["state"], _time(p["seen_at"], now)) for p in report["processes"]],
+        [(p["role"], p["host"], str(p["pid"]), p["state"], at(p["seen_at"])) for p in report["processes"]],
     )
     _table(
         console,
         "jobs",
         ("job", "last run", "outcome"),
-        [(j["name"], _time(j["started_at"], now), _outcome(j)) for j in report["jobs"]],
+        [(j["name"], at(j["started_at"]), _outcome(j)) for j in report["jobs"]],
     )
     _table(
         console,
@@ -63,7 +75,7 @@ def print_status(report: dict[str, Any]) -> None:
         [
             (
                 f"{s['name']}{' (SILENT)' if s['silent'] else ''}",
-                _time(s["last_observed_at"], now),
+                at(s["last_observed_at"]),
                 f"{s['last_day']:,}",
                 f"{s['last_week']:,}",
             )
@@ -114,10 +126,10 @@ def _outcome(job: dict[str, Any]) -> str:
     return "ok" if job["ok"] else f"FAILED: {job['message'] or ''}"
 
 
-def _time(ms: int | None, now: int) -> str:
+def _time(ms: int | None, now: int, zone: ZoneInfo) -> str:
     if ms is None:
         return "-"
-    return f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC ({_span((now - ms) / 1000)} ago)"
+    return f"{in_zone(ms, zone)} ({_span((now - ms) / 1000)} ago)"
 
 
 def _span(seconds: float | None) -> str:

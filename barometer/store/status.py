@@ -40,6 +40,9 @@ GONE_AFTER_MS = 30_000
 WAITS_FOR_BROKER = ("broker away",)
 REFUSALS = {"not authorised": "rights", "login failed": "login"}
 """States of whoever the broker does not serve, as :mod:`barometer.broker.errors` has them, and the problem's code."""
+ALARMS_SAID = {"log_replaced": "replaced"}
+"""Alarms that a problem of another name says already; the others are called alike, or are said as they are."""
+MOST_ALARMS = 50
 _COUNTS = ("records", "documents", "repeats", "dead_letters", "tombstones", "progress_records", "late")
 
 
@@ -54,7 +57,8 @@ def status(store: Store, settings: Settings, *, probe: bool = False) -> dict[str
         nothing older follows), sealed_until, lag {records, seconds, partitions}, throughput (documents a second
         over the last minute), counts (``difference``: records unaccounted for, 0 when all is well), unscored,
         sources, processes, leader, leases, jobs, topics (what is wrong with their settings in Kafka), alerts,
-        notifications, problems (each with a code, its figures and an English text).
+        alarms (running ones about the product), notifications, problems (each with a code, its figures and an English
+        text).
     """
     refused = refuses_writes(store) if probe else None
     with store.read() as c:
@@ -70,16 +74,19 @@ def read_status(c: Connection, store: Store, settings: Settings) -> dict[str, An
     now = store.now_ms(c)
     log = c.execute(select(Log.__table__).where(Log.topic == settings.topic_documents, Log.current)).one_or_none()
     offsets = _offsets(c, log)
+    through = None if log is None else watermark(c, log, settings, now)
+    # What has not been read cannot be heard: a source is silent by the time that reading has come to, not by the clock.
+    heard_until = now if through is None else min(now, through + settings.lateness_ms)
     report: dict[str, Any] = {
         "now": now,
         "log": None if log is None else {"id": log.id, "cluster_id": log.cluster_id, "topic": log.topic,
                                          "partitions": log.partitions, "replaced_reason": log.replaced_reason},
-        "watermark": None if log is None else watermark(c, log, settings, now),
+        "watermark": through,
         "sealed_until": sealed_until(c),
         "last_observed_at": max((o["last_observed_at"] for o in offsets if o["last_observed_at"]), default=None),
         "counts": _counts(offsets),
         "unscored": _unscored(c, now),
-        "sources": _sources(c, now, settings),
+        "sources": _sources(c, heard_until, settings),
         "processes": _processes(c, now),
         "leases": [
             {"name": r.name, "holder": r.holder, "term": r.term, "expires_at": r.expires_at, "live": r.expires_at > now}
@@ -88,9 +95,9 @@ def read_status(c: Connection, store: Store, settings: Settings) -> dict[str, An
         "jobs": [dict(r._mapping) for r in c.execute(select(Job.__table__).order_by(Job.name))],
         "topics": topic_settings(c),
         "alerts": _by_state(c, Alert.state),
+        "alarms": _alarms(c),
         "notifications": _by_state(c, Notification.state),
     }  # fmt: skip
-    through = report["watermark"]
     progress = report["progress"] = None if through is None else through + settings.lateness_ms
     report["lag"] = {
         "records": sum(o["lag"] for o in offsets if o["lag"] is not None),
@@ -162,6 +169,10 @@ def problems(report: dict[str, Any], settings: Settings) -> list[dict[str, Any]]
         if job["ok"] is False and refusal(job) is None:
             message = job["message"] or ""
             say("job", f"job {job['name']} failed: {message}", name=job["name"], message=message)
+    said = {p["code"] for p in out}
+    for alarm in report["alarms"]:
+        if ALARMS_SAID.get(alarm["name"].partition(":")[0], alarm["name"].partition(":")[0]) not in said:
+            say("alarm", f"an alarm runs: {alarm['name']} ({alarm['severity']})", name=alarm["name"])
     if report["notifications"].get("failed"):
         n = report["notifications"]["failed"]
         say("notifications", f"{n} notifications could not be delivered", failed=n)
@@ -308,6 +319,23 @@ def _throughput(c: Connection, now: int, processes: list[dict[str, Any]]) -> flo
         .where(Document.observed_at > now - 60_000, Document.observed_at <= now)
     ).scalar_one()
     return int(recent) / 60
+
+
+def _alarms(c: Connection) -> list[dict[str, Any]]:
+    """Alarms about the product that run, acknowledged or not, the worst first."""
+    a = Alert
+    worst = case({"critical": 0, "warning": 1}, value=a.severity, else_=2)
+    rows = c.execute(
+        select(a.id, a.fingerprint, a.severity, a.state, a.started_at)
+        .where(a.type == "system", a.ended_at.is_(None), a.state != "resolved")
+        .order_by(worst, a.id.desc())
+        .limit(MOST_ALARMS)
+    )
+    return [
+        {"id": r.id, "name": r.fingerprint.removeprefix("system:"), "severity": r.severity, "state": r.state,
+         "started_at": r.started_at}
+        for r in rows
+    ]  # fmt: skip
 
 
 def _by_state(c: Connection, column: Any) -> dict[str, int]:

@@ -6,30 +6,15 @@ from typing import Any
 
 from dash import dcc, html
 
+from barometer.store.stream_state import stream_state
 from dashboard.context import View, context
 from dashboard.format import clock, duration, number, percent
-
-FRESH_MS = 60_000
-"""Progress that is older than this is not called live; beyond ``lag_alarm_seconds`` it is called stale."""
-
-
-def freshness(report: dict[str, Any], stale_after_ms: float) -> str:
-    """``live``, ``behind``, ``stale`` or ``empty``."""
-    if report["log"] is None or not report["counts"]["records"]:
-        return "empty"
-    if report["log"]["replaced_reason"] or report["progress"] is None:
-        return "stale"
-    live = {p["role"] for p in report["processes"] if p["live"]}
-    lag = report["now"] - report["progress"]
-    if lag > stale_after_ms:
-        return "stale"
-    return "live" if lag <= FRESH_MS and {"worker", "monitor"} <= live else "behind"
 
 
 def truth_line(v: View, report: dict[str, Any]) -> Any:
     """One line of facts, with the worst first."""
     c = context()
-    state = freshness(report, c.settings.lag_alarm_seconds * 1000)
+    state = stream_state(report, c.settings)
     now, progress = report["now"], report["progress"]
     live = [p["role"] for p in report["processes"] if p["live"]]
     items: list[Any] = []
@@ -46,6 +31,14 @@ def truth_line(v: View, report: dict[str, Any]) -> Any:
     elif state == "stale":
         say(v.t("truth.stale", time=clock(progress, c.zone, now), lag=duration(v.lang, now - progress)), bad=True)
     else:
+        last = report["last_observed_at"]
+        if state == "quiet":
+            said = (
+                v.t("truth.no_texts")
+                if last is None
+                else v.t("truth.quiet", time=clock(last, c.zone, now), lag=duration(v.lang, now - last))
+            )
+            say(said, bad=True)
         if state == "live":
             items.append(html.Strong(v.t("truth.live")))
         say(v.t("truth.asof", time=clock(progress, c.zone, now, seconds=True), lag=duration(v.lang, now - progress)))

@@ -12,6 +12,7 @@ from flask_login import current_user
 from barometer.standing import Standing
 from barometer.store.queries import SeriesRow
 from barometer.store.queries_alerts import changed_since
+from barometer.store.stream_state import stream_state
 from dashboard.components import star as stars
 from dashboard.components.alert_parts import alert_href, folded_name, kinds_of, strips, subject
 from dashboard.components.live import fresh, live, register_live, target
@@ -19,7 +20,6 @@ from dashboard.components.parts import data, empty, section, series_href, severi
 from dashboard.components.peers import peer_line
 from dashboard.components.series_cells import change_cell, change_of, expected_figure, trend_cell
 from dashboard.components.trust_parts import trust_line
-from dashboard.components.truth import freshness
 from dashboard.context import View, context, ranges, view
 from dashboard.figures import Figures, figures, totals_since
 from dashboard.format import ago, clock, duration, number, percent
@@ -117,20 +117,23 @@ def _day() -> Figures:
 
 
 def _waiting(v: View) -> list[Any]:
-    """Unacknowledged alerts, or one line that says how calm it is and why that may be believed."""
+    """Running alerts, those that nobody has taken first, each with who has it; where none runs, one line that says how
+    calm it is and why that may be believed."""
     found = _day()
     names = {s.id: s.name for s in found.series}
-    firing = [a for a in found.alerts if a.state == "firing"]
-    others = len(found.alerts) - len(firing)
-    if not firing:
+    running = sorted(found.running, key=lambda a: a.state != "firing")
+    waiting = sum(a.state == "firing" for a in running)
+    others = len(found.alerts) - len(running)
+    if not running:
         return [_calm(v, others)]
-    shown, left = strips(v, firing, names, found.span.now, _STRIPS)
+    shown, left = strips(v, running, names, found.span.now, _STRIPS)
     more = []
     if left:
-        more.append(dcc.Link(v.t("home.waiting_more", n=left), href="/alerts?state=firing"))
+        more.append(dcc.Link(v.t("home.waiting_more", n=left), href="/alerts"))
     if others:
         more.append(dcc.Link(v.t("home.handled", n=others), href="/alerts?state=acknowledged", className="muted"))
-    title = html.H2([v.t("home.waiting"), html.Span(str(len(firing)), className="count")])
+    title = html.H2([v.t("home.waiting" if waiting else "home.in_hand"),
+                     html.Span(str(waiting or len(running)), className="count")])  # fmt: skip
     return [html.Section([html.Div([title, html.Div(more, className="aside more-links")], className="section-head"),
                           html.Div(shown, className="strips")])]  # fmt: skip
 
@@ -138,7 +141,7 @@ def _waiting(v: View) -> list[Any]:
 def _calm(v: View, others: int) -> Any:
     report = context().status()
     zone = context().zone
-    state = freshness(report, context().settings.lag_alarm_seconds * 1000)
+    state = stream_state(report, context().settings)
     if state == "empty":  # the line of truth says so, and below stands what to do
         return None
     sure = state == "live"
@@ -179,7 +182,10 @@ def _watching(v: View) -> list[Any]:
     heads = ("", "overview.rows", "overview.volume", "overview.share", "overview.change", "overview.trend",
              "home.peers")  # fmt: skip
     head = html.Div([html.Span(v.t(h) if h else None) for h in heads], className="watch-row watch-head")
-    title = [v.t("home.watching"), html.Small(v.t("home.watching_span"), className="muted head-note")]
+    span = v.t("home.watching_span")
+    if found.span.anchored:  # the last day that there is, not the last 24 hours
+        span = v.t("overview.until", time=clock(found.span.to_ms, context().zone, found.span.now))
+    title = [v.t("home.watching"), html.Small(span, className="muted head-note")]
     links = dcc.Link(v.t("home.all"), href="/overview")
     return [section(title, html.Div([note, html.Div([head, *rows], className="watch-list")]), links, "flush")]
 

@@ -13,13 +13,13 @@ from flask_login import current_user
 
 from barometer.store.queries import Totals
 from barometer.store.queries_filtered import languages, source_names
+from barometer.store.stream_state import stream_state
 from dashboard.board import board_rows, board_words, version
 from dashboard.components.alert_parts import strips
 from dashboard.components.grid import board_grid, heat_legend
 from dashboard.components.live import fresh, live, register_live, target
 from dashboard.components.parts import aria, chips, empty, href, kpi
 from dashboard.components.peers import group_name
-from dashboard.components.truth import freshness
 from dashboard.context import DAY, KINDS, RANGES, View, choose, context, ranges, view
 from dashboard.figures import Figures, figures, filtered_figures
 from dashboard.format import clock, number, percent
@@ -231,7 +231,7 @@ def _alerts(v: View, found: Figures) -> Any:
     running = found.running
     if not running:
         report = context().status()
-        calm = freshness(report, context().settings.lag_alarm_seconds * 1000) == "live"
+        calm = stream_state(report, context().settings) == "live"
         return [html.Div(v.t("overview.calm" if calm else "overview.not_calm"),
                          className="calm" if calm else "calm unsure")]  # fmt: skip
     names = {s.id: s.name for s in found.series}

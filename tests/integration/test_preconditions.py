@@ -278,7 +278,7 @@ def test_status_and_alarm_say_what_endangers_texts(
     [problem] = [p for p in report["problems"] if p["code"] == "topic"]
     assert problem["name"] == "message.timestamp.type"
     assert "--add-config message.timestamp.type=CreateTime" in problem["text"]
-    print_status(report)
+    print_status(report, settings.zone)
     out = " ".join(capsys.readouterr().out.split())
     assert "max.message.bytes is 100000, needed 1048588" in out
     assert "retention.ms is 604800000 (7 d), needed -1" in out
