@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
+from barometer.readable import readable
 from models.errors import REMEDY, ModelError
 from models.traditional import simplified
 
@@ -24,9 +25,10 @@ def prepare(text: str, title: str | None = None) -> str:
 
 
 def in_one_line(text: str, title: str | None = None) -> str:
-    """Title and text in one line, links shortened to ``http``. A title that the text begins with is not repeated."""
-    line = _WHITE.sub(" ", text).strip()
-    head = _WHITE.sub(" ", title).strip() if title else ""
+    """Title and text in one line, without markup, links shortened to ``http``. A title that the text begins with is not
+    repeated."""
+    line = _WHITE.sub(" ", readable(text)).strip()
+    head = _WHITE.sub(" ", readable(title)).strip() if title else ""
     if head and not line.startswith(head):
         line = f"{head}：{line}" if line else head
     return _URL.sub("http", line)

@@ -44,6 +44,23 @@ _MARKS = re.compile(r"https?://\S+|www\.\S+|[@#$]\w+|&\w+;")
 _WORD = re.compile("[A-Za-z\u00c0-\u024f\u1e00-\u1eff]+(?:['’][A-Za-z]+)?")
 _LETTER = re.compile("[A-Za-z]")
 _CODE = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]+)*")
+# What people write for a language beside its ISO 639 code: older codes, countries, names.
+_ALIASES = {
+    "zh": "cmn yue zho chi chs cht cn tw hk han hans hant chinese mandarin cantonese 中文 汉语 漢語 简体 繁体 简体中文 繁体中文 簡體 "
+    "繁體 簡體中文 繁體中文 普通话 國語 粤语 zhs zht zhcn zhtw",
+    "en": "eng english us uk 英文 英语 英語 engl",
+    "ja": "jp jpn japanese 日文 日语 日語",
+    "ko": "kr kor korean 韩文 韩语",
+    "id": "in ind indonesian",
+    "he": "iw heb hebrew",
+    "ru": "rus russian 俄文 俄语",
+    "fr": "fra fre french 法文 法语",
+    "de": "deu ger german 德文 德语",
+    "es": "spa spanish 西班牙语",
+}
+_ALIAS = {name: code for code, names in _ALIASES.items() for name in names.split()}
+_NO_LANGUAGE = re.compile(r"und|mul|mis|zxx|xx|nan|nil|q[a-t][a-z]|null|none|auto|unk\w*|n/?a|other|-+")
+"""Placeholders, and ISO 639's codes for no, several and privately agreed languages."""
 
 # Words that are common in English and rare or absent in the other languages that lingua is asked about.
 _ENGLISH_WORDS = """
@@ -66,12 +83,17 @@ _ENGLISH = frozenset(_ENGLISH_WORDS.split())
 
 
 def normalise_code(given: str | None) -> str | None:
-    """``zh-CN`` → ``zh``, ``EN_us`` → ``en``; None for what is no language code or ``und``, so that it is detected."""
-    if not given or not _CODE.fullmatch(given := given.strip()):
+    """A language's ISO 639-1 code from what people write for it; None for what is no language, so that it is detected.
+
+    >>> [normalise_code(x) for x in ("zh-CN", "zh_CN.UTF-8", "chs", "中文", "EN_us", "English", "und", "null")]
+    ['zh', 'zh', 'zh', 'zh', 'en', 'en', None, None]
+    """
+    name = (given or "").split(".")[0].strip().lower()
+    if name in _ALIAS:
+        return _ALIAS[name]
+    if not _CODE.fullmatch(name) or _NO_LANGUAGE.fullmatch(code := re.split("[-_]", name, maxsplit=1)[0]):
         return None
-    code = re.split("[-_]", given, maxsplit=1)[0].lower()
-    code = {"cmn": "zh", "yue": "zh", "zho": "zh", "chi": "zh", "eng": "en"}.get(code, code)
-    return None if code == UNKNOWN else code
+    return _ALIAS.get(code, code)
 
 
 def detect(text: str) -> str:

@@ -89,7 +89,7 @@ def _hit(row: Any, now_ms: int) -> Hit:
     return Hit(
         rule=row.rule, series=row.series, series_id=None, kind=row.kind, at=row.observed_at,
         text={"row_id": str(row.row_id), "observed_at": row.observed_at, "kind": row.kind, "text": row.text,
-              "title": row.title, "url": row.url, "source": row.source, "copies": 1},
+              "title": row.title, "url": row.url, "source": row.source, "copies": 1, "words": list(row.words)},
         severity=row.severity, level=row.level, words=tuple(row.words),
         summary=f"红线「{row.summary['zh']}」：{words} · Red line “{row.summary['en']}”: {', '.join(row.words)}",
         quiet=row.quiet or now_ms - row.observed_at > OLD_MS,

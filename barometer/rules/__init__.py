@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from barometer.errors import SettingsError
 from barometer.matters import named
+from barometer.readable import readable
 from barometer.symbols import canonical_set, symbols_in
 
 SHIPPED = Path(__file__).with_name("redlines.yaml")
@@ -141,6 +142,7 @@ class RuleSet(_Strict):
         symbols: Sequence[str] = (),
     ) -> list[Match]:  # fmt: skip
         """The rules that a text matches, in the order of the file; ``observed_at`` is in epoch milliseconds."""
+        text, title = readable(text), readable(title) if title else None
         whole = _folded(f"{title}。{text}" if title else text)
         if not any(map(whole.__contains__, self._first)):
             return []
@@ -163,7 +165,7 @@ class RuleSet(_Strict):
 
     def companies_of(self, text: str, symbols: Sequence[str]) -> set[str]:
         """Whom a text is about: watched companies by name (named in it, or by their symbol), others by symbol."""
-        whole, codes = _folded(text), canonical_set(symbols)
+        whole, codes = _folded(readable(text)), canonical_set(symbols)
         about = self._watched_in(whole, codes | symbols_in(whole))
         return {c.name for c in about} | codes.difference(*(c.codes for c in about))
 

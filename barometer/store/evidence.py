@@ -7,8 +7,11 @@ from typing import Any
 
 from sqlalchemy import Connection, case, func, select, tuple_
 
+from barometer.readable import around, readable
 from barometer.store.tables import Document, SeriesDocument, Source
 
+MAX_TEXT = 500
+"""Characters of a text that an alert keeps."""
 MOSTLY = 0.5
 """From this share of the negatives on, one text, or price moves, are said to be most of them."""
 
@@ -57,7 +60,8 @@ def telling_texts(
     return [
         {
             "row_id": str(r.row_id), "observed_at": r.observed_at, "kind": kind, "source": r.source, "title": r.title,
-            "text": r.text[:500], "p_negative": round(float(surest), 4), "copies": int(copies), "url": r.url,
+            "text": around(readable(r.text), (), MAX_TEXT), "p_negative": round(float(surest), 4), "copies": int(copies),
+            "url": r.url,
         }
         for fingerprint, copies, surest, _ in top
         if (r := firsts.get(fingerprint)) is not None

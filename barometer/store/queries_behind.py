@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, and_, func, select, tuple_
 
+from barometer.readable import readable
 from barometer.records import Sentiment
 from barometer.store.queries_documents import Text
 from barometer.store.tables import Document, SeriesDocument, Source
@@ -96,4 +97,6 @@ def said(c: Connection, series_id: int, from_ms: int, to_ms: int, kinds: Sequenc
         .order_by(m.observed_at.desc(), m.row_id.desc())
         .limit(limit)
     )  # fmt: skip
-    return [Said(int(r[0]), r[1], list(r[2] or []), f"{r[3]}\n{r[4]}" if r[3] else r[4], r[5], r[6]) for r in rows]
+    return [
+        Said(int(r[0]), r[1], list(r[2] or []), readable(f"{r[3]}\n{r[4]}" if r[3] else r[4]), r[5], r[6]) for r in rows
+    ]

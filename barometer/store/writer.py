@@ -18,6 +18,7 @@ import orjson
 from sqlalchemy import Connection, text
 
 from barometer.buckets import Buckets
+from barometer.readable import around, readable
 from barometer.records import DeadLetter, Document, Prediction, Progress
 from barometer.rules import Match
 from barometer.store.bulk import add_up, insert_rows
@@ -231,7 +232,8 @@ class Writer:
         rows = [
             (
                 d.row_id, m.rule.name, d.observed_at, m.series, int(d.kind), m.rule.severity, m.rule.level,
-                m.rule.quiet, _json(list(m.words)) or "[]", m.company, m.tier, d.fingerprint, d.text[:HIT_TEXT],
+                m.rule.quiet, _json(list(m.words)) or "[]", m.company, m.tier, d.fingerprint,
+                around(readable(d.text), m.words, HIT_TEXT),
                 d.title, d.url, d.source, _json(m.rule.title.model_dump()), _json(list(m.about)) or "[]", None,
             )
             for d, m in hits

@@ -8,6 +8,7 @@ from typing import Any
 import dash_mantine_components as dmc
 from dash import dcc, html
 
+from barometer.readable import around, readable
 from barometer.records import Sentiment
 from dashboard.components.parts import aria, data, empty, kind_name, safe_link, section, sentiment_pill
 from dashboard.context import View, context
@@ -34,7 +35,7 @@ def said_words(v: View, row: Any) -> str:
 
 
 def text_part(v: View, found: Labelling, now: int) -> Any:
-    """The text as the source sent it; with the model's answer and earlier labels only where it is not hidden."""
+    """The text as people read it; with the model's answer and earlier labels only where it is not hidden."""
     x = found.text
     meta: list[Any] = [
         html.Span(clock(x.observed_at, context().zone, now), className="num"), html.Span(kind_name(v, x.kind)),
@@ -47,8 +48,8 @@ def text_part(v: View, found: Labelling, now: int) -> Any:
     return html.Div(
         [
             html.Div(meta, className="meta"),
-            html.Div(x.title, className="text-title") if x.title else None,
-            html.P(x.text, className="annotate-text", lang="zh-CN" if x.lang == "zh" else x.lang),
+            html.Div(readable(x.title), className="text-title") if x.title else None,
+            html.P(readable(x.text), className="annotate-text", lang="zh-CN" if x.lang == "zh" else x.lang),
             None if found.open else _answer(v, found),
         ],
         **data(text=str(x.id)),
@@ -153,7 +154,7 @@ def recent_part(v: View, rows: Sequence[tuple[Any, Any]], today: int, now: int) 
             )  # fmt: skip
         elif shown:
             answer = html.Small(sentiment_word(v, x.sentiment), className="muted")
-        line = (x.title or x.text)[:_SHORT] + ("…" if len(x.title or x.text) > _SHORT else "")
+        line = around(readable(x.title or x.text), (), _SHORT)
         items.append(
             html.Li(
                 [

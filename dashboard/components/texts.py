@@ -11,6 +11,7 @@ from dash import MATCH, Input, Output, State, dcc, html, no_update
 from flask_login import current_user
 from sqlalchemy import Row
 
+from barometer.readable import readable
 from barometer.records import Flag, Sentiment
 from barometer.store.queries_documents import Text
 from barometer.store.search import texts_of
@@ -49,14 +50,15 @@ def text_card(v: View, text: Text, now: int, *, topics: bool = True, extra: Sequ
         html.Span(v.t(f"flag.{f.name.lower()}"), className="pill quiet") for f in Flag if f & text.flags and f.name
     ]
     found = sorted(text.topics, key=lambda name: -text.topics[name]) if topics else []
-    where = spots(text.text, asked)
-    begin, end = excerpt(text.text, where)
+    shown, head = readable(text.text), readable(text.title) if text.title else None
+    where = spots(shown, asked)
+    begin, end = excerpt(shown, where)
     inside = [(max(a, begin) - begin, min(b, end) - begin) for a, b in where if b > begin and a < end]
-    body: list[Any] = ["…" if begin else None, *marked(text.text[begin:end], inside)]
-    cut = text.cut or begin > 0 or end < len(text.text)
-    title = marked(text.title, spots(text.title, asked)) if text.title else None
+    body: list[Any] = ["…" if begin else None, *marked(shown[begin:end], inside)]
+    cut = text.cut or begin > 0 or end < len(shown)
+    title = marked(head, spots(head, asked)) if head else None
     return _card(
-        v, text.key, title, [*body, "…" if text.cut or end < len(text.text) else None], marks, text.kind, text.source,
+        v, text.key, title, [*body, "…" if text.cut or end < len(shown) else None], marks, text.kind, text.source,
         text.observed_at, now, text.url, topic_links(v, found, text.topics),
         [*extra, *text_tools(v, text.observed_at, text.key)],
         whole=_whole(v, text, words) if cut else None,
@@ -72,7 +74,7 @@ def evidence_card(v: View, evidence: Mapping[str, Any], now: int, people: Sequen
         marks.append(_copies(v, copies))
     at = evidence.get("observed_at")
     return _card(
-        v, str(evidence.get("row_id", "")), evidence.get("title"), str(evidence.get("text", "")), marks,
+        v, str(evidence.get("row_id", "")), evidence.get("title"), readable(str(evidence.get("text", ""))), marks,
         int(evidence.get("kind") or 0), evidence.get("source"), int(at) if at is not None else None, now,
         evidence.get("url"), [], text_tools(v, int(at) if at is not None else None, str(evidence.get("row_id", ""))),
     )  # fmt: skip
@@ -151,7 +153,7 @@ def register(app: dash.Dash) -> None:
             found = texts_of(c, [(int(id_["at"]), int(id_["row"]))], whole=True)
         if not found:
             return html.Span(view().t("documents.gone"), className="bad"), True
-        text = found[0].text
+        text = readable(found[0].text)
         return marked(text, spots(text, asked_of(id_["q"]))), True
 
 

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from barometer.faults import fault_wording
+from barometer.readable import around, readable
 from barometer.settings import Settings
 from barometer.store.alerts import DETECTOR
 from barometer.store.evidence import MOSTLY
@@ -90,9 +91,10 @@ def facts_of(
         "seen_negative", "seen_total", "window_seconds", "arm",
     )  # fmt: skip
     explanation = alert["explanation"]
+    terms = [str(t["term"]) for t in explanation.get("terms") or ()]
     evidence = [
         {
-            "text": cut(one_line(_titled(e)), MAX_TEXT),
+            "text": around(one_line(readable(_titled(e))), [*e.get("words", ()), *terms], MAX_TEXT),
             "source": cut(one_line(str(e.get("source") or "")), 40),
             "kind": e.get("kind"),
             "observed_at": e.get("observed_at"),

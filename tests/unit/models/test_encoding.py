@@ -38,6 +38,7 @@ def test_pad() -> None:
 def test_traditional_characters_read_as_simplified_ones() -> None:
     assert prepare("債務違約，投資者報案", "晨光電子") == "晨光电子：债务违约，投资者报案"
     assert prepare("乾照光电著名的著作") == "乾照光电著名的著作", "in use in simplified texts"
+    assert prepare("客服沒有答覆，全軍覆沒，看著股價下跌") == "客服没有答复，全军覆没，看着股价下跌", "by phrases"
     assert prepare("日本の株価") == "日本の株価"
 
 

@@ -57,7 +57,9 @@ def test_any_text_has_a_code(text: str) -> None:
 @pytest.mark.parametrize(
     ("given_code", "code"),
     [("zh-CN", "zh"), ("en_US", "en"), ("EN", "en"), ("zh-Hant-TW", "zh"), ("yue", "zh"), ("ja", "ja"),
-     (None, None), ("", None), ("Chinese", None), ("und", None), ("中文", None)],
+     (None, None), ("", None), ("und", None), ("qme", None), ("null", None), ("zxx", None),
+     ("Chinese", "zh"), ("中文", "zh"), ("cn", "zh"), ("chs", "zh"), ("zh_CN.UTF-8", "zh"), ("zh-Hant-TW", "zh"),
+     ("english", "en"), ("jp", "ja"), ("in", "id"), ("Klingon", None)],
 )  # fmt: skip
 def test_codes(given_code: str | None, code: str | None) -> None:
     assert normalise_code(given_code) == code
