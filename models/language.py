@@ -46,8 +46,8 @@ _LETTER = re.compile("[A-Za-z]")
 _CODE = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]+)*")
 # What people write for a language beside its ISO 639 code: older codes, countries, names.
 _ALIASES = {
-    "zh": "cmn yue zho chi chs cht cn tw hk han hans hant chinese mandarin cantonese 中文 汉语 漢語 简体 繁体 简体中文 繁体中文 簡體 "
-    "繁體 簡體中文 繁體中文 普通话 國語 粤语 zhs zht zhcn zhtw",
+    "zh": "cmn yue zho chi chs cht cn tw hk han hans hant chinese mandarin cantonese zhs zht zhcn zhtw "
+    "中文 汉语 漢語 简体 繁体 简体中文 繁体中文 簡體 繁體 簡體中文 繁體中文 普通话 國語 粤语",
     "en": "eng english us uk 英文 英语 英語 engl",
     "ja": "jp jpn japanese 日文 日语 日語",
     "ko": "kr kor korean 韩文 韩语",
