@@ -60,8 +60,8 @@ def telling_texts(
     return [
         {
             "row_id": str(r.row_id), "observed_at": r.observed_at, "kind": kind, "source": r.source, "title": r.title,
-            "text": around(readable(r.text), (), MAX_TEXT), "p_negative": round(float(surest), 4), "copies": int(copies),
-            "url": r.url,
+            "text": around(readable(r.text), (), MAX_TEXT), "p_negative": round(float(surest), 4),
+            "copies": int(copies), "url": r.url,
         }
         for fingerprint, copies, surest, _ in top
         if (r := firsts.get(fingerprint)) is not None
