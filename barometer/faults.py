@@ -64,6 +64,40 @@ FAULTS: Mapping[str, Mapping[Lang, tuple[str, tuple[str, ...]]]] = {
             ),
         ),
     },
+    "silent_sources": {
+        "zh": (
+            "多个来源一起沉默：这些来源上的负面现在看不到",
+            (
+                "一起停的多半是同一个原因：采集主机、网络、代理、账号。先看采集端和它的日志。",
+                "告警里列出了是哪些来源；恢复的会自动从名单里去掉，全部恢复后告警自动结束。",
+                "确实都停更了：点“解决”，结论选“已知事项”，这些来源不会再提醒。",
+            ),
+        ),
+        "en": (
+            "Many sources fell silent together: what is said there is not seen now",
+            (
+                "What stops together has one cause: the machine that collects, the network, a proxy, an account.",
+                "The alarm lists the sources; those that come back leave the list, and with the last one it ends.",
+                "They have really stopped: press Resolve, already known; you are not told of these again.",
+            ),
+        ),
+    },
+    "source_names": {
+        "zh": (
+            "来源名称太多：新名称的文本都记在 (other sources) 下",
+            (
+                "看最近的来源名称：是真的来源，还是有人把用户名、网址或随机字符写进了 source 字段？",
+                "在采集端改正；谁能往主题里写，也查一下。原来的名称保留在文本的附加字段里。",
+            ),
+        ),
+        "en": (
+            "Too many names of sources: texts under new ones count as (other sources)",
+            (
+                "Look at the latest names: are they sources, or does somebody write users, addresses or noise there?",
+                "Mend it where they are collected, and see who may write into the topic. Names stay with their texts.",
+            ),
+        ),
+    },
     "silent": {
         "zh": (
             "来源沉默：{object} 很久没有文本，它的负面现在看不到",

@@ -63,6 +63,10 @@ class Context:
         """The report of :func:`barometer.store.status.status`, at most ``BRIEF_SECONDS`` old."""
         return self.brief.get("status", lambda: status(self.store, self.settings))
 
+    def source_names(self) -> list[str]:
+        """The sources that can be chosen, in order: the silent and the busiest, for anybody can make up names."""
+        return sorted(s["name"] for s in self.status()["sources"])
+
 
 def context() -> Context:
     """The context of the application that serves this request."""

@@ -9,21 +9,22 @@ another alarm explains is not said again. What each means and what to do is in `
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, select
 
 from barometer.settings import Settings
-from barometer.store.alerts import AlertChange, Finding, Severity, apply_finding
+from barometer.store.alerts import AlertChange, Finding, apply_finding
 from barometer.store.engine import Store
 from barometer.store.leases import Lease, check, progress_lease
+from barometer.store.sources import MOST_SOURCES, OTHERS
 from barometer.store.status import WAITS_FOR_BROKER, progress_ahead, read_status, refusal, refusals
 from barometer.store.tables import Alert
 from barometer.store.tables import Lease as LeaseRow
 from monitor import metrics
+from monitor.conditions import PREFIX, Condition
+from monitor.silent_sources import Told, fallen_silent, told_silent
 
-PREFIX = "system:"
 HOLD_SECONDS = 60.0
 """An alarm ends when its condition has not held for so long."""
 PATIENCE_SECONDS = 60.0
@@ -32,18 +33,6 @@ FIRST_READ = 2.0
 """At a first start every partition has to be assigned, written to and read: patience times this."""
 MOST_BEHIND_MS = 600_000
 """Sealing may be two buckets behind the watermark, or so much."""
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """One alarm: its name, how bad it is, what to say, the figures behind it."""
-
-    name: str
-    severity: Severity
-    summary: str
-    figures: dict[str, Any]
-    patience: float = 0.0
-    """Seconds that it must have held."""
 
 
 class Alarms:
@@ -78,12 +67,13 @@ class Alarms:
         """
         with self._store.read() as c:
             report = read_status(c, self._store, self._settings)
+            told = told_silent(c)
             importing = self._importing(c, report["now"])
             more = list(self._more(c, report["now"])) if self._more is not None else []
         now = int(report["now"])
         if report["watermark"] is not None:
             metrics.WATERMARK_AGE.set((now - report["watermark"]) / 1000)
-        holding = self._holding(report, importing, more)
+        holding = self._holding(report, importing, told, more)
         changes: list[AlertChange] = []
         with self._store.write() as c:
             check(self._store, c, lease)
@@ -100,9 +90,11 @@ class Alarms:
                 self._apply(c, _finding(gone, now, False), now, changes)
         return changes
 
-    def _holding(self, report: dict[str, Any], importing: bool, more: list[Condition]) -> dict[str, Condition]:
+    def _holding(
+        self, report: dict[str, Any], importing: bool, told: list[Told], more: list[Condition]
+    ) -> dict[str, Condition]:
         now = int(report["now"])
-        found = {x.name: x for x in [*self._conditions(report, importing), *more]}
+        found = {x.name: x for x in [*self._conditions(report, importing, told), *more]}
         self._since = {name: self._since.get(name, now) for name in found}
         return {name: x for name, x in found.items() if now - self._since[name] >= x.patience * 1000}
 
@@ -120,7 +112,7 @@ class Alarms:
         ).one_or_none()
         return row is not None and row.expires_at > now and not row.holder.startswith("monitor-")
 
-    def _conditions(self, report: dict[str, Any], importing: bool) -> Iterator[Condition]:
+    def _conditions(self, report: dict[str, Any], importing: bool, told: list[Told]) -> Iterator[Condition]:
         s, log, lag = self._settings, report["log"], report["lag"]
         yield from self._broker(report)
         if log is None:
@@ -156,11 +148,11 @@ class Alarms:
             yield Condition(
                 "unscored", "warning", f"{share:.0%} of the last hour's texts could not be labelled", figures
             )
-        for source in report["sources"]:
-            # What is not read cannot be heard.
-            if source["silent"] and alive and behind is None:
-                figures = {"source": source["name"], "last_observed_at": source["last_observed_at"]}
-                yield Condition(f"silent:{source['name']}", "warning", f"{source['name']} has fallen silent", figures)
+        if report["sources_known"] >= MOST_SOURCES:
+            text = f"{MOST_SOURCES:,} names of sources are known: texts under new ones count as {OTHERS}"
+            yield Condition("source_names", "warning", text, {"sources": report["sources_known"]})
+        if alive and behind is None:  # what is not read cannot be heard
+            yield from fallen_silent(report, told)
 
     def _broker(self, report: dict[str, Any]) -> Iterator[Condition]:
         """The broker refuses us, or workers run and do not read: it is away, or the group keeps their partitions from

@@ -12,6 +12,8 @@ from rich.text import Text
 from barometer.faults import FAULTS, Lang
 from barometer.when import in_zone
 
+SOURCES = 50
+"""Sources that the table names: the silent ones, then the busiest."""
 SPELT_OUT = ("replaced", "clock")
 """Neither mends itself, and a hasty act does harm: what to do is said at once."""
 
@@ -79,9 +81,12 @@ def print_status(report: dict[str, Any], zone: ZoneInfo) -> None:
                 f"{s['last_day']:,}",
                 f"{s['last_week']:,}",
             )
-            for s in report["sources"]
+            for s in report["sources"][:SOURCES]
         ],
     )
+    more = report["sources_known"] - SOURCES
+    if more > 0:
+        console.print(f"… and {more:,} sources more; --json has {len(report['sources']):,} of them")
 
 
 def _topics(console: Console, report: dict[str, Any]) -> None:

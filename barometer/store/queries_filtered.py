@@ -94,8 +94,3 @@ def languages(c: Connection) -> list[str]:
     """Languages of the latest documents."""
     latest = select(Document.lang).order_by(Document.observed_at.desc()).limit(2_000).subquery()
     return sorted(r[0] for r in c.execute(select(latest.c.lang).distinct()))
-
-
-def source_names(c: Connection, limit: int = 500) -> list[str]:
-    """Names of the sources, in order."""
-    return [r[0] for r in c.execute(select(Source.name).order_by(Source.name).limit(limit))]

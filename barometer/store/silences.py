@@ -193,6 +193,9 @@ def _source_fits(pattern: str, alert: Mapping[str, Any]) -> bool:
     name = alert["fingerprint"]
     if name.startswith("system:silent:"):
         return fnmatchcase(name.removeprefix("system:silent:"), pattern)
+    listed = alert["explanation"].get("names") if name.startswith("system:silent_sources") else None
+    if listed:
+        return sum(fnmatchcase(str(x), pattern) for x in listed) >= MOST * len(listed)
     return _voices(alert, lambda e: fnmatchcase(str(e.get("source") or ""), pattern))
 
 

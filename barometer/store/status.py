@@ -5,6 +5,8 @@ It never guesses calm: what is unknown is None, and every reason to distrust the
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import Connection, case, func, select
@@ -14,6 +16,7 @@ from barometer.store.engine import Store
 from barometer.store.leases import LEADER
 from barometer.store.processes import list_processes
 from barometer.store.queries import sealed_until
+from barometer.store.sources import read_sources
 from barometer.store.tables import (
     Alert,
     Document,
@@ -24,16 +27,14 @@ from barometer.store.tables import (
     Offset,
     Rollup,
     Series,
-    Source,
-    SourceRollup,
 )
 from barometer.store.topic_settings import topic_settings
 from barometer.store.waiting import refuses_writes
 from barometer.store.watermark import watermark
 
 HOUR_MS = 3_600_000
-DAY_MS = 24 * HOUR_MS
-WEEK_MS = 7 * DAY_MS
+NAMED = 12
+"""Names that a sentence lists."""
 CLOCKS_APART_MS = 60_000
 GONE_AFTER_MS = 30_000
 """A process without a heartbeat for so long counts as gone."""
@@ -56,9 +57,9 @@ def status(store: Store, settings: Settings, *, probe: bool = False) -> dict[str
         now, log, progress (everything written up to then has been read), watermark (progress less lateness:
         nothing older follows), sealed_until, lag {records, seconds, partitions}, throughput (documents a second
         over the last minute), counts (``difference``: records unaccounted for, 0 when all is well), unscored,
-        sources, processes, leader, leases, jobs, topics (what is wrong with their settings in Kafka), alerts,
-        alarms (running ones about the product), notifications, problems (each with a code, its figures and an English
-        text).
+        sources (the silent and the busiest, of ``sources_known``), processes, leader, leases, jobs, topics (what is
+        wrong with their settings in Kafka), alerts, alarms (running ones about the product), notifications, problems
+        (each with a code, its figures and an English text).
     """
     refused = refuses_writes(store) if probe else None
     with store.read() as c:
@@ -77,6 +78,7 @@ def read_status(c: Connection, store: Store, settings: Settings) -> dict[str, An
     through = None if log is None else watermark(c, log, settings, now)
     # What has not been read cannot be heard: a source is silent by the time that reading has come to, not by the clock.
     heard_until = now if through is None else min(now, through + settings.lateness_ms)
+    sources = read_sources(c, heard_until, settings.silent_source_factor)
     report: dict[str, Any] = {
         "now": now,
         "log": None if log is None else {"id": log.id, "cluster_id": log.cluster_id, "topic": log.topic,
@@ -86,7 +88,10 @@ def read_status(c: Connection, store: Store, settings: Settings) -> dict[str, An
         "last_observed_at": max((o["last_observed_at"] for o in offsets if o["last_observed_at"]), default=None),
         "counts": _counts(offsets),
         "unscored": _unscored(c, now),
-        "sources": _sources(c, heard_until, settings),
+        "sources": sources.listed,
+        "sources_known": sources.known,
+        "sources_active": sources.active,
+        "sources_silent": sources.silent,
         "processes": _processes(c, now),
         "leases": [
             {"name": r.name, "holder": r.holder, "term": r.term, "expires_at": r.expires_at, "live": r.expires_at > now}
@@ -159,9 +164,9 @@ def problems(report: dict[str, Any], settings: Settings) -> list[dict[str, Any]]
         )
     if lag["records"] > settings.lag_alarm_records:
         say("lag", f"{lag['records']} records are waiting to be read", records=lag["records"])
-    silent = [s["name"] for s in report["sources"] if s["silent"]]
-    if silent:
-        say("silent", f"silent sources: {', '.join(silent)}", names=", ".join(silent))
+    if report["sources_silent"]:
+        names = first_names((s["name"] for s in report["sources"] if s["silent"]), report["sources_silent"])
+        say("silent", f"silent sources: {names}", names=names, n=report["sources_silent"])
     share = report["unscored"]["share"]
     if share is not None and share > settings.unscored_alarm_share:
         say("unscored", f"{share:.0%} of the last hour's texts are unscored", share=f"{share:.0%}")
@@ -198,6 +203,18 @@ def refusal(job: dict[str, Any]) -> tuple[str, str] | None:
     state, _, reason = str(job["message"] or "").partition(": ")
     code = REFUSALS.get(state)
     return None if job["ok"] is not False or code is None else (code, reason)
+
+
+def first_names(names: Iterable[str], n: int) -> str:
+    """The first few names of ``n``, and how many more there are.
+
+    >>> first_names(["a", "b"], 2)
+    'a, b'
+    >>> first_names((f"s{i}" for i in range(20)), 200)[-13:]
+    ' s11 … (+188)'
+    """
+    shown = list(islice(names, NAMED))
+    return ", ".join(shown) + (f" … (+{n - len(shown)})" if n > len(shown) else "")
 
 
 def _reason(process: dict[str, Any]) -> str:
@@ -244,61 +261,6 @@ def _unscored(c: Connection, now: int) -> dict[str, Any]:
         "unscored": int(unscored or 0),
         "share": int(unscored or 0) / int(total) if total else None,
     }
-
-
-def _sources(c: Connection, now: int, settings: Settings) -> list[dict[str, Any]]:
-    """Sources with what they sent in a day and a week, and whether they are silent.
-
-    Silent: nothing came since its last text, but in the same hours of the week before it had sent at least
-    ``silent_source_factor`` texts. So nights and weekends are no silence, and a source of less than a week is not
-    judged.
-    """
-    r = SourceRollup
-    names = c.execute(select(Source.id, Source.name, Source.muted).order_by(Source.name)).all()
-    ids = [source.id for source in names]
-    # Source by source along the key, once for all three: nothing leads from an hour to its rows.
-    sums = {
-        row[0]: row
-        for row in c.execute(
-            select(
-                r.source_id,
-                func.max(r.last_observed_at),
-                func.sum(r.total),
-                func.sum(case((r.hour >= now - DAY_MS, r.total), else_=0)),
-            )
-            .where(r.source_id.in_(ids), r.hour >= now - WEEK_MS)
-            .group_by(r.source_id)
-        )
-    }
-    missed = _missed(c, now, {i: int(row[1]) for i, row in sums.items()})
-    out = []
-    for source in names:
-        row = sums.get(source.id)
-        silent = not source.muted and missed.get(source.id, 0) >= settings.silent_source_factor
-        out.append({"name": source.name, "muted": bool(source.muted),
-                    "last_observed_at": int(row[1]) if row else None, "last_day": int(row[3]) if row else 0,
-                    "last_week": int(row[2]) if row else 0, "silent": silent})  # fmt: skip
-    return out
-
-
-def _missed(c: Connection, now: int, last: dict[int, int]) -> dict[int, int]:
-    """Texts that each source sent, a week before, in the whole hours between its last text and now. Sources that have
-    been quiet for more than a week have ended rather than fallen silent.
-
-    Args:
-        last: when the last text of each source came, of those that sent something within the week.
-    """
-    r = SourceRollup
-    out = {}
-    for source_id, at in last.items():
-        if at <= now - HOUR_MS:  # else there is no whole hour
-            missed = c.execute(
-                select(func.sum(r.total)).where(
-                    r.source_id == source_id, r.hour >= at - WEEK_MS, r.hour <= now - WEEK_MS - HOUR_MS
-                )
-            ).scalar()
-            out[source_id] = int(missed or 0)
-    return out
 
 
 def _processes(c: Connection, now: int) -> list[dict[str, Any]]:

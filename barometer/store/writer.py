@@ -185,10 +185,16 @@ class Writer:
                     d.observed_at, d.row_id, d.doc_key, d.text_hash, d.fingerprint, int(d.kind),
                     sources.get(d.source) if d.source else None, lang, p is not None, d.late, int(d.flags),
                     d.text, d.title, d.url, d.external_id, d.author_hash, d.published_at,
-                    _json(d.symbols), _json(d.engagement), _json(d.extra), reason, now,
+                    _json(d.symbols), _json(d.engagement), _json(self._extra(d)), reason, now,
                 )
             )  # fmt: skip
         insert_rows(c, self._store, DocumentRow, rows)
+
+    def _extra(self, d: Document) -> dict[str, Any] | None:
+        """What the message had besides; the name of a source that has no row of its own is kept here."""
+        if d.source and not self._names.has_source(d.source):
+            return {**(d.extra or {}), "source": d.source}
+        return d.extra
 
     def _predictions(self, c: Connection, kept: list[Scored], model_id: int) -> None:
         rows = [

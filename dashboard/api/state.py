@@ -35,7 +35,12 @@ class SourceState(Answer):
 
 
 class Sources(Answer):
+    """The silent ones first, then the busiest; of very many not all are named."""
+
     sources: list[SourceState]
+    known: Count = Field(description="sources in all")
+    active: Count = Field(description="of them, those that sent something within the week")
+    silent: Count
 
 
 class Problem(Answer):
@@ -72,7 +77,10 @@ class Status(Answer):
     throughput: float = Field(description="documents a second over the last minute")
     counts: dict[str, int] = Field(description="of records by what they were; difference: unaccounted for")
     unscored: Unscored
-    sources: list[SourceState]
+    sources: list[SourceState] = Field(description="the silent ones and the busiest")
+    sources_known: Count = Field(description="sources in all")
+    sources_active: Count = Field(description="of them, those that sent something within the week")
+    sources_silent: Count
     processes: list[Json]
     leader: str | None
     leases: list[Json]
@@ -99,4 +107,5 @@ def register(contract: Contract) -> None:
     @contract.call("GET", "/sources", TAG, answer=Sources)
     def get_sources() -> Any:
         """Who sends, how much, and who has fallen silent."""
-        return {"sources": context().status()["sources"]}
+        report = context().status()
+        return {"sources": report["sources"], **{n: report[f"sources_{n}"] for n in ("known", "active", "silent")}}

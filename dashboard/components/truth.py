@@ -53,11 +53,10 @@ def truth_line(v: View, report: dict[str, Any]) -> Any:
     share = report["unscored"]["share"]
     if share is not None:
         say(v.t("truth.unscored", share=percent(share)), bad=share > c.settings.unscored_alarm_share)
-    silent = [s["name"] for s in report["sources"] if s["silent"]]
-    if silent:
-        say(v.t("truth.silent", n=len(silent)), bad=True)
-    elif report["sources"]:
-        say(v.t("truth.sources", n=len(report["sources"])))
+    if report["sources_silent"]:
+        say(v.t("truth.silent", n=report["sources_silent"]), bad=True)
+    elif report["sources_known"]:
+        say(v.t("truth.sources", n=report["sources_known"]))
     return html.Div(
         [html.Span(className="pulse"), html.Div(items, className="truth-items"),
          dcc.Link(v.t("truth.details"), href="/system", className="truth-more")],

@@ -37,7 +37,7 @@ from dashboard.components.parts import (
 from dashboard.components.texts import evidence_card, text_list
 from dashboard.components.trust_parts import trust_section
 from dashboard.context import KINDS, View, context, view
-from dashboard.format import clock, duration, number, percent, stamp
+from dashboard.format import clock, duration, exact, number, percent, stamp
 from dashboard.i18n import series_name, t
 
 PARTS = ("alert-head", "alert-side", "alert-why", "alert-steps", "alert-history")
@@ -233,7 +233,11 @@ def _what_to_do(v: View, page: AlertPage) -> Any:
     if a.type != "system":
         return None
     what, steps = fault_wording(a.fingerprint, v.lang)
-    return section(v.t("alert.to_do"), html.P(what), html.Ol([html.Li(step) for step in steps], className="steps"))
+    todo = section(v.t("alert.to_do"), html.P(what), html.Ol([html.Li(step) for step in steps], className="steps"))
+    names = [str(x) for x in a.explanation.get("names") or ()]
+    if not names:
+        return todo
+    return html.Div([todo, section(v.t("system.silent_now"), html.P(", ".join(names)), exact(len(names)))])
 
 
 def side(v: View, page: AlertPage, now: int) -> list[Any]:

@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from barometer.store.annotations import labels_of_copies
 from barometer.store.queries import list_series
-from barometer.store.queries_filtered import languages, source_names
+from barometer.store.queries_filtered import languages
 from barometer.store.search import Page, search_documents, with_copies
 from barometer.store.search_terms import SearchError
 from dashboard.components import texts
@@ -48,7 +48,8 @@ def layout(ui: dict[str, Any] | None = None, **query: str) -> Any:
     chosen["kind"] = None if chosen["kind"] == "all" else chosen["kind"]
     with context().store.read() as c:
         series = [s.name for s in list_series(c) if s.name.startswith("topic:")]
-        sources, langs = source_names(c), languages(c)
+        langs = languages(c)
+    sources = context().source_names()
     shown, newest = body(v, chosen)
     return html.Div(
         [

@@ -145,7 +145,7 @@ def _calm(v: View, others: int) -> Any:
     if state == "empty":  # the line of truth says so, and below stands what to do
         return None
     sure = state == "live"
-    silent = sum(s["silent"] for s in report["sources"])
+    silent = report["sources_silent"]
     share = report["unscored"]["share"]
     progress = report["progress"]
     proof = v.t("home.no_data")

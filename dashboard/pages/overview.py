@@ -12,7 +12,7 @@ from dash import Input, Output, State, dcc, html, no_update
 from flask_login import current_user
 
 from barometer.store.queries import Totals
-from barometer.store.queries_filtered import languages, source_names
+from barometer.store.queries_filtered import languages
 from barometer.store.stream_state import stream_state
 from dashboard.board import board_rows, board_words, version
 from dashboard.components.alert_parts import strips
@@ -177,7 +177,8 @@ def _head(v: View, query: Mapping[str, str | None], found: Figures | int) -> Any
     path = "/overview"
     groups = sorted({group_of(s.name) for s in found.series} - {"all"}) if isinstance(found, Figures) else []
     with ctx.store.read() as c:
-        sources, langs = source_names(c), languages(c)
+        langs = languages(c)
+    sources = ctx.source_names()
     boxes = [
         chips(v.t("kind.label"), [(k, v.t(f"kind.{k}")) for k in KINDS], query.get("kind") or "all", path, query,
               "kind"),

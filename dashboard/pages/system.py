@@ -192,6 +192,8 @@ def sources_part(v: View, report: dict[str, Any], *, every: bool) -> Any:
     rest = None
     if len(known) > SOURCES:
         words = v.t("system.sources_few", n=SOURCES) if every else v.t("system.sources_all", n=exact(len(known)))
+        if report["sources_known"] > len(known) and not every:
+            words = v.t("system.sources_most", n=exact(len(known)), known=exact(report["sources_known"]))
         rest = dcc.Link(words, href=href("/system", {"sources": None if every else ALL_SOURCES}))
     return section(
         v.t("system.sources"), table(heads, rows) if rows else empty(v.t("system.none")), rest, class_name="flush"

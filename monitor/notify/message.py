@@ -26,6 +26,7 @@ from monitor.notify.formats import Lang, clock, cut, duration, number, one_line
 
 MAX_TEXTS = 3
 MAX_TERMS = 5
+MAX_LISTED = 50
 MAX_TEXT = 140
 """Code points of each text that a message quotes."""
 OWN = ("kinds", "quiet", "summary", "told_score")
@@ -110,7 +111,9 @@ def facts_of(
         "lang": receiver.lang,
         "series": {lang: w.series_name(alert["fingerprint"], lang, settings.topics_file) for lang in ("zh", "en")},
         "summary": cut(one_line(str(explanation.get("summary") or "")), 300),
-        "figures": {k: v for k, v in explanation.items() if k not in OWN} if alert["type"] == "system" else {},
+        "figures": {k: v[:MAX_LISTED] if isinstance(v, list) else v for k, v in explanation.items() if k not in OWN}
+        if alert["type"] == "system"
+        else {},
         "evidence": evidence,
         "different": explanation.get("independent_negative"),
         "copies": explanation.get("copies"),

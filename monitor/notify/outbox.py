@@ -44,6 +44,8 @@ log = structlog.get_logger(__name__)
 SYSTEM = "system"
 SENDING_TIMEOUT_MS = 180_000
 """Longer than any channel waits."""
+AT_ONCE = 500
+"""Alerts that one statement names: more than some thousand parameters a database does not take."""
 PARALLEL = 32
 """Sends at a time. No more are claimed than are sent at once, so that a claim never waits for a slow channel."""
 A_CHANNEL = 4
@@ -129,18 +131,20 @@ def load_alerts(c: Connection, which: ColumnElement[bool], silencer: Silencer, n
 
 def told(c: Connection, alerts: Sequence[Mapping[str, Any]]) -> list[Told]:
     """What was told of alerts, and of the others of their incidents, the oldest first."""
-    incidents = {a["incident_id"] for a in alerts} - {None}
+    incidents = sorted({a["incident_id"] for a in alerts} - {None})
+    alone = [a["id"] for a in alerts if a["incident_id"] is None]
     n = Notification
-    rows = c.execute(
-        select(
-            n.id, n.alert_id, Alert.incident_id, n.receiver, n.channel, n.reason, n.state, n.created_at, n.sent_at,
-            n.payload["severity"].as_string().label("severity"), n.payload["level"].as_string().label("level"),
-        )
-        .join(Alert, Alert.id == n.alert_id)
-        .where(Alert.id.in_([a["id"] for a in alerts]) | Alert.incident_id.in_(incidents))
-        .order_by(n.id)
-    )  # fmt: skip
-    return [Told(*row) for row in rows]
+    q = select(
+        n.id, n.alert_id, Alert.incident_id, n.receiver, n.channel, n.reason, n.state, n.created_at, n.sent_at,
+        n.payload["severity"].as_string().label("severity"), n.payload["level"].as_string().label("level"),
+    ).join(Alert, Alert.id == n.alert_id)  # fmt: skip
+    found = [
+        Told(*row)
+        for column, ids in ((Alert.id, alone), (Alert.incident_id, incidents))
+        for start in range(0, len(ids), AT_ONCE)
+        for row in c.execute(q.where(column.in_(ids[start : start + AT_ONCE])))
+    ]
+    return sorted(found, key=lambda t: t.id)
 
 
 def carry_out(c: Connection, verdict: Verdict, config: NotifyConfig, now_ms: int) -> int:

@@ -118,6 +118,10 @@ FIGURES: Mapping[str, Words] = {
     "share": {"zh": "比例", "en": "share"},
     "documents": {"zh": "文本数", "en": "documents"},
     "source": {"zh": "来源", "en": "source"},
+    "sources": {"zh": "来源名称数", "en": "names of sources"},
+    "silent_sources": {"zh": "沉默的来源数", "en": "silent sources"},
+    "active_sources": {"zh": "一周内有文本的来源数", "en": "sources heard within the week"},
+    "names": {"zh": "名单", "en": "names"},
     "last_observed_at": {"zh": "最后一条", "en": "last text"},
     "partitions": {"zh": "分区", "en": "partitions"},
     "never_read": {"zh": "从未读到的分区数", "en": "partitions never read"},
@@ -147,7 +151,7 @@ def figures(found: Mapping[str, Any], lang: Lang, zone: ZoneInfo) -> str:
         else:
             shown = cut(
                 one_line(", ".join(map(str, value)) if isinstance(value, list) else str(value)),
-                300 if key == "message" else 120,
+                300 if key in ("message", "names") else 120,
             )
         parts.append(f"{FIGURES[key][lang] if key in FIGURES else one_line(key)} {shown}")
     return ("，" if lang == "zh" else ", ").join(parts)

@@ -45,7 +45,7 @@ def test_a_visit_looks_back_a_day_at_first_and_a_week_at_most() -> None:
 def test_the_system_page_names_silent_and_busy_sources_first_and_leads_to_all() -> None:
     known = [{"name": f"source {i}", "silent": i == 7, "muted": False, "last_observed_at": 0, "last_day": i}
              for i in range(SOURCES + 30)]  # fmt: skip
-    report = {"now": HOUR, "sources": known}
+    report = {"now": HOUR, "sources": known, "sources_known": 50}
     few = json.dumps(sources_part(View("en", "light"), report, every=False), cls=PlotlyJSONEncoder)
     assert few.count("source ") == SOURCES
     assert few.index("source 7") < few.index("source 49") < few.index("source 31")
