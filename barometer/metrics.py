@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import errno
 import json
-import threading
 from collections.abc import Callable, Iterable
-from socketserver import ThreadingMixIn
 from typing import Any
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import structlog
 from prometheus_client import make_wsgi_app
 
 from barometer.errors import SettingsError
+from barometer.http_server import ThreadedServer
 
 log = structlog.get_logger(__name__)
 
@@ -21,31 +19,7 @@ Health = Callable[[], tuple[bool, dict[str, Any]]]
 """Whether the process does its work or rightly waits, and what to say of it."""
 
 
-class MetricsServer:
-    """The running server; ``port`` is the one it got."""
-
-    def __init__(self, server: WSGIServer) -> None:
-        self._server = server
-        self.port = int(server.server_port)
-        self._thread = threading.Thread(target=server.serve_forever, name="metrics", daemon=True)
-        self._thread.start()
-
-    def shutdown(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(2.0)
-
-
-class _Server(ThreadingMixIn, WSGIServer):
-    daemon_threads = True
-
-
-class _Handler(WSGIRequestHandler):
-    def log_message(self, format: str, *args: Any) -> None:
-        """A line for each scrape would drown the others."""
-
-
-def serve(host: str, port: int, health: Health | None = None, *, fall_back: bool = False) -> MetricsServer:
+def serve(host: str, port: int, health: Health | None = None, *, fall_back: bool = False) -> ThreadedServer:
     """Serve the process's metrics and health from a thread.
 
     Args:
@@ -72,7 +46,7 @@ def serve(host: str, port: int, health: Health | None = None, *, fall_back: bool
         return [json.dumps({"ok": ok, **said}, ensure_ascii=False).encode()]
 
     try:
-        server = make_server(host, port, app, _Server, _Handler)
+        running = ThreadedServer(app, host, port, "metrics", ("/health",))
     except OSError as e:
         if not (fall_back and port and e.errno == errno.EADDRINUSE):
             raise SettingsError(
@@ -80,7 +54,6 @@ def serve(host: str, port: int, health: Health | None = None, *, fall_back: bool
                 "choose another metrics_host or metrics_port_worker / metrics_port_monitor (0 takes any free port)"
             ) from e
         log.warning("metrics port taken, using a free one", host=host, port=port)
-        server = make_server(host, 0, app, _Server, _Handler)
-    running = MetricsServer(server)
+        running = ThreadedServer(app, host, 0, "metrics", ("/health",))
     log.info("metrics", url=f"http://{host}:{running.port}/metrics")
     return running

@@ -16,6 +16,8 @@ from gunicorn.app.base import BaseApplication
 
 from barometer.settings import Settings
 from barometer.store.waiting import open_store_patiently
+from dashboard.prefix import prefix_of
+from dashboard.serving import APART, SlowProofWorker
 
 log = structlog.get_logger(__name__)
 THREADS = 8
@@ -31,6 +33,11 @@ class _Server(BaseApplication):
     def load_config(self) -> None:
         for name, value in self._options.items():
             self.cfg.set(name, value)
+
+    @property
+    def apart(self) -> tuple[str, ...]:
+        """Paths that have a thread of their own."""
+        return (*APART, *(prefix_of(self._settings) + path for path in APART))
 
     def load(self) -> Any:
         # In the child: each process has connections of its own.
@@ -61,13 +68,12 @@ def run_dashboard(settings: Settings) -> None:
             {
                 "bind": f"{settings.dashboard_host}:{settings.dashboard_port}",
                 "workers": settings.dashboard_workers,
-                "worker_class": "gthread",
+                "worker_class": SlowProofWorker,
                 "threads": THREADS,
                 "worker_tmp_dir": folder,
                 "preload_app": False,
                 "timeout": 60,
                 "graceful_timeout": 5,
-                "keepalive": 30,
                 "proc_name": "barometer-dashboard",
                 "loglevel": settings.log_level.lower(),
                 "child_exit": _forget,
