@@ -13,10 +13,10 @@ from flask import Flask, request
 from barometer.errors import SettingsError
 from barometer.settings import Settings
 from barometer.store.engine import Store
-from dashboard import api, auth, export, export_labels, operations, pages, wire
+from dashboard import api, auth, export, export_labels, inputs, operations, pages, payloads, prefix, wire
 from dashboard.components import shell
 from dashboard.components.broken import guard_pages
-from dashboard.context import KEY, Context, view
+from dashboard.context import KEY, Context, context, view
 from dashboard.i18n import add_topics, t
 
 CACHE_MB = 8
@@ -26,7 +26,7 @@ _INDEX = """<!DOCTYPE html>
     <head>
         {%metas%}
         <title>{%title%}</title>
-        <link rel="icon" type="image/svg+xml" href="/assets/favicon.svg">
+        <link rel="icon" type="image/svg+xml" href="{prefix}/assets/favicon.svg">
         {%css%}
     </head>
     <body>
@@ -41,14 +41,14 @@ _GRAPH = "/_dash-component-suites/dash/dcc/async-graph.js"
 _GRID = "/_dash-component-suites/dash_ag_grid/async-community.js"
 
 
-def _ahead(path: str) -> str:
+def _ahead(path: str, under: str) -> str:
     """What a page will ask for once it is drawn, asked for at once: three quarters of what a chart waits for is the
     library that draws it. Elsewhere the browser fetches it when it has nothing else to do."""
     if path.startswith(("/series/", "/alerts/")):
-        return f'<script async src="{_PLOTLY}"></script><link rel="preload" as="script" href="{_GRAPH}">'
+        return f'<script async src="{under}{_PLOTLY}"></script><link rel="preload" as="script" href="{under}{_GRAPH}">'
     if path == "/overview":
-        return f'<link rel="preload" as="script" href="{_GRID}">'
-    return f'<link rel="prefetch" as="script" href="{_PLOTLY}">'
+        return f'<link rel="preload" as="script" href="{under}{_GRID}">'
+    return f'<link rel="prefetch" as="script" href="{under}{_PLOTLY}">'
 
 
 class _App(dash.Dash):
@@ -57,9 +57,11 @@ class _App(dash.Dash):
     def interpolate_index(self, *args: Any, **parts: Any) -> str:
         how = view()
         lang = "zh-CN" if how.lang == "zh" else "en"
-        attributes = f'lang="{lang}" data-mantine-color-scheme="{how.theme}"'
+        under = prefix.prefix_of(context().settings)
+        attributes = f'lang="{lang}" data-mantine-color-scheme="{how.theme}" data-prefix="{under}"'
         page: str = super().interpolate_index(*args, **parts)
-        page = page.replace("</head>", f"{_ahead(request.path)}</head>", 1)
+        page = page.replace("</head>", f"{_ahead(request.path, under)}</head>", 1)
+        page = page.replace('href="{prefix}/', f'href="{under}/', 1)
         return page.replace("<html >", f"<html {attributes}>", 1)
 
 
@@ -93,8 +95,11 @@ def create_app(settings: Settings, store: Store) -> Flask:
     server = Flask("dashboard", static_folder=None, template_folder="templates")
     server.extensions[KEY] = Context(store, settings)
     operations.measure(server)
+    inputs.register(server)
     auth.protect(server, settings, store)
     wire.register(server)
+    under = prefix.prefix_of(settings)
+    prefix.register(server, under)
     server.extensions["barometer_contract"] = api.register(server)
     server.register_blueprint(export_labels.blueprint)
     server.register_blueprint(export.blueprint)
@@ -110,6 +115,8 @@ def create_app(settings: Settings, store: Store) -> Flask:
         suppress_callback_exceptions=True,
         routing_callback_inputs={"ui": dash.Input("ui", "data")},
         include_pages_meta=False,
+        routes_pathname_prefix="/",
+        requests_pathname_prefix=f"{under}/",
         index_string=_INDEX,
         meta_tags=[{"name": "viewport", "content": "width=device-width, initial-scale=1"}],
         enable_mcp=False,
@@ -117,6 +124,7 @@ def create_app(settings: Settings, store: Store) -> Flask:
     server.register_error_handler(DependencyException, _no_such_file)
     server.extensions["barometer_inline_scripts"] = app.csp_hashes
     app.layout = shell.layout
+    payloads.register(server, app)
     shell.register(app)
     pages.register(app)
     guard_pages()

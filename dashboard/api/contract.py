@@ -64,10 +64,10 @@ class Call:
 
 
 class Contract:
-    """A blueprint, and what it promises."""
+    """A blueprint, and what it promises; ``prefix``: the path under which all of it is found."""
 
-    def __init__(self, blueprint: Blueprint) -> None:
-        self.blueprint = blueprint
+    def __init__(self, blueprint: Blueprint, prefix: str = "") -> None:
+        self.blueprint, self._prefix = blueprint, prefix
         self.calls: list[Call] = []
         handle(blueprint)
 
@@ -136,7 +136,7 @@ class Contract:
                 "description": "Times are UTC epoch milliseconds; row ids are strings. Every refusal has the form of "
                 "the schema Error, with a stable code.",
             },
-            "servers": [{"url": "/"}],
+            "servers": [{"url": self._prefix or "/"}],
             "tags": [{"name": t} for t in tags],
             "security": [{"token": []}, {"session": []}],
             "paths": paths,
@@ -198,8 +198,7 @@ def _operation(call: Call, names: Mapping[Any, Any]) -> dict[str, Any]:
         good["content"] = {kind.split(";")[0]: {} for kind in call.forms.values()}
     elif call.answer is not None:
         good["content"] = {"application/json": {"schema": names[(call.answer, "serialization")]}}
-    possible = {401, 429, 503}
-    possible |= {400} if call.query or call.body else set()
+    possible = {400, 401, 429, 503}  # NUL in an address is refused everywhere
     possible |= {404} if call.parts else set()
     possible |= {403} if call.acts or call.analysts else set()
     possible |= {409} if call.acts else set()

@@ -45,7 +45,7 @@ class ContractClient(FlaskClient):
     def _check(self, path: str, method: str, answer: Any) -> None:
         where = f"{method} {path}: {answer.status_code}"
         if not self._routes.test(path, method):
-            assert answer.status_code in (401, 403, 404, 405), where
+            assert answer.status_code in (400, 401, 403, 404, 405), where
             self._valid({"$ref": "urn:contract#/components/schemas/Error"}, answer.get_json(), where)
             return
         (template, verb), _ = self._routes.match(path, method)

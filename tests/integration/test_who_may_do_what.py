@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -60,8 +61,12 @@ def contents(store: Store) -> dict[str, list[Any]]:
 VALUES: dict[str, Any] = {
     "ui.data": {"lang": "zh", "theme": "light"}, "alert-id.data": 1, "alerts-picked.data": [1, 4],
     "_pages_location.pathname": "/alerts", "_pages_location.search": "", "account-token-scope.value": "act",
-    "account-token-days.value": 5, "account-token-name.value": "x",
+    "account-token-days.value": 5, "account-token-name.value": "x", "alerts-query.data": {}, "overview-query.data": {},
+    "documents-query.data": {}, "series-query.data": {"name": "topic:real_estate"},
+    "annotate-query.data": {"queue": "random", "series": "all"}, "home-visit.data": {"since": 1, "at": 2},
 }  # fmt: skip
+MANY = {"name": "topic:real_estate", "place": "board", "at": "1", "row": "1", "q": "", "id": 1}
+"""Parts of the ids of components of which there are many."""
 
 
 def plausible(part: dict[str, Any], named: str, other: str) -> Any:
@@ -86,25 +91,31 @@ def calls(client: FlaskClient) -> Iterator[tuple[str, dict[str, Any]]]:
 
         def part(p: dict[str, Any]) -> dict[str, Any] | list[Any]:
             if str(p["id"]).startswith("{"):  # one of many, by a pattern
-                import json
-
-                given = {k: (1 if v in (["ALL"], ["MATCH"]) else v) for k, v in json.loads(p["id"]).items()}
-                one = {"id": given, "property": p["property"], "value": plausible(p, p["id"], p["id"])}
+                given = {k: (MANY[k] if v in (["ALL"], ["MATCH"]) else v) for k, v in json.loads(p["id"]).items()}
+                value = given if p["property"] == "id" else plausible(p, p["id"], p["id"])
+                one = {"id": given, "property": p["property"], "value": value}
                 return [one] if '["ALL"]' in p["id"] else one
             return {**p, "value": plausible(p, p["id"], p["id"])}
 
         outputs = []
         for name in found["output"].removeprefix("..").removesuffix("..").split("..."):
             name_, prop = name.rsplit(".", 1)
-            outputs.append({"id": name_.split("@")[0], "property": prop.split("@")[0]})
+            id_: Any = name_.split("@")[0]
+            if id_.startswith("{"):
+                id_ = {k: (MANY[k] if v == ["MATCH"] else v) for k, v in json.loads(id_).items()}
+            outputs.append({"id": id_, "property": prop.split("@")[0]})
         single = not found["output"].startswith("..")
         for touched in found["inputs"]:
+            called = touched["id"]
+            if called.startswith("{"):
+                ours = {k: (MANY[k] if v in (["ALL"], ["MATCH"]) else v) for k, v in json.loads(called).items()}
+                called = json.dumps(ours, sort_keys=True, separators=(",", ":"))
             yield (
                 f"{found['output'][:80]} by {touched['id']}",
                 {
                     "output": found["output"], "outputs": outputs[0] if single else outputs,
                     "inputs": [part(p) for p in found["inputs"]], "state": [part(p) for p in found["state"]],
-                    "changedPropIds": [f"{touched['id']}.{touched['property']}"],
+                    "changedPropIds": [f"{called}.{touched['property']}"],
                 },
             )  # fmt: skip
 
