@@ -103,7 +103,7 @@ def token_add(
 @token.command("list")
 def token_list(user: str | None = typer.Argument(None, help="Only this user's.")) -> None:
     """Tokens, without their secrets."""
-    zone, store = settings().zone, _open()
+    zone, store = settings().zone, open_store(settings())
     table = Table("id", "user", "name", "scope", "state", "made", "expires", "last used", box=None)
     with store.read() as c:
         now = store.now_ms(c)
@@ -129,7 +129,7 @@ def list_() -> None:
     """All users."""
     zone = settings().zone
     table = Table("name", "role", "active", "last log-in", "made", box=None)
-    with _open().read() as c:
+    with open_store(settings()).read() as c:
         for user in store_users.list_users(c):
             made, last = stamp(user.created_at, zone), stamp(user.last_login_at, zone)
             table.add_row(user.name, user.role, "yes" if user.active else "no", last, made)

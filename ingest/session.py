@@ -23,6 +23,7 @@ from barometer.buckets import Buckets
 from barometer.rules import RuleSet
 from barometer.settings import Settings
 from barometer.store.engine import Store, is_away
+from barometer.store.made_secrets import author_salt
 from barometer.store.waiting import say_away
 from ingest import metrics
 from ingest.batching import Assembler, Work
@@ -91,7 +92,7 @@ class Session:
             self._decoder = Decoder(
                 self._guard.log_id,
                 min_time_ms=int(datetime.fromisoformat(s.min_time).timestamp() * 1000),
-                author_salt=s.author_salt.get_secret_value().encode(),
+                author_salt=author_salt(self._store, s),
                 now_ms=lambda: time.time_ns() // 1_000_000,
             )
             finish_joins(consumer)

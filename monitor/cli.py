@@ -96,6 +96,10 @@ def backtest(
         f"{len(read.texts):,} texts judged, {read.unscored:,} unscored, "
         f"{len(read.bad):,} rows left out, {len(alerts)} alerts"
     )
+    if not read.texts:
+        raise BarometerError(
+            f"{file}: not one text could be judged; the columns and their times must be as --help says"
+        )
 
 
 def _width(text: str) -> int:

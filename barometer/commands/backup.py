@@ -28,7 +28,7 @@ def db_backup(
 ) -> None:
     """Write a backup of the whole store into one file, as of one instant, while worker and monitor go on. It holds
     texts and password hashes: only you may read it."""
-    store = Store(settings().database_url)
+    store = Store(settings().database_url, make=False)
     try:
         with _progress() as on_progress:
             manifest = make_backup(store, file, on_progress)

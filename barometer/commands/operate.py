@@ -64,7 +64,7 @@ def db_upgrade() -> None:
 @db.command("current")
 def db_current() -> None:
     """Print the store's revision and the one this program needs."""
-    have = current(Store(settings().database_url))
+    have = current(Store(settings().database_url, make=False))
     print(f"store {have or 'empty'}, program {head()}")
     if have != head():
         raise BarometerError("run `barometer db upgrade`")

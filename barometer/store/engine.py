@@ -60,12 +60,13 @@ class Store:
         url: an SQLAlchemy URL, ``sqlite:///file.db`` or ``postgresql://user:password@host/name``.
         pool_size: connections kept open on PostgreSQL.
         cache_mb: what each connection keeps of an SQLite file in memory.
+        make: make a SQLite file that is not there, and its folders; else that is an error.
 
     Raises:
-        StoreError: the URL is malformed or names a database that is not supported.
+        StoreError: the URL is malformed or names a database that is not supported, or a file that is not there.
     """
 
-    def __init__(self, url: str, pool_size: int = 5, cache_mb: int = 64) -> None:
+    def __init__(self, url: str, pool_size: int = 5, cache_mb: int = 64, *, make: bool = True) -> None:
         try:
             parsed = make_url(url)
         except ArgumentError as e:
@@ -84,7 +85,13 @@ class Store:
                 raise StoreError(
                     "database_url: SQLite needs a file (sqlite:///barometer.db): several processes share it"
                 )
-            _make_private(Path(parsed.database).absolute())
+            file = Path(parsed.database).absolute()
+            if make:
+                _make_private(file)
+            elif not file.exists():
+                raise StoreError(
+                    f"database_url: there is no store at {file}: set it right, or make one with `barometer db upgrade`"
+                )
             self.engine = create_engine(
                 parsed, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000, "check_same_thread": False}
             )

@@ -105,7 +105,7 @@ def open_store(settings: Settings, *, migrate: bool = False, cache_mb: int = 64)
         migrate: bring it up to date first (the embedded default does; production runs ``barometer db upgrade``).
         cache_mb: what each connection keeps of an SQLite file in memory.
     """
-    store = Store(settings.database_url, cache_mb=cache_mb)
+    store = Store(settings.database_url, cache_mb=cache_mb, make=migrate)
     try:
         if migrate:
             upgrade(store)

@@ -65,7 +65,8 @@ def add_token(
         days: until it expires, 1 to ``MAX_DAYS``.
 
     Raises:
-        StoreError: no such user, a name that is empty, long or taken, an unknown scope, or too many tokens.
+        StoreError: no such user, a name that is empty, long or taken, an unknown scope or one beyond the user's role,
+            or too many tokens.
     """
     name = name.strip()
     if not (0 < len(name) <= 64 and name.isprintable()):
@@ -75,9 +76,13 @@ def add_token(
     if not 1 <= days <= MAX_DAYS:
         raise StoreError(f"token days {days}: 1 to {MAX_DAYS}")
     # The user's row is held, so that two at once do not both find that there is room.
-    user_id = c.execute(select(_User.id).where(_User.name == user, _User.active).with_for_update()).scalar()
-    if user_id is None:
+    found = c.execute(select(*COLUMNS).where(_User.name == user, _User.active).with_for_update()).one_or_none()
+    if found is None:
         raise StoreError(f"there is no user {user!r} who may come in: see `barometer users list`")
+    owner = User(*found)
+    if scope == "act" and not owner.may_act:
+        raise StoreError(f"token scope act: {user} is {owner.role} and may not act; make one of scope read")
+    user_id = owner.id
     living = (ApiToken.user_id == user_id, ApiToken.revoked_at.is_(None), ApiToken.expires_at > now_ms)
     if c.execute(select(ApiToken.id).where(*living, ApiToken.name == name)).first():
         raise StoreError(f"{user} has a token {name!r} already: revoke it first, or take another name")

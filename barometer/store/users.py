@@ -14,10 +14,9 @@ from sqlalchemy import Connection, insert, select, update
 
 from barometer.errors import StoreError
 from barometer.store.audit_log import note
-from barometer.store.bulk import insert_if_absent
 from barometer.store.engine import Store
+from barometer.store.made_secrets import made_secret
 from barometer.store.sessions import end_sessions_of
-from barometer.store.tables import Meta
 from barometer.store.tables import User as _User
 
 ROLES = ("viewer", "analyst", "admin")
@@ -220,13 +219,7 @@ def change_preferences(store: Store, user_id: int, changes: dict[str, Any]) -> d
 
 def secret_key(store: Store) -> str:
     """The key that signs sessions where none is set: made once and kept in the store, equal for all processes."""
-    with store.read() as c:
-        found = c.execute(select(Meta.value).where(Meta.key == "secret_key")).scalar()
-    if found is None:
-        with store.write() as c:
-            insert_if_absent(c, store, Meta, {"key": "secret_key", "value": secrets.token_urlsafe(48)})
-            found = c.execute(select(Meta.value).where(Meta.key == "secret_key")).scalar_one()
-    return str(found)
+    return made_secret(store, "secret_key")
 
 
 def _change(

@@ -70,7 +70,9 @@ def callers(seeded: tuple[Flask, Store, Settings]) -> dict[str, Caller]:
     found = {}
     with store.write() as c:
         for role in ROLES:
-            _, secret = tokens.add_token(c, role, "tests", "act", 1, store.now_ms(c), actor="tests")
+            _, secret = tokens.add_token(
+                c, role, "tests", "read" if role == "viewer" else "act", 1, store.now_ms(c), actor="tests"
+            )
             found[role] = Caller(server.test_client(), secret)
     return found
 
