@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 SECONDS_ := $(if $(filter command line,$(origin SECONDS)),$(SECONDS),)
 KAFKA_HOME_ := $(or $(BAROMETER_KAFKA_HOME),$(or $(BAROMETER_SHARED),../shared)/kafka)
 JAVA := openjdk-17-jre-headless
-APT := postgresql chromium fonts-noto-cjk
+APT := postgresql chromium fonts-noto-cjk nginx
 # Three processes on two cores: most integration tests wait for a broker or a database rather than for a processor.
 PYTEST_OPTIONS ?= -n 3 --dist loadfile --durations 15
 
@@ -52,7 +52,7 @@ $(VENV)/.test: $(VENV)/.serve
 
 # Tests that need PostgreSQL, Chromium or Apache Kafka skip, and say so, where these cannot be installed.
 system: java
-	@if [ -x /usr/bin/chromium ] && ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 && fc-list 2>/dev/null | grep -qi 'cjk'; then :; \
+	@if [ -x /usr/bin/chromium ] && [ -x /usr/sbin/nginx ] && ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 && fc-list 2>/dev/null | grep -qi 'cjk'; then :; \
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		echo "installing $(APT) ..."; \
 		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(APT); } >/dev/null 2>&1 \

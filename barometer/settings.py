@@ -295,6 +295,9 @@ class Settings(BaseSettings):
         if not _is_web_address(value):
             shown = "this" if "@" in value else repr(value)  # it may hold a password
             raise ValueError(f"{shown} is no address of a dashboard, like https://barometer.bank.example")
+        path = urlsplit(value).path.rstrip("/")
+        if path and not re.fullmatch(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+", path):
+            raise ValueError(f"the path {path!r} may have letters, digits, '.', '_', '~' and '-' between slashes")
         return value
 
     @field_validator("heartbeat_url")

@@ -194,8 +194,9 @@ def _form(problem: str | None, code: int = 200) -> Response:
         oidc=settings.oidc_label if settings.oidc_issuer else None,
     )
     response = Response(body, code)
+    root = current_app.config["APPLICATION_ROOT"]
     for name, value in (("lang", how.lang), ("theme", how.theme)):
-        response.set_cookie(f"barometer_{name}", value, max_age=31_536_000, samesite="Lax",
+        response.set_cookie(f"barometer_{name}", value, max_age=31_536_000, samesite="Lax", path=root,
                             httponly=True, secure=settings.secure_cookies)  # fmt: skip
     return response
 

@@ -12,9 +12,9 @@ from dashboard.api.contract import PREFIX, Contract
 from dashboard.context import view
 
 
-def contract() -> Contract:
+def contract(prefix: str) -> Contract:
     """An empty contract on a blueprint of its own, for each server anew."""
-    return Contract(Blueprint("api", __name__, url_prefix=PREFIX))
+    return Contract(Blueprint("api", __name__, url_prefix=PREFIX), prefix)
 
 
 def register(contract: Contract) -> None:

@@ -8,6 +8,16 @@
   var shownSince = Date.now();
   var leaving = false;
 
+  // Where the dashboard stands behind a path of a host, addresses begin with it.
+  var prefix = document.documentElement.getAttribute("data-prefix") || "";
+  window.barometer_at = {
+    to: function (path) { return prefix + path; },
+    here: function (path) {
+      var whole = path === undefined ? location.pathname : path || "/";
+      return prefix && whole.indexOf(prefix) === 0 ? whole.slice(prefix.length) || "/" : whole;
+    },
+  };
+
   window.dash_clientside = window.dash_clientside || {};
   window.dash_clientside.barometer = {
     paint: function (ui) {
@@ -17,8 +27,9 @@
       return theme;
     },
     here: function (pathname) {
-      var path = pathname || "/";
-      return Array.prototype.slice.call(arguments, 2).map(function (page) {
+      var path = window.barometer_at.here(pathname || null);
+      return Array.prototype.slice.call(arguments, 2).map(function (address) {
+        var page = window.barometer_at.here(address);
         var on = path === page || (page !== "/" && path.indexOf(page) === 0) ||
           (page === "/overview" && path.indexOf("/series") === 0) ||
           (page === "/alerts" && /^\/(silences|rules|receivers)\b/.test(path));
@@ -99,7 +110,10 @@
       if (url.indexOf("/_dash-update-component") >= 0) {
         if (response.status === 401) {
           // Several callbacks learn of it at once; a second departure would break off the first.
-          if (!leaving) location.assign("/login?expired=1&next=" + encodeURIComponent(location.pathname + location.search));
+          if (!leaving) {
+            var next = window.barometer_at.here() + location.search;
+            location.assign(window.barometer_at.to("/login?expired=1&next=") + encodeURIComponent(next));
+          }
           leaving = true;
         } else if (response.status >= 500) {
           failures.push(Date.now());

@@ -28,7 +28,7 @@
   function address(row, at) {
     var query = row.link || "";
     if (at !== undefined) query += (query ? "&" : "?") + "at=" + at;
-    return "/series/" + encodeURIComponent(row.id).replace(/%3A/gi, ":") + query;
+    return window.barometer_at.to("/series/") + encodeURIComponent(row.id).replace(/%3A/gi, ":") + query;
   }
 
   cells.BoardStar = function (props) {

@@ -22,7 +22,7 @@
     return target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName);
   }
   function go(path) {
-    window.history.pushState({}, "", path);
+    window.history.pushState({}, "", window.barometer_at.to(path));
     window.dispatchEvent(new CustomEvent("_dashprivate_pushstate"));
     window.scrollTo(0, 0);
   }
@@ -42,7 +42,7 @@
     if (event.defaultPrevented || event.metaKey || event.ctrlKey || event.altKey || typing(event.target)) return;
     if (!used() || document.querySelector("[role=dialog]")) return;
     // Annotate has letters of its own.
-    if (location.pathname === "/annotate" && event.key !== "?") return;
+    if (window.barometer_at.here() === "/annotate" && event.key !== "?") return;
     var key = event.key, after = Date.now() - wentAt < 1500;
     wentAt = 0;
     if (after && PAGES[key]) go(PAGES[key]);

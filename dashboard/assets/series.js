@@ -5,7 +5,7 @@
   window.dash_clientside = window.dash_clientside || {};
   window.dash_clientside.barometer_series = {
     address: function (zoom, point) {
-      if (!/^\/series\//.test(location.pathname)) return;
+      if (!/^\/series\//.test(window.barometer_at.here())) return;
       var query = new URLSearchParams(location.search);
       set(query, "from", zoom && zoom.from);
       set(query, "to", zoom && zoom.to);
@@ -43,7 +43,7 @@
         else if (typeof p.customdata === "number" && at === null) at = p.customdata;
       });
       if (alert !== null && at === null) {
-        window.history.pushState({}, "", "/alerts/" + encodeURIComponent(alert));
+        window.history.pushState({}, "", window.barometer_at.to("/alerts/") + encodeURIComponent(alert));
         window.dispatchEvent(new CustomEvent("_dashprivate_pushstate"));
         return dash_clientside.no_update;
       }
