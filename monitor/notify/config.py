@@ -229,12 +229,19 @@ def load_config(settings: Settings, *, check_secrets: bool = True) -> NotifyConf
         return NotifyConfig(NotifyFile(), settings)
     config = NotifyConfig(_read(path), settings)
     if check_secrets:
-        for place, value in _secrets(config.file):
-            try:
-                reveal(value)
-            except SettingsError as e:
-                raise SettingsError(f"{path}: {place}: {e}") from None
+        missing = list(_missing(config.file))
+        if missing:
+            raise SettingsError(f"{path}: " + "; ".join(missing))
     return config
+
+
+def _missing(file: NotifyFile) -> Iterator[str]:
+    """All secrets that are not there, with the places that name them."""
+    for place, value in _secrets(file):
+        try:
+            reveal(value)
+        except SettingsError as e:
+            yield f"{place}: {e}"
 
 
 def _read(path: Path) -> NotifyFile:

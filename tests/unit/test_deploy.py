@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from barometer.cli import COMMANDS
+from barometer.errors import SettingsError
 from barometer.settings import PREFIX, Settings, load_settings
 from monitor.notify.config import load_config
 
@@ -53,12 +54,13 @@ def test_topics_are_made_as_the_program_would() -> None:
     assert text.count("message.timestamp.type=CreateTime") == 2
 
 
-def test_the_compose_file_is_valid() -> None:
+def test_the_compose_file_is_valid(tmp_path: Path) -> None:
     program = shutil.which("docker-compose")
     if program is None:
         pytest.skip("docker-compose is not installed (Debian: docker-compose)")
+    documented(tmp_path)
     done = subprocess.run(
-        [program, "-f", str(ROOT / "docker-compose.yml"), "config", "-q"],
+        [program, "-f", str(tmp_path / "docker-compose.yml"), "config", "-q"],
         env={**os.environ, **FILLED},
         capture_output=True,
         text=True,
@@ -67,11 +69,60 @@ def test_the_compose_file_is_valid() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_the_example_of_receivers_is_valid(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("ONCALL_WEBHOOK_URL", "ONCALL_WEBHOOK_SECRET", "OPERATORS_APPRISE_URL"):
-        monkeypatch.setenv(name, "json://example.com")
-    config = load_config(load_settings(notify_file=ROOT / "deploy" / "notify.example.yaml"))
+def documented(folder: Path) -> None:
+    """Do what docs/deploy.md says before the services are started."""
+    shutil.copy(ROOT / "docker-compose.yml", folder)
+    shutil.copytree(ROOT / "deploy", folder / "deploy")
+    text = (ROOT / "docs" / "deploy.md").read_text("utf-8")
+    for source, target in re.findall(r"^    cp (\S+) (\S+)", text, re.M):
+        shutil.copy(folder / source, folder / target)
+
+
+def test_what_the_documentation_says_is_enough_to_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The monitor of Compose starts with the example of receivers, and nothing else set."""
+    documented(tmp_path)
+    example = (tmp_path / "deploy" / "notify.yaml").read_text("utf-8")
+    names = set(re.findall(r"env:(\w+)", example)) - {"NAME"}
+    assert names
+    for name in names:
+        monkeypatch.delenv(name, raising=False)
+    service = compose()["services"]["monitor"]
+    (mount,) = service["volumes"]
+    assert (mount["source"], mount["target"]) == (
+        "./deploy/notify.yaml", service["environment"]["BAROMETER_NOTIFY_FILE"]
+    )  # fmt: skip
+    config = load_config(load_settings(notify_file=tmp_path / mount["source"]))
     assert [r.name for r in config.file.receivers] == ["risk-desk", "on-call", "operators"]
+
+
+def test_secrets_of_receivers_reach_who_tells_people(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every variable that the example names, also in what is commented out, has its line in .env, and the services that
+    read the file get all of .env."""
+    documented(tmp_path)
+    example = (tmp_path / "deploy" / "notify.yaml").read_text("utf-8")
+    names = set(re.findall(r"env:(\w+)", example)) - {"NAME"}
+    lines = set(re.findall(r"^#? ?(\w+)=", (tmp_path / ".env").read_text("utf-8"), re.M))
+    assert names <= lines
+    readers = [s for s in compose()["services"].values() if "BAROMETER_NOTIFY_FILE" in s.get("environment", {})]
+    assert len(readers) == 2 and all(s["env_file"] == [".env"] for s in readers)
+    whole = tmp_path / "whole.yaml"
+    whole.write_text(re.sub(r"^(\s+)# (- \{type)", r"\1\2", example, flags=re.M), "utf-8")
+    with pytest.raises(SettingsError) as e:
+        load_config(load_settings(notify_file=whole))
+    assert all(f"{name} is not set" in str(e.value) for name in names), "all at once"
+    for name in names:
+        monkeypatch.setenv(name, "json://example.com")
+    load_config(load_settings(notify_file=whole))
+
+
+def test_a_file_that_nobody_copied_is_no_folder() -> None:
+    """In its short form a mount of what is not there makes a folder of that name, which belongs to root."""
+    for name, service in compose()["services"].items():
+        for mount in service.get("volumes", ()):
+            if isinstance(mount, str):
+                assert not mount.startswith((".", "/")), name
+            else:
+                assert mount["type"] != "bind" or mount["bind"]["create_host_path"] is False, name
 
 
 def test_the_image_copies_every_package() -> None:
