@@ -58,7 +58,8 @@ class _App(dash.Dash):
         how = view()
         lang = "zh-CN" if how.lang == "zh" else "en"
         under = prefix.prefix_of(context().settings)
-        attributes = f'lang="{lang}" data-mantine-color-scheme="{how.theme}" data-prefix="{under}"'
+        attributes = f'lang="{lang}" data-mantine-color-scheme="{how.theme}"'
+        attributes += f' data-prefix="{under}"' if under else ""
         page: str = super().interpolate_index(*args, **parts)
         page = page.replace("</head>", f"{_ahead(request.path, under)}</head>", 1)
         page = page.replace('href="{prefix}/', f'href="{under}/', 1)

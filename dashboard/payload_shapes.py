@@ -30,7 +30,7 @@ class AnnotateQuery(TypedDict):
 
 class AnnotateAct(TypedDict):
     act: NotRequired[Short | None]
-    sentiment: NotRequired[Short | None]
+    sentiment: NotRequired[Whole | Short | None]
     topics: NotRequired[list[Short] | None]
     at: NotRequired[Number | None]
 

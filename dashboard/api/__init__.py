@@ -20,7 +20,7 @@ __all__ = ["register"]
 
 def register(server: Flask) -> Contract:
     """Put all calls into a server."""
-    contract = reference.contract(str(server.jinja_env.globals["prefix"]))
+    contract = reference.contract(str(server.jinja_env.globals.get("prefix", "")))
     for module in (state, series, alerts, silences, documents, labels, score):
         module.register(contract)
     reference.register(contract)

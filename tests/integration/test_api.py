@@ -383,12 +383,11 @@ def test_bodies_that_are_not_json(analyst: Caller) -> None:
         (b"[]", "application/json"),
         (b'"x"', "application/json"),
         (b"\xff\xfe", "application/json"),
-        (b'{"comment": "\\ud800"}', "application/json"),
         (b"{" * 100_000, "application/json"),
     ):
         answer = analyst.post("/alerts/1/acknowledge", data=raw, content_type=kind)
         assert answer.status_code == 400, raw[:20]
-        assert answer.get_json()["code"] == "not_object"
+        assert answer.get_json()["code"] in ("not_object", "unfit")  # unfit: nested too deeply
     form = analyst.post("/alerts/1/acknowledge", data={"comment": "x"})
     assert form.status_code == 403, "what a form of another site could send"
 

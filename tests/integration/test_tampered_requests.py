@@ -61,7 +61,7 @@ def values(store: Store) -> dict[str, Any]:
     series = {"name": "topic:real_estate", "range": None, "kind": None, "from": None, "to": None, "at": None}
     return {
         "ui": {"lang": "en", "theme": "light"}, "alert-id": alert, "alert-me": "admin", "alerts-me": "admin",
-        "alerts-picked": [], "alerts-query": {"state": None}, "annotate-act": {"act": "no", "at": 1.5},
+        "alerts-picked": [], "alerts-query": {"state": None}, "annotate-act": {"act": "no", "sentiment": 1, "topics": [], "at": 1.5},
         "annotate-query": {"queue": "random", "series": "all", "text": None, "doc": None}, "annotate-text": None,
         "documents-newest": None, "documents-query": {"q": None, "kind": None},
         "home-visit": {"since": now - 1, "at": now}, "overview-query": {"range": None}, "overview-version": None,
