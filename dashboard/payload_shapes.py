@@ -45,9 +45,14 @@ class Why(TypedDict):
     at: NotRequired[Number | None]
 
 
-class TokenId(TypedDict):
+class NumberId(TypedDict):
     type: Short
     id: Whole
+
+
+class ReceiverId(TypedDict):
+    type: Short
+    name: Short
 
 
 class StarId(TypedDict):
@@ -92,12 +97,19 @@ DATA: Mapping[str, Any] = {
     "series-query": Query,
     "series-version": Short | None,
     "series-zoom": Zoom | None,
+    "silences-past": Short,
     "why-asked": Why | None,
 }
 """Of stores."""
 VALUES: Mapping[str, Any] = {"account-token-days": Short | Number | None}
 """Of inputs that hold something else than a text."""
-IDS: Mapping[str, Any] = {"token-revoke": TokenId, "star": StarId, "whole": WholeId}
+IDS: Mapping[str, Any] = {
+    "token-revoke": NumberId,
+    "silence-end": NumberId,
+    "receiver-test": ReceiverId,
+    "star": StarId,
+    "whole": WholeId,
+}
 """Of components of which there are many, by their type."""
 PROPERTIES: Mapping[str, Any] = {
     "n_clicks": Clicks | None,

@@ -13,7 +13,6 @@ from flask_login import current_user
 from barometer.errors import BarometerError
 from barometer.store import silences
 from barometer.store.queries import list_series
-from barometer.store.queries_filtered import source_names
 from dashboard.acts import MAX_COMMENT, MAX_NAME, Malformed
 from dashboard.components.alert_forms import words
 from dashboard.components.alert_nav import alert_nav
@@ -145,8 +144,7 @@ def body(v: View, past: object = "") -> list[Any]:
 def _form(v: View) -> Any:
     with context().store.read() as c:
         names = [s.name for s in list_series(c) if s.name != "all"]
-        sources = source_names(c)
-    return silence_form(v, names, sources)
+    return silence_form(v, names, context().source_names())
 
 
 def _named(scope: object, series: object, value: object) -> dict[str, str]:

@@ -61,7 +61,8 @@ def values(store: Store) -> dict[str, Any]:
     series = {"name": "topic:real_estate", "range": None, "kind": None, "from": None, "to": None, "at": None}
     return {
         "ui": {"lang": "en", "theme": "light"}, "alert-id": alert, "alert-me": "admin", "alerts-me": "admin",
-        "alerts-picked": [], "alerts-query": {"state": None}, "annotate-act": {"act": "no", "sentiment": 1, "topics": [], "at": 1.5},
+        "alerts-picked": [], "alerts-query": {"state": None},
+        "annotate-act": {"act": "no", "sentiment": 1, "topics": [], "at": 1.5},
         "annotate-query": {"queue": "random", "series": "all", "text": None, "doc": None}, "annotate-text": None,
         "documents-newest": None, "documents-query": {"q": None, "kind": None},
         "home-visit": {"since": now - 1, "at": now}, "overview-query": {"range": None}, "overview-version": None,
@@ -70,7 +71,9 @@ def values(store: Store) -> dict[str, Any]:
         "_pages_location.search": "?sources=all",
         "star": {"name": "topic:real_estate", "place": "board", "type": "star"},
         "whole": {"at": str(row.observed_at), "row": str(row.row_id), "q": "", "type": "whole"},
-        "token-revoke": {"id": 1, "type": "token-revoke"}, "series-chart.relayoutData": {"autosize": True},
+        "token-revoke": {"id": 1, "type": "token-revoke"}, "silence-end": {"id": 1, "type": "silence-end"},
+        "receiver-test": {"name": "risk-desk", "type": "receiver-test"}, "silences-past": "",
+        "series-chart.relayoutData": {"autosize": True},
     }  # fmt: skip
 
 
