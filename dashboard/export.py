@@ -23,8 +23,10 @@ from barometer.store.queries_documents import Text
 from barometer.store.search import matching_keys, texts_of
 from barometer.store.search_index import Key
 from barometer.store.tables import AuditEntry
+from dashboard.components.parts import or_code
 from dashboard.context import View, context, view
 from dashboard.export_files import NAMES, as_csv, write_parquet, write_xlsx
+from dashboard.i18n import series_name
 from dashboard.sought import FIELDS, wanted
 
 blueprint = Blueprint("export", __name__, url_prefix="/export")
@@ -107,11 +109,18 @@ def _file(
         else:
             heads = [v.t("export.title_column" if name == "title" else f"export.{name}") for name in NAMES]
             about = (v.t("export.about"), _about(v, query, len(keys), cut, complete))
-            write_xlsx(_texts(context().store, keys), file, context().zone, v.t("documents.title"), heads, about)
+            write_xlsx(_texts(context().store, keys), file, context().zone, v.t("documents.title"), heads, about,
+                       lambda column, code: _word(v, column, code))  # fmt: skip
     except BaseException:
         folder.cleanup()
         raise
     return _sent(file, folder)
+
+
+def _word(v: View, column: str, code: str) -> str:
+    if column == "topics":
+        return series_name(v.lang, f"topic:{code}")
+    return or_code(v, {"flags": "flag"}.get(column, column), code)
 
 
 def _sent(file: Path, folder: TemporaryDirectory[str]) -> Iterator[bytes]:

@@ -16,6 +16,9 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+# pyarrow and plotly would import pandas at its first use, each in the thread that needs it: one of two that begin at
+# once then sees half of it. So all that requests need is imported before the first of them.
+import pandas  # noqa: F401
 import pyarrow as pa
 import pyarrow.parquet as pq
 from openpyxl import Workbook
@@ -61,6 +64,8 @@ COLUMNS: tuple[tuple[str, Any, Callable[[Text], Any], int], ...] = (
     *((n, _INT, lambda t, n=n: _count(t.engagement.get(n)), 9) for n in _COUNTS),
 )  # fmt: skip
 NAMES = tuple(name for name, *_ in COLUMNS)
+CODES = ("kind", "sentiment", "topics", "flags")
+"""Columns of our own codes, several of them parted by semicolons."""
 _TIMES = {i for i, (_, kind, *_rest) in enumerate(COLUMNS) if kind is _TIME}
 _SCHEMA = pa.schema([(name, kind) for name, kind, *_ in COLUMNS])
 
@@ -104,12 +109,13 @@ def write_parquet(texts: Iterable[Text], file: Path, rows_a_group: int = 10_000)
 
 
 def write_xlsx(texts: Iterable[Text], file: Path, zone: ZoneInfo, sheet: str, heads: Sequence[str],
-               about: tuple[str, Sequence[tuple[str, str]]]) -> None:  # fmt: skip
+               about: tuple[str, Sequence[tuple[str, str]]], say: Callable[[str, str], str]) -> None:  # fmt: skip
     """An Excel file: the documents, and a second sheet that says what they are.
 
     Args:
         heads: the columns' names for people, in the order of ``COLUMNS``.
         about: the second sheet's name, and its rows.
+        say: what people call a code (``negative``) of a column (one of :data:`CODES`).
     """
     book = Workbook(write_only=True)
     main = book.create_sheet(sheet)
@@ -118,7 +124,7 @@ def write_xlsx(texts: Iterable[Text], file: Path, zone: ZoneInfo, sheet: str, he
         main.column_dimensions[_letter(i)].width = width
     main.append([_bold(main, h) for h in heads])
     for text in texts:
-        main.append([_xlsx_cell(main, x, i, zone) for i, x in enumerate(_values(text))])
+        main.append([_xlsx_cell(main, _said(x, i, say), i, zone) for i, x in enumerate(_values(text))])
     more = book.create_sheet(about[0])
     more.column_dimensions["A"].width, more.column_dimensions["B"].width = 24, 90
     for name, value in about[1]:
@@ -128,6 +134,13 @@ def write_xlsx(texts: Iterable[Text], file: Path, zone: ZoneInfo, sheet: str, he
 
 def _values(text: Text) -> list[Any]:
     return [get(text) for _, _, get, _ in COLUMNS]
+
+
+def _said(value: Any, column: int, say: Callable[[str, str], str]) -> Any:
+    name = NAMES[column]
+    if name not in CODES or not isinstance(value, str):
+        return value
+    return "; ".join(say(name, code) for code in value.split("; ") if code)
 
 
 def _group(rows: Sequence[Sequence[Any]]) -> pa.Table:

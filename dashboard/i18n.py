@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from importlib import resources
 from typing import Literal
+
+import yaml
 
 from dashboard.i18n_account import ACCOUNT_TEXTS
 from dashboard.i18n_alerts import ALERT_TEXTS
@@ -52,6 +55,8 @@ def series_name(lang: Lang, name: str) -> str:
     """A series as people call it: ``topic:real_estate`` is 房地产; what has no name of its own is shown as it is."""
     if name == "all":
         return t(lang, "series.all")
+    if name.startswith("rule:"):
+        return t(lang, "alert.rule_subject", rule=name.removeprefix("rule:"))
     key = f"topic.{name.removeprefix('topic:')}"
     if name.startswith("topic:") and key in TEXTS:
         return t(lang, key)
@@ -503,25 +508,6 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "problem.job": ("任务 {name} 失败：{message}", "Job {name} failed: {message}"),
     "problem.notifications": ("{failed} 条通知没有送达", "{failed} notifications could not be delivered"),
-    # topics
-    "topic.market": ("大盘与个股行情", "Market and prices"),
-    "topic.company_operations": ("公司经营与产品", "Company operations"),
-    "topic.industry": ("行业与板块", "Industry and sectors"),
-    "topic.earnings_dividend": ("业绩与分红", "Earnings and dividends"),
-    "topic.ma_financing_ipo": ("并购重组、融资与上市", "M&A, financing, IPO"),
-    "topic.shareholding": ("股东、股权与回购", "Shareholding and buybacks"),
-    "topic.management": ("高管与人事", "Management"),
-    "topic.regulation_legal": ("监管、合规与诉讼", "Regulation and litigation"),
-    "topic.fraud_default": ("欺诈、非法集资与跑路兑付", "Fraud and default"),
-    "topic.credit_bonds": ("债券、信用与破产", "Bonds, credit, bankruptcy"),
-    "topic.financial_sector": ("银行与金融机构", "Banks and financials"),
-    "topic.real_estate": ("房地产", "Real estate"),
-    "topic.macro": ("宏观经济", "Macroeconomy"),
-    "topic.policy_central_bank": ("政策与央行", "Policy and central bank"),
-    "topic.politics_international": ("政治与国际", "Politics and world"),
-    "topic.commodities_energy": ("期货、商品与能源", "Commodities and energy"),
-    "topic.fx_crypto": ("外汇与虚拟货币", "FX and crypto"),
-    "topic.analyst_view": ("评级与研报观点", "Ratings and research"),
-    "topic.public_health": ("疫情", "Public health"),
-    "topic.other": ("其它", "Other"),
 }
+# One list of topics for models, messages and screens; an operator's own replaces names of it (`topics_file`).
+add_topics(yaml.safe_load(resources.files("models").joinpath("topics.yaml").read_text("utf-8")))

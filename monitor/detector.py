@@ -32,6 +32,8 @@ from monitor.windows import Scatter, Sums, Windows, block_buckets
 __all__ = ["Detector", "DetectorParams", "GroupPrior", "Judgement"]
 
 HOUR = 3_600.0
+SHOWN_BEFORE, PAGED_ABOVE = 0.2, 1.1
+"""An alert is shown a little below the score from which it is told, and pages from so much above it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,8 @@ class DetectorParams:
     close: float = 2.0
     close_after: float = 0.5 * HOUR
     warning: float = 4.1
-    """Severity of an open alert by its highest score so far; below this it is info."""
+    """Severity of an open alert by its highest score so far; below this it is info. The product takes all three from
+    the setting ``detector_open``, see :meth:`told_from`."""
     critical: float = 4.7
     level_half_life: float = 2 * DAY
     profile_half_life: float = 14 * DAY
@@ -101,6 +104,11 @@ class DetectorParams:
     """Buckets wider than this have windows and times of their own, in buckets."""
     wide_cold: int = 7
     wide_damped: int = 3
+
+    @classmethod
+    def told_from(cls, score: float) -> DetectorParams:
+        """The thresholds of an installation that tells people from ``score`` on (the setting ``detector_open``)."""
+        return cls(open=score - SHOWN_BEFORE, warning=score, critical=score + PAGED_ABOVE)
 
 
 @dataclass(slots=True)

@@ -20,6 +20,8 @@ from monitor.detector import Detector, DetectorParams, Judgement
 
 FEW_SERIES = 100
 """Below so many judged series, an alert warns from the opening threshold on; above, chance opens some every day."""
+MANY_SERIES = 0.5
+"""So much more a warning takes then."""
 FEW_VOICES = 4
 """With fewer different negative texts in its window, a surge is mostly copies: it warns, but pages nobody."""
 STATE_VERSION = f"{Detector.VERSION}+2"
@@ -101,7 +103,7 @@ class Judge:
         self.bucket_seconds = bucket_seconds
         self._zone = zone
         self._open_at = open_at
-        self._params = DetectorParams(open=open_at - 0.2)
+        self._params = DetectorParams.told_from(open_at)
         self._judged = judged
         self._different = different
         self._rebase = rebase
@@ -233,9 +235,10 @@ class Judge:
 
     def _severity(self, score: float, different: int) -> Severity:
         few = sum(1 for k in self.watched if self._judged(k[0])) < FEW_SERIES
-        if score >= self._open_at + 1.1 and different >= FEW_VOICES:
+        p = self._params
+        if score >= p.critical and different >= FEW_VOICES:
             return "critical"
-        return "warning" if score >= self._open_at + (0.0 if few else 0.5) else "info"
+        return "warning" if score >= p.warning + (0.0 if few else MANY_SERIES) else "info"
 
     @staticmethod
     def _zero_row(key: Key, w: Watched, start: int, end: int, outage: bool) -> dict[str, Any]:

@@ -180,6 +180,8 @@ def history(v: View, events: Sequence[Any], now: int) -> Any:
 def _detail(v: View, e: Any, now: int) -> str:
     """What an event's data adds, in words."""
     d, said = e.data, []
+    if e.action in ("opened", "updated", "worse", "matter"):
+        said += _what_changed(v, d)
     if e.action == "assigned":
         said.append(v.t("event.assigned", name=d.get("to") or v.t("field.nobody")))
     if e.action == "level":
@@ -205,6 +207,23 @@ def _detail(v: View, e: Any, now: int) -> str:
     if e.action in ("notified", "notification_failed") and d.get("reason"):
         said.append(or_code(v, "reason", d["reason"]))
     return " · ".join(said)
+
+
+def _what_changed(v: View, d: Any) -> list[str]:
+    """What the detector says anew: figures, a kind that joined, a kind that has calmed down."""
+    said = []
+    if d.get("matter"):
+        said.append(joined(v, map(str, d["matter"])))
+    if d.get("joined") and d.get("kind") is not None:
+        said.append(v.t("event.joined", kind=kind_name(v, int(d["kind"]))))
+    parts = str(d.get("let_go") or "").split(":")
+    if len(parts) > 1 and parts[1].isdigit():
+        said.append(v.t("event.let_go", kind=kind_name(v, int(parts[1]))))
+    if d.get("seen_total"):
+        expected = number(v.lang, round(float(d.get("expected_negative") or 0), 1))
+        said.append(v.t("event.figures", seen=number(v.lang, d["seen_negative"]), total=number(v.lang, d["seen_total"]),
+                        expected=expected))  # fmt: skip
+    return said
 
 
 def notifications(v: View, rows: Sequence[Any], now: int) -> Any:

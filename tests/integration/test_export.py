@@ -107,7 +107,14 @@ def test_the_same_documents_in_all_formats(site: tuple[Flask, Store]) -> None:
     assert [cell.value for cell in sheet[0]][:2] == ["行号", "观察时间"]
     assert [row[6].value for row in sheet[1:]] == [r["text"] for r in rows]
     assert sheet[2][1].value == datetime(2023, 11, 15, 6, 13, 20)
+    at = {name: i for i, name in enumerate(NAMES)}
+    told = [{name: row[at[name]].value for name in ("kind", "sentiment", "topics", "flags")} for row in sheet[1:]]
+    assert {x["sentiment"] for x in told} <= {"负面", "中性", "正面", None}
+    assert {x["kind"] for x in told} <= {"新闻", "评论", "未分类"}
+    assert set(told[1]["topics"].split("; ")) == {"房地产", "债券、信用与破产"}
+    assert told[1]["flags"] == "正文过长，已截断"
     english = sheet_rows(client(site[0], "admin", "en").get("/export/documents.xlsx?q=恒大").data)
+    assert set(english[2][at["topics"]].value.split("; ")) == {"Real estate", "Bonds, credit and insolvency"}
     assert english[0][0].value == "Row"
 
 
