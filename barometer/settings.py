@@ -127,6 +127,8 @@ class Settings(BaseSettings):
     copy_window_hours: float = Field(48.0, gt=0)
     progress_interval_seconds: float = Field(3.0, gt=0)
     progress_from: Literal["records", "timestamps"] = "records"
+    message_framing: Literal["none", "schema_registry"] = "none"
+    message_path: str = Field("", pattern=r"^(\$|[^.\s]+(\.[^.\s]+){0,9})?$")
     holiday_country: str = "CN"
     exchange: str = "XSHG"
     extra_workdays: list[str] = Field(default_factory=list)

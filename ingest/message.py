@@ -21,6 +21,7 @@ from typing import Any, NoReturn, TypeGuard
 import orjson
 import structlog
 
+from barometer.counts import read_count
 from barometer.records import (
     BROKEN_BATCH_HEADER,
     MAX_LETTER_BYTES,
@@ -40,6 +41,7 @@ from barometer.records import (
     hash64,
     pack_row,
 )
+from ingest import envelopes
 
 log = structlog.get_logger(__name__)
 
@@ -89,6 +91,7 @@ class Decoder:
         min_time_ms: records older than this are dead letters.
         author_salt: authors are stored as a hash of it and their name.
         now_ms: the clock, in UTC epoch ms.
+        framed, path: how messages are wrapped (:mod:`ingest.envelopes`).
     """
 
     def __init__(
@@ -98,8 +101,11 @@ class Decoder:
         min_time_ms: int,
         author_salt: str | bytes,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        framed: bool = False,
+        path: str = "",
     ) -> None:
         self._log_id, self._min_time_ms, self._salt, self._now_ms = log_id, min_time_ms, author_salt, now_ms
+        self._framed, self._path = framed, path
 
     def decode(
         self,
@@ -134,7 +140,7 @@ class Decoder:
                     replay_of = _replay_of(named[REPLAY_HEADER])
             if value is None:
                 return Tombstone(row_id)
-            return self._document(row_id, timestamp, value, replay_of)
+            return self._document(row_id, timestamp, value, replay_of) or Tombstone(row_id)
         except _Rejected as verdict:
             reason, detail = verdict.reason, verdict.detail
         except Exception as e:  # the last net: whatever it is, the worker goes on and the record is kept
@@ -171,13 +177,17 @@ class Decoder:
             raise _Rejected(Reason.PROGRESS, f"term must be a count: {term!r:.40}")
         return Progress(row_id, t, writer, term)
 
-    def _document(self, row_id: int, timestamp: int, value: bytes, replay_of: int | None) -> Document:
+    def _document(self, row_id: int, timestamp: int, value: bytes, replay_of: int | None) -> Document | None:
         if timestamp == -1:
             raise _Rejected(Reason.NO_TIME, "the record has no timestamp")
         if not self._min_time_ms <= timestamp <= self._now_ms() + AHEAD_MS:
             raise _Rejected(Reason.TIME, f"record time {timestamp}: before min_time, or more than an hour ahead")
-        message, flags = _parse(value)
+        message, flags = self._message(value)
+        if message is None:
+            return None
 
+        if "text" not in message:
+            raise _Rejected(Reason.TEXT_MISSING, f"text is missing; {envelopes.hint(b'', message)}")
         text, cut = stored_text(_text(message))
         kind = _kind(message)
         mend = _Mender(flags)
@@ -221,6 +231,18 @@ class Decoder:
         )
         document.flags = int(mend.flags)
         return document
+
+    def _message(self, value: bytes) -> tuple[dict[str, Any] | None, Flag]:
+        """Out of its wrapping, if it has one; None if what it wraps is null: a deletion."""
+        inside = envelopes.without_frame(value) if self._framed else value
+        if not self._path:
+            return _parse(inside)
+        message, flags = _parsed(inside)
+        try:
+            message = envelopes.unwrapped(message, self._path)
+        except envelopes.NotThere as e:
+            raise _Rejected(Reason.TYPE, str(e)) from None
+        return None if message is None else _an_object(message, inside), flags
 
 
 class _Mender:
@@ -293,8 +315,8 @@ class _Mender:
         for name, count in value.items():
             if count is None:
                 continue
-            if type(count) is float and count.is_integer():
-                count = int(count)  # noqa: PLW2901
+            if type(count) is not int:
+                count = read_count(count)  # noqa: PLW2901
             usable = _is_int(count) and 0 <= count <= MAX_COUNT and _COUNT_NAME.fullmatch(name)
             if usable and len(counts) < MAX_COUNTS:
                 counts[name] = count
@@ -340,6 +362,11 @@ def _kind(message: dict[str, Any]) -> Kind:
 
 def _parse(value: bytes) -> tuple[dict[str, Any], Flag]:
     """The message as an object that can be stored, and whether characters had to be replaced."""
+    message, flags = _parsed(value)
+    return _an_object(message, value), flags
+
+
+def _parsed(value: bytes) -> tuple[Any, Flag]:
     if len(value) > MAX_VALUE_BYTES:
         raise _Rejected(Reason.TOO_LARGE, f"{len(value):,} bytes; at most {MAX_VALUE_BYTES:,} are read")
     flags = Flag(0)
@@ -349,11 +376,16 @@ def _parse(value: bytes) -> tuple[dict[str, Any], Flag]:
     except orjson.JSONDecodeError:
         message = _parse_slowly(value)
         suspicious = True
-    if type(message) is not dict:
-        raise _Rejected(Reason.TYPE, f"the message must be an object, not {_json_type(message)}")
     if suspicious:
         message, flags = _cleaned(message)
     return message, flags
+
+
+def _an_object(message: Any, value: bytes) -> dict[str, Any]:
+    if type(message) is not dict:
+        said = "; ".join(filter(None, [f"not {_json_type(message)}", envelopes.hint(value, message)]))
+        raise _Rejected(Reason.TYPE, f"the message must be an object, {said}")
+    return message
 
 
 def _parse_slowly(value: bytes) -> Any:
@@ -361,13 +393,17 @@ def _parse_slowly(value: bytes) -> Any:
     try:
         text = value.removeprefix(_BOM).decode("utf-8")
     except UnicodeDecodeError as e:
-        raise _Rejected(Reason.ENCODING, f"not UTF-8 at byte {e.start}") from None
+        raise _Rejected(Reason.ENCODING, _with_hint(f"not UTF-8 at byte {e.start}", value)) from None
     try:
         return json.loads(text, parse_int=_number, parse_constant=_constant)
     except RecursionError:
         raise _Rejected(Reason.JSON, "nested too deeply") from None
     except ValueError as e:
-        raise _Rejected(Reason.JSON, str(e)) from None
+        raise _Rejected(Reason.JSON, _with_hint(str(e), value)) from None
+
+
+def _with_hint(what: str, value: bytes) -> str:
+    return "; ".join(filter(None, [what, envelopes.hint(value)]))
 
 
 def _number(digits: str) -> int | float:
@@ -383,7 +419,7 @@ def _constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-def _cleaned(message: dict[str, Any]) -> tuple[dict[str, Any], Flag]:
+def _cleaned(message: Any) -> tuple[Any, Flag]:
     flags = Flag(0)
 
     def string(s: str) -> str:

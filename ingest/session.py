@@ -94,6 +94,8 @@ class Session:
                 min_time_ms=int(datetime.fromisoformat(s.min_time).timestamp() * 1000),
                 author_salt=author_salt(self._store, s),
                 now_ms=lambda: time.time_ns() // 1_000_000,
+                framed=s.message_framing == "schema_registry",
+                path=s.message_path,
             )
             finish_joins(consumer)
             self._pulse.set("joining")

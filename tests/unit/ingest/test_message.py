@@ -297,10 +297,15 @@ def test_symbols() -> None:
     assert (d.symbols, d.flags) == (["600000"], Flag.FIELD_DROPPED)
 
 
-@pytest.mark.parametrize("count", ["12", 1.5, -1, True, [1], 2**63, 10**40, 1e300])
+@pytest.mark.parametrize("count", ["赞", 1.5, -1, True, [1], 2**63, 10**40, 1e300])
 def test_counts_that_cannot_be_used(count: Any) -> None:
     d = good(json.dumps(comment(engagement={"reads": count, "likes": 2})).encode())
     assert (d.engagement, d.flags) == ({"likes": 2}, Flag.FIELD_DROPPED)
+
+
+def test_counts_as_pages_show_them() -> None:
+    d = good(json.dumps(comment(engagement={"reads": "1.2万", "likes": "1,234", "replies": "12"})).encode())
+    assert (d.engagement, d.flags) == ({"reads": 12_000, "likes": 1_234, "replies": 12}, 0)
 
 
 def test_counts_at_the_edge() -> None:
