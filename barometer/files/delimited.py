@@ -17,6 +17,8 @@ DELIMITERS = (",", "\t", ";", "|", "\x01")
 """Hive writes the last one."""
 _SEP = re.compile(r"\ufeff?sep=(.)\r?\n?", re.I)
 _LOOKED_AT = 50
+_NONE = "\x1f"
+"""In place of a delimiter where there is one column: whatever stands in a line is its text."""
 
 
 def named(delimiter: str | None) -> str:
@@ -51,7 +53,7 @@ class Delimited:
         for _ in range(self._skipped):
             next(self._lines, None)
         lines = self._lines if self._form.escape is None else map(self._without_null, self._lines)
-        reader = csv.reader(chain(lines), delimiter=self.delimiter or ",", escapechar=self._form.escape, strict=True)
+        reader = csv.reader(chain(lines), delimiter=self.delimiter or _NONE, escapechar=self._form.escape, strict=True)
         line = 1
         header: list[str] | None = None
         while True:
@@ -83,7 +85,7 @@ class Delimited:
 
     def _without_null(self, line: str) -> str:
         """A database's ``\\N`` for a cell that is NULL: empty."""
-        between = re.escape(self.delimiter or ",")
+        between = re.escape(self.delimiter or _NONE)
         return re.sub(rf"(^|{between}){re.escape(self._form.escape or '')}N(?=$|{between}|\r|\n)", r"\1", line)
 
 

@@ -13,12 +13,18 @@ from barometer.errors import BarometerError
 
 NOT_DECODED: Final = re.compile("[\udc80-\udcff]")
 """What ``surrogateescape`` leaves of bytes that are not in the encoding."""
+_OF_CHINESE: Final = re.compile("[\u3000-\u303f\u3400-\u9fff\uff00-\uffef“”‘’…—·×℃\ufffd]")
+_FEW: Final = 8
+"""Fewer hanzi must be commoner to say as much."""
 _MARKS: Final = (
     (codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"),
 )  # fmt: skip
 _BROKEN: Final = 0.2
 """So many lines of a file may be broken; beyond it is in another encoding."""
+_PLAIN: Final = 0.5
+_APART: Final = 0.2
+"""The one encoding must have so much more for it than the other."""
 _FREQUENT: Final = frozenset(
     "的一是不了在有人这我他们来上个大中到国说会为子和你地出对也时要就可以生能过得而自之年发后作里"
     "用道行所然家种事成方多经么去法学如都同现当没动面起看定天分还进好小部其些主样理心本前开但因只从"
@@ -61,11 +67,14 @@ def encoding_of(start: bytes, whole: bool, named: str | None, path: str) -> Enco
         return Encoding(marked, "")
     if b"\0" in start[:4096] and (wide := _without_mark(start)):
         return Encoding(wide, "by evidence")
-    if _text(start, "utf-8", whole) is not None:
-        return Encoding("utf-8", "")
-    for name in ("gb18030", "big5hkscs"):
-        if _share(start, name, whole) >= 0.5:
-            return Encoding(name, "by evidence")
+    if (text := _text(start, "utf-8", whole)) is not None:
+        # 全员 in GB18030 is valid UTF-8, too, of two bytes a character, which Chinese never has in UTF-8.
+        narrow = not text.isascii() and max(text) < "\u0800"
+        if not narrow or _share(start, "gb18030", whole) < _PLAIN:
+            return Encoding("utf-8", "")
+    (most, name), (less, _) = sorted(((_share(start, x, whole), x) for x in ("gb18030", "big5hkscs")), reverse=True)
+    if most >= _PLAIN and most - less >= _APART:
+        return Encoding(name, "by evidence")
     # A few broken characters: those rows are named one by one.
     lines = start.decode("utf-8", "replace").splitlines()
     if sum("\ufffd" in line for line in lines) <= len(lines) * _BROKEN:
@@ -91,7 +100,7 @@ def _checked(named: str, marked: str | None, start: bytes, whole: bool, path: st
         return Encoding(marked, "")
     if family != "utf-8" and (text := _text(start, "utf-8", whole)) is not None and _cjk(text) >= 2:
         raise BarometerError(f"{path}: is UTF-8, not {named}: leave --encoding out")
-    if not family.startswith(("utf", "gb", "big5", "hz", "cp65001")) and _share(start, "gb18030", whole) >= 0.5:
+    if not family.startswith(("utf", "gb", "big5", "hz", "cp65001")) and _share(start, "gb18030", whole) >= _PLAIN:
         raise BarometerError(f"{path}: is GB18030, not {named}: leave --encoding out")
     return Encoding("utf-8-sig" if name == "utf-8" else "gb18030" if name in ("gb2312", "gbk") else name, "")
 
@@ -125,14 +134,13 @@ def _share(start: bytes, encoding: str, whole: bool) -> float:
         if text.count("\ufffd") * 50 > sum(c > "\x7f" for c in text):
             return 0.0
     hanzi = [c for c in text if "\u3400" <= c <= "\u9fff"]
-    other = sum(
-        c > "\x7f" and not "\u3000" <= c <= "\u9fff" and not "\uff00" <= c <= "\uffef" and c not in "“”‘’…—·×℃\ufffd"
-        for c in text
-    )
+    other = sum(c > "\x7f" and not _OF_CHINESE.match(c) for c in text)
     if not hanzi:
         return 0.0
     frequent = _frequent_in(encoding)
     common = sum(c in frequent for c in hanzi) / len(hanzi)
+    if len(hanzi) < _FEW:
+        common *= 0.6
     return min(1.0, common * 2.5) * len(hanzi) / (len(hanzi) + 3 * other)
 
 

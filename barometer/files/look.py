@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import chain
 from typing import Any, Final
@@ -99,6 +99,8 @@ def _refuse(
         only = list(taken[0][0].fields)
         if taken[0][0].tabular and len(only) == 1 and source.about.startswith("CSV, one column"):
             remedy += f"; one column {only[0]!r:.60}: is something else the delimiter? --delimiter"
+        if said is None and n == 1 and (wrapped := _wrapped(taken[0][0].fields)):
+            remedy += f"; the rows seem to be in {wrapped!r}: give that array alone"
         raise BarometerError(f"{what} text; {remedy}; {there}")
     if kind and not any(_has_kind(f) for _, f in taken):
         values = {f"{v!r:.30}" for _, f in taken if (v := f.get("kind")) is not None}
@@ -107,6 +109,16 @@ def _refuse(
             f"{what} kind; {other}say it for all with --set kind=news (or comment), or name its column with "
             f"--map kind=COLUMN; {there}"
         )
+
+
+def _wrapped(fields: Mapping[str, Any], before: str = "") -> str | None:
+    """Where in one object an array of objects lies, as answers of services have it: ``data.list``."""
+    for name, value in fields.items():
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            return f"{before}{name}"
+        if isinstance(value, dict) and before.count(".") < 3 and (found := _wrapped(value, f"{before}{name}.")):
+            return found
+    return None
 
 
 def _said(

@@ -166,9 +166,11 @@ def _handler(encoding: str) -> str:
 
 
 def _begun(binary: Any, live: bool) -> tuple[bytes, io.BufferedReader, bool]:
-    """The beginning of a stream, all of it, and whether the beginning is all; of a pipe it is what has come so far."""
+    """The beginning of a stream, all of it, and whether the beginning is all; of a pipe a line, or what has come."""
     if live:
-        start = binary.read1(1 << 16)
+        start = b""
+        while b"\n" not in start and len(start) < _SEEN and (more := binary.read1(1 << 16)):
+            start += more
         return start, io.BufferedReader(_Chained(start, binary)), False
     start = b""
     while len(start) < _SEEN and (more := binary.read(_SEEN - len(start))):

@@ -84,6 +84,12 @@ def test_nested_json(tmp_path: Path) -> None:
     assert row["_source"]["body"] == "债券违约"  # type: ignore[index]  # the row itself stays as it was
 
 
+def test_rows_inside_an_answer_of_a_service(tmp_path: Path) -> None:
+    answer = {"code": 0, "data": {"page": 1, "list": [{"text": "a"}]}}
+    with pytest.raises(BarometerError, match=r"the rows seem to be in 'data\.list': give that array alone"):
+        looked(tmp_path / "a.json", json.dumps(answer, indent=1))
+
+
 def test_days_beside_times_of_day_are_noticed(tmp_path: Path) -> None:
     columns = Columns(time_column="发布日期", zone=ZONE)
     said, _ = looked(tmp_path / "a.csv", "text,发布日期,发布时间\na,2023-04-07,08:05:00\n", columns, kind=False)

@@ -19,9 +19,11 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from opencc import OpenCC
 
 from barometer.errors import BarometerError
 from barometer.files import BadRow, FileRow, Form, Source
+from models.own_sets import rehearsal
 
 ROWS = [
     {"标题": "某公司公告", "内容": "公司称，重组终止；股价下跌", "n": "1"},
@@ -70,6 +72,37 @@ def test_traditional_texts_in_big5(tmp_path: Path) -> None:
     about, found = read(write(tmp_path / "a.csv", table(rows=rows), "big5"))
     assert found == rows
     assert "by evidence" in about
+
+
+def test_chinese_that_is_valid_utf_8_by_chance(tmp_path: Path) -> None:
+    data = "text\n全员知识\n".encode("gb18030")
+    assert data.decode("utf-8") != "text\n全员知识\n"
+    try:
+        assert read(write(tmp_path / "a.csv", data))[1] == [{"text": "全员知识"}]
+    except BarometerError as e:
+        assert "name it with --encoding" in str(e)
+    assert read(write(tmp_path / "a.csv", "text\nnaïve café\n"))[1] == [{"text": "naïve café"}]
+    assert read(write(tmp_path / "a.csv", "text\nДолги растут\n"))[1] == [{"text": "Долги растут"}]
+
+
+@pytest.mark.parametrize("encoding", ["gb18030", "big5hkscs"])
+def test_texts_are_never_taken_for_another_encoding(tmp_path: Path, encoding: str) -> None:
+    """One text a file: it is read as what it is, or refused; of ten together none is refused."""
+    texts = [t.text.replace('"', "") for t in rehearsal() if t.lang == "zh"][:120]
+    if encoding != "gb18030":
+        texts = [OpenCC("s2t").convert(t) for t in texts]
+    texts = [t for t in texts if t.encode(encoding, "ignore").decode(encoding) == t]
+    assert len(texts) > 60
+    for i, text in enumerate(texts):
+        path = write(tmp_path / f"{i}.csv", f'text\n"{text}"\n', encoding)
+        try:
+            assert read(path)[1] == [{"text": text}]
+        except BarometerError as e:
+            assert "name it with --encoding" in str(e)
+    for i in range(0, len(texts) - 10, 10):
+        some = texts[i : i + 10]
+        path = write(tmp_path / f"many{i}.csv", "text\n" + "".join(f'"{t}"\n' for t in some), encoding)
+        assert [r["text"] for r in read(path)[1]] == some
 
 
 def test_one_headline_in_gb18030(tmp_path: Path) -> None:
@@ -128,6 +161,11 @@ def test_other_forms_of_tables(tmp_path: Path) -> None:
         {"text": "b", "n": "2"},
     ]
     assert read(write(tmp_path / "f.csv", ',text\n0,"多行\n正文, 带逗号"\n'))[1] == [{"text": "多行\n正文, 带逗号"}]
+
+
+def test_one_column_needs_no_quotes(tmp_path: Path) -> None:
+    found = read(write(tmp_path / "a.txt", 'text\n涨了, 跌了; 又涨了\n"带\n换行, 和逗号"\n'))
+    assert found[1] == [{"text": "涨了, 跌了; 又涨了"}, {"text": "带\n换行, 和逗号"}]
 
 
 def test_quotes_escaped_by_a_backslash(tmp_path: Path) -> None:
