@@ -65,9 +65,11 @@ def encoding_of(start: bytes, whole: bool, named: str | None, path: str) -> Enco
         return _checked(named, marked, start, whole, path)
     if marked is not None:
         return Encoding(marked, "")
-    if b"\0" in start[:4096] and (wide := _without_mark(start)):
+    text = _text(start, "utf-8", whole)
+    # Latin alone in UTF-16 is valid UTF-8, of which every other character is NUL; a stray NUL is no evidence.
+    if b"\0" in start[:4096] and (text is None or text.count("\0") * 3 > len(text)) and (wide := _without_mark(start)):
         return Encoding(wide, "by evidence")
-    if (text := _text(start, "utf-8", whole)) is not None:
+    if text is not None:
         # 全员 in GB18030 is valid UTF-8, too, of two bytes a character, which Chinese never has in UTF-8.
         narrow = not text.isascii() and max(text) < "\u0800"
         if not narrow or _share(start, "gb18030", whole) < _PLAIN:

@@ -148,17 +148,14 @@ def read_rows(path: str, form: Form | None = None, on_bytes: Callable[[int], Non
 
 
 def _one_a_line(text: str) -> bool:
-    """Whether the first lines are objects by themselves, or too long to see their end, or broken as lines."""
-    lines = text.split("\n", 3)
-    for line in lines[:-1][:3] or lines:
-        try:
-            if isinstance(json.loads(line or "0"), dict):
-                return True  # an object over several lines has no line that is one by itself before its end
-        except (ValueError, RecursionError):
-            # Of an object over several lines the first is the bracket alone, or some fields and a comma.
-            if len(lines) == 1 or line.rstrip().endswith((",", "{", "[")):
-                return False
-    return True
+    """Whether the first line is an object by itself, or too long to see its end, or broken as a line."""
+    line, end, _ = text.partition("\n")
+    try:
+        json.loads(line)
+        return True
+    except (ValueError, RecursionError):
+        # Of an object over several lines the first is the bracket alone, or some fields and a comma.
+        return bool(end) and not line.rstrip().endswith((",", "{", "["))
 
 
 def _handler(encoding: str) -> str:

@@ -67,6 +67,13 @@ def test_encodings_are_told(tmp_path: Path, encoding: str) -> None:
     assert read(write(tmp_path / "a.jsonl", lines, encoding))[1] == ROWS
 
 
+def test_latin_in_utf_16_and_a_stray_nul(tmp_path: Path) -> None:
+    assert read(write(tmp_path / "a.csv", "text,n\nShares fell,1\n", "utf-16-le"))[1] == [
+        {"text": "Shares fell", "n": "1"}
+    ]
+    assert read(write(tmp_path / "a.csv", "text,n\n\0,1\n"))[1] == [{"text": "\0", "n": "1"}]
+
+
 def test_traditional_texts_in_big5(tmp_path: Path) -> None:
     rows = [{"標題": "銀行回應", "內容": "分行門口大排長龍，銀行說是系統升級，客戶的錢沒有問題"}]
     about, found = read(write(tmp_path / "a.csv", table(rows=rows), "big5"))
