@@ -21,7 +21,7 @@ _CHUNK = 1 << 16
 def json_lines(path: str, lines: Iterable[str]) -> Rows:
     """One object a line; empty lines are passed over."""
     for number, line in enumerate(lines, 1):
-        text = line.removeprefix("\ufeff") if number == 1 else line
+        text = line.removeprefix("\ufeff")  # files put one behind the other have several
         if not text.strip():
             continue
         if NOT_DECODED.search(text):

@@ -152,9 +152,26 @@ def _said(
         yield f"note: {source.path}: no row so far has {column!r} (--map)"
     if columns.time_column is not None:
         yield from _clock_beside(source, columns.time_column, taken)
+    if kind:
+        yield from _shared_ids(source, taken)
     for line in trial.tally.lines(kind=False):
         if line.startswith("id: "):
             yield f"note: {source.path}: {line}; without an id each row counts. Save the column as text to keep them"
+
+
+def _shared_ids(source: Source, taken: list[tuple[FileRow, dict[str, Any]]]) -> Iterator[str]:
+    """Different texts of one id would be stored as revisions of one text."""
+    texts: dict[Any, set[str]] = {}
+    for _, f in taken:
+        if isinstance(f.get("id"), str) and _has_text(f):
+            texts.setdefault(f["id"], set()).add(f["text"])
+    shared = [x for x, different in texts.items() if len(different) > 1]
+    if shared:
+        n = sum(len(texts[x]) for x in shared)
+        yield (
+            f"note: {source.path}: of {len(taken)} rows {n} different texts share an id with another (such as "
+            f"{shared[0]!r:.40}): they count as revisions of one text. Is that column the text's own id?"
+        )
 
 
 def _time_said(mapper: Mapper, taken: list[tuple[FileRow, dict[str, Any]]]) -> str:

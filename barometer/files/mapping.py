@@ -24,7 +24,8 @@ _KINDS: Final = {"新闻": "news", "资讯": "news", "评论": "comment", "評�
 _SYMBOLS: Final = re.compile(r"[|,，;；、\s]+")
 _NULLS: Final = frozenset({"nan", "null", "none", "nat", "\\n", "#n/a", "#na", "<na>", "n/a"})
 """What programs write into a cell of a table that holds nothing."""
-_ROUNDED: Final = re.compile(r"\d(\.\d+)?[eE]\+?\d{2}")
+_ROUNDED: Final = re.compile(r"\d(\.\d+)?[eE]\+?\d{2}|\d{15}0{3,}(\.0+)?", re.A)
+"""A double of 15 digits, as spreadsheets write it: with an exponent, or with zeros for what was lost."""
 _EXACT: Final = 2.0**53
 _WITH_OFFSET: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d.*([Zz]|[+-]\d\d:\d\d)")
 

@@ -104,6 +104,13 @@ def test_what_a_file_holds_does_nothing_to_a_terminal(tmp_path: Path) -> None:
     assert "\x1b" not in str(e.value)
 
 
+def test_an_id_that_many_texts_share_is_noticed(tmp_path: Path) -> None:
+    text = "user,text,kind\nu1,a,news\nu1,b,news\nu2,c,news\nu2,c,news\n"
+    said, n = looked(tmp_path / "a.csv", text, Columns({"id": "user"}))
+    assert n == 4
+    assert "of 4 rows 2 different texts share an id with another (such as 'u1')" in said[1]
+
+
 def test_rows_after_the_sample_come_too(tmp_path: Path) -> None:
     said, n = looked(tmp_path / "a.jsonl", '{"text": "a", "kind": "news"}\n' * 1_000)
     assert (len(said), n) == (1, 1_000)
@@ -147,7 +154,7 @@ def test_counts_are_read_and_what_is_none_is_counted() -> None:
     assert list(tally.lines(kind=False)) == ["engagement.replies: 1 value dropped (no count): '沙发'"]
 
 
-@pytest.mark.parametrize("value", ["7.35213E+18", "7.4e18", 7.35213e18])
+@pytest.mark.parametrize("value", ["7.35213E+18", "7.4e18", 7.35213e18, "7352131234567890000", "735213123456789000.0"])
 def test_rounded_ids_are_left_out(value: Any) -> None:
     found, tally = fields({"text": "a", "id": value}, tabular=True)
     assert found == {"text": "a"}
