@@ -20,6 +20,7 @@ _MARKS: Final = (
     (codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"),
 )  # fmt: skip
+_SCRIPTS: Final = 2
 _BROKEN: Final = 0.2
 """So many lines of a file may be broken; beyond it is in another encoding."""
 _PLAIN: Final = 0.5
@@ -69,11 +70,8 @@ def encoding_of(start: bytes, whole: bool, named: str | None, path: str) -> Enco
     # Latin alone in UTF-16 is valid UTF-8, of which every other character is NUL; a stray NUL is no evidence.
     if b"\0" in start[:4096] and (text is None or text.count("\0") * 3 > len(text)) and (wide := _without_mark(start)):
         return Encoding(wide, "by evidence")
-    if text is not None:
-        # 全员 in GB18030 is valid UTF-8, too, of two bytes a character, which Chinese never has in UTF-8.
-        narrow = not text.isascii() and max(text) < "\u0800"
-        if not narrow or _share(start, "gb18030", whole) < _PLAIN:
-            return Encoding("utf-8", "")
+    if text is not None and (not _by_chance(text) or _share(start, "gb18030", whole) < _PLAIN):
+        return Encoding("utf-8", "")
     (most, name), (less, _) = sorted(((_share(start, x, whole), x) for x in ("gb18030", "big5hkscs")), reverse=True)
     if most >= _PLAIN and most - less >= _APART:
         return Encoding(name, "by evidence")
@@ -105,6 +103,14 @@ def _checked(named: str, marked: str | None, start: bytes, whole: bool, path: st
     if not family.startswith(("utf", "gb", "big5", "hz", "cp65001")) and _share(start, "gb18030", whole) >= _PLAIN:
         raise BarometerError(f"{path}: is GB18030, not {named}: leave --encoding out")
     return Encoding("utf-8-sig" if name == "utf-8" else "gb18030" if name in ("gb2312", "gbk") else name, "")
+
+
+def _by_chance(text: str) -> bool:
+    """Whether UTF-8 may be valid by chance: 全员知识 in GB18030 is valid, too, in two bytes a character.
+
+    These are of many scripts at once. No language has letters of so many, and Chinese has three bytes a character.
+    """
+    return max(text, default="") < "\u0800" and len({ord(c) >> 7 for c in text if c > "\x7f"}) > _SCRIPTS
 
 
 def _cjk(text: str) -> int:

@@ -89,7 +89,8 @@ def test_chinese_that_is_valid_utf_8_by_chance(tmp_path: Path) -> None:
     except BarometerError as e:
         assert "name it with --encoding" in str(e)
     assert read(write(tmp_path / "a.csv", "text\nnaïve café\n"))[1] == [{"text": "naïve café"}]
-    assert read(write(tmp_path / "a.csv", "text\nДолги растут\n"))[1] == [{"text": "Долги растут"}]
+    for text in ("Долги растут", "£5bn · naïve", "·", "§ 5 °C ± 1", "Größter Verlust – Őssz: £1", "שלום", "Ελλάδα"):
+        assert read(write(tmp_path / "a.csv", f"text\n{text}\n"))[1] == [{"text": text}]
 
 
 @pytest.mark.parametrize("encoding", ["gb18030", "big5hkscs"])
