@@ -3,7 +3,7 @@
   "use strict";
   var cells = (window.dashAgGridComponentFunctions = window.dashAgGridComponentFunctions || {});
   var STEPS = [10, 20, 35, 50]; // lower ends of the classes of grid.py, without the first
-  var NARROW = 640, MIDDLE = 860; // widths in pixels
+  var NARROW = 640, MIDDLE = 860, LABEL = 84; // widths in pixels
 
   function e() { return React.createElement.apply(React, arguments); }
   function fill(text, values) {
@@ -107,7 +107,9 @@
   };
 
   cells.BoardHeatHead = function (props) {
-    var times = (props.context || {}).times || [], n = times.length, every = Math.max(1, Math.ceil(n / 6));
+    var times = (props.context || {}).times || [], n = times.length, width = props.column.getActualWidth();
+    // As many labels as have room beside each other.
+    var every = Math.max(1, Math.ceil(n / Math.max(1, Math.min(6, Math.floor(width / LABEL)))));
     return e("div", { className: "heat-head" }, times.map(function (time, i) {
       return i % every ? null : e("span", { key: i, className: "num", style: { left: (i / n) * 100 + "%" } }, time);
     }));
@@ -123,6 +125,8 @@
     api.setColumnsVisible(["s", "p"], state !== "narrow");
     api.setGridOption("rowHeight", state === "narrow" ? 72 : 40);
     api.resetRowHeights();
+    // What is wider than the window shows its end first: the latest hours.
+    if (api.getColumn("heat")) api.ensureColumnVisible("heat", "end");
     var name = api.getColumn("name");
     if (name) api.applyColumnState({ state: [{ colId: "name", flex: state === "narrow" ? 3 : name.getColDef().flex || null }] });
   }

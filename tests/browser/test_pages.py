@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 from playwright.sync_api import expect
 from sqlalchemy import delete, insert, select
@@ -112,3 +113,18 @@ def test_sources_that_fall_silent_together_are_one_line(site: Site, enter: Enter
     expect(page.locator("#home-waiting .count")).to_have_text("4")
     with site.store.write() as c:
         c.execute(delete(Alert).where(Alert.fingerprint.in_([r["fingerprint"] for r in rows])))
+
+
+def test_the_heat_map_of_a_narrow_window_shows_the_latest_hours(site: Site, enter: Enter) -> None:
+    page = enter(site, path="/overview?view=heat", width=390)
+    page.locator(".heat").first.wait_for()
+    page.wait_for_timeout(400)
+    seen = page.evaluate(
+        """() => {
+            const cells = [...document.querySelector('.heat').children].map(x => x.getBoundingClientRect());
+            const labels = [...document.querySelectorAll('.heat-head span')].map(x => x.getBoundingClientRect());
+            return {end: cells.at(-1).right, labels: labels.map(x => [x.left, x.right])};
+        }"""
+    )
+    assert seen["end"] <= 390
+    assert all(a[1] <= b[0] + 1 for a, b in pairwise(seen["labels"]))
