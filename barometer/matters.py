@@ -71,7 +71,7 @@ def named(text: str, words: Sequence[str] = (), title: str | None = None) -> tup
     >>> named("甲示例银行一切正常。据记者了解，乙示例农商行出现挤兑。", ["挤兑"])
     ('乙示例农商行',)
     >>> named("某村镇银行门口排队"), named("Depositors queue at Example Valley Bank.")
-    ((), ('example valley bank',))
+    ((), ('Example Valley Bank',))
     """
     folded = [w.casefold() for w in words]
     telling = [s for s in _SENTENCE.findall(text) if any(w in s.casefold() for w in folded)]
@@ -86,13 +86,14 @@ def _names(sentence: str) -> Iterable[str]:
     for m in _CHINESE.finditer(sentence):
         stem = _BEFORE_NAME.sub("", m.group(1))
         if len(stem) >= 2 and not _GENERIC.fullmatch(stem):
-            yield (stem + m.group(2)).casefold()
+            yield stem + m.group(2)
     for m in _ENGLISH.finditer(sentence):
-        yield " ".join(m.group().split()).casefold()
+        yield " ".join(m.group().split())
 
 
 def same_name(one: str, other: str) -> bool:
     """Whether two names may be one: 建设银行 is 中国建设银行."""
+    one, other = one.casefold(), other.casefold()
     return one == other or (min(len(one), len(other)) >= 4 and (one in other or other in one))
 
 

@@ -34,6 +34,7 @@ def telling(explanation: Mapping[str, Any], seen_negative: int) -> list[str]:
     enough = max(2.0, SHARE * min(seen_negative, READ))
     companies = [x for x in explanation.get("companies") or () if x.get("company")]
     named = [str(x.get("name") or x["company"]) for x in companies if int(x.get("negative") or 0) >= enough]
-    hits = [str(h["company"]) for h in explanation.get("hits") or () if isinstance(h, dict) and h.get("company")]
-    named = list(dict.fromkeys([*named, *hits]))
+    hits = [h for h in explanation.get("hits") or () if isinstance(h, dict)]
+    by_rule = [str(x) for h in reversed(hits) for x in (h.get("about") or [h.get("company")]) if x]
+    named = list(dict.fromkeys([*named, *by_rule]))
     return (named or [str(x["term"]) for x in explanation.get("terms") or () if x.get("term")])[:MOST]

@@ -85,14 +85,16 @@ def _told_before(c: Connection, row: Any, window_ms: int) -> bool:
 
 
 def _hit(row: Any, now_ms: int) -> Hit:
-    words = "、".join(row.words)
+    whom = [str(x) for x in row.about or ()]
+    words = "：".join(filter(None, ["、".join(whom), "、".join(row.words)]))
+    english = ": ".join(filter(None, [", ".join(whom), ", ".join(row.words)]))
     return Hit(
         rule=row.rule, series=row.series, series_id=None, kind=row.kind, at=row.observed_at,
         text={"row_id": str(row.row_id), "observed_at": row.observed_at, "kind": row.kind, "text": row.text,
               "title": row.title, "url": row.url, "source": row.source, "copies": 1, "words": list(row.words)},
         severity=row.severity, level=row.level, words=tuple(row.words),
-        summary=f"红线「{row.summary['zh']}」：{words} · Red line “{row.summary['en']}”: {', '.join(row.words)}",
+        summary=f"红线「{row.summary['zh']}」：{words} · Red line “{row.summary['en']}”: {english}",
         quiet=row.quiet or now_ms - row.observed_at > OLD_MS,
-        about=tuple(str(x) for x in row.about or ()),
-        figures={"company": row.company, "tier": row.tier, "source": row.source},
+        about=tuple(whom),
+        figures={"company": row.company, "about": whom, "tier": row.tier, "source": row.source},
     )  # fmt: skip

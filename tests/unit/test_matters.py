@@ -22,7 +22,7 @@ RUN = ["挤兑", "取不出钱", "取款"]
         ("某村镇银行出现挤兑，储户连夜排队", ()),
         ("今天又取不出钱了", ()),
         ("南方一家商业银行挤兑", ()),
-        ("Depositors cannot withdraw at First Harbor Bank", ("first harbor bank",)),
+        ("Depositors cannot withdraw at First Harbor Bank", ("First Harbor Bank",)),
     ],
 )
 def test_whom_a_text_names(text: str, names: tuple[str, ...]) -> None:
