@@ -145,6 +145,10 @@ def entered(server: Flask, role: str) -> FlaskClient:
     return client
 
 
+HELD = {"ui": {"lang": "en", "theme": "light"}, "silences-past": ""}
+"""What stores of the pages hold."""
+
+
 def touch(client: FlaskClient, output: str, touched: str, **values: Any) -> Any:
     """Run the callback with this output as the browser does when ``touched`` (``id.property``) changes; returns the
     response as text."""
@@ -159,8 +163,8 @@ def touch(client: FlaskClient, output: str, touched: str, **values: Any) -> Any:
             one, prop = touched.rsplit(".", 1)
             return [{"id": json.loads(one), "property": prop, "value": 1}]
         name = f"{p['id']}.{p['property']}"
-        given = values.get(p["id"].replace("-", "_"), {"lang": "en", "theme": "light"} if p["id"] == "ui" else None)
-        return {**p, "value": 1 if name == touched else given}
+        given = values.get(p["id"].replace("-", "_"), HELD.get(p["id"]))
+        return {**p, "value": 1 if name == touched and p["property"] == "n_clicks" else given}
 
     outputs = []
     for name in found["output"].removeprefix("..").removesuffix("..").split("..."):
@@ -221,7 +225,11 @@ def test_who_would_be_told_is_what_the_routes_say(site: tuple[Flask, Store]) -> 
     viewer = entered(site[0], "viewer")
 
     def would(severity: str, series: str = "topic:macro") -> str:
-        return str(touch(viewer, "receivers-told", "tick.x", receivers_series=series, receivers_severity=severity))
+        return str(
+            touch(
+                viewer, "receivers-told", "receivers-series.value", receivers_series=series, receivers_severity=severity
+            )
+        )
 
     assert "desk (webhook), at once" in would("critical")
     assert "img_x" not in would("critical")
