@@ -37,13 +37,14 @@ _BEFORE = 0.3
 def readable(text: str) -> str:
     """A text without markup: tags gone, blocks on lines of their own, emoticons by their names, entities as characters.
 
-    A text without markup is returned as it is.
+    A text without markup is returned as it is, and so is one that is nothing but markup.
 
     >>> readable('<p>公司<b>破产</b>&nbsp;清算</p><p>债权人<img alt="[泪]" src="https://x.example/1.png"></p>')
     '公司破产 清算\\n债权人[泪]'
     >>> readable("跌破<5元>，a < b && c > d")
     '跌破<5元>，a < b && c > d'
     """
+    whole = text
     if "<" in text and (_TAG.search(text) or _CUT_TAG.search(text)):
         reader = _Reader()
         reader.feed(_CUT_TAG.sub("", text))
@@ -53,7 +54,7 @@ def readable(text: str) -> str:
         text = unescape(text)
     else:
         return text
-    return _LINES.sub("\n", _SPACES.sub(" ", text)).strip()
+    return _LINES.sub("\n", _SPACES.sub(" ", text)).strip() or whole
 
 
 def around(text: str, words: Sequence[str], width: int) -> str:

@@ -13,6 +13,7 @@ import math
 import random
 import time
 from hashlib import sha256
+from html import escape
 from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
@@ -56,7 +57,9 @@ from barometer.store.users import add_user
 
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
 PASSWORD = "a long enough password"
-SCRIPT = "<script>window.injected = true</script><img src=x onerror='window.injected = true'>"
+_RUN = "<script>window.injected = true</script>"
+SCRIPT = f"{_RUN}{escape(_RUN)}<img src=x onerror='window.injected = true'>"
+"""As markup, which readers of texts do not see, and as text, which they do."""
 TOPICS = {  # texts a day, usual negative share
     "market": (900, 0.22), "company_operations": (420, 0.15), "industry": (300, 0.14), "earnings_dividend": (350, 0.2),
     "ma_financing_ipo": (150, 0.1), "shareholding": (140, 0.18), "regulation_legal": (120, 0.55),

@@ -26,6 +26,7 @@ EMOTICON = (
         ("头条<br/>第二行<br>第三行", "头条\n第二行\n第三行"),
         ("<script>alert('x')</script><style>p{}</style>正文<!-- 注 -->完", "正文完"),
         ("正文完<img src='https://p.example/very/long", "正文完"),
+        ("<script>1</script>", "<script>1</script>"),
         ("<P STYLE='color:red'>大写标签</P>", "大写标签"),
     ],
 )
