@@ -124,13 +124,15 @@ class Incident:
         first_told = min((t.created_at for rows in self._told.values() for t in rows), default=None)
         if first_told is None:
             return
+        reached = set[Key]()
         for a in sorted((a for a in speaking if a["id"] in waiting), key=_urgency):
             for to in self._router.escalations(Target.of(a), self._now):
                 if self._now - first_told < to.after_minutes * 60_000:
                     continue
                 for channel in range(len(to.receiver.channels)):
-                    rows = self._told.get((to.receiver.name, channel), [])
-                    if not any(t.reason == "escalated" for t in rows):
+                    key = (to.receiver.name, channel)
+                    if key not in reached and not any(t.reason == "escalated" for t in self._told.get(key, [])):
+                        reached.add(key)  # with the most urgent alert: the others of the incident are named beside it
                         yield Due(a, to, channel, "escalated")
 
     def _audience(self, speaking: list[Mapping[str, Any]]) -> dict[Key, list[tuple[Mapping[str, Any], Recipient]]]:

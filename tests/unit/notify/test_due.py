@@ -152,6 +152,23 @@ Told.TestCase.settings = settings(max_examples=25, stateful_step_count=20, deadl
 TestTold = Told.TestCase
 
 
+def test_who_it_is_escalated_to_hears_of_the_worst_alert_of_the_incident() -> None:
+    """And is not told a second time, that it is worse than the first time said."""
+    story = Told()
+    story.begin()
+    for series, severity in (("b", "warning"), ("a", "info")):
+        story.detect(series=series, firing=True, severity=severity)
+        story.what_is_told_is_told()
+    story.resolve(outcome="real")
+    story.detect(series="a", firing=True, severity="critical")
+    story.pass_time(minutes=43, state="sent")
+    story.what_is_told_is_told()
+    with story.store.read() as c:
+        n = Notification
+        boss = c.execute(select(n.reason, n.payload["severity"].as_string()).where(n.receiver == "boss")).all()
+    assert [tuple(x) for x in boss] == [("escalated", "critical")]
+
+
 @pytest.fixture(autouse=True, scope="module")
 def closed() -> Iterator[None]:
     yield
