@@ -273,7 +273,7 @@ def test_the_api_reads(as_role: Callable[[str], FlaskClient]) -> None:
     series = client.get("/api/v1/series?range=24h").get_json()["series"]
     assert {s["name"] for s in series} > {"all", "topic:real_estate"}
     buckets = client.get("/api/v1/series/topic:real_estate/buckets?kind=news").get_json()["buckets"]
-    assert buckets[-1]["sealed"] is False
+    assert not all(b["sealed"] for b in buckets), "what is still filling is there, and said to be"
     assert buckets[0]["band_high"] > 0
     assert [a["state"] for a in client.get("/api/v1/alerts").get_json()["alerts"]] == ["firing", "acknowledged"]
     one = client.get("/api/v1/alerts/1").get_json()
