@@ -31,7 +31,7 @@ db.command("restore")(db_restore)
 def status(as_json: bool = typer.Option(False, "--json", help="One JSON object, for machines.")) -> None:
     """Lag, throughput, counts, late records, sources, jobs, leader. Exit code 1 if something needs a person."""
     from barometer.commands.status_view import print_status
-    from barometer.store.status import problems
+    from barometer.store.status import judge
     from barometer.store.status import status as read_status
     from ingest.preconditions import report as look_at_topics
 
@@ -40,7 +40,7 @@ def status(as_json: bool = typer.Option(False, "--json", help="One JSON object, 
     report = read_status(store, s, probe=True)
     try:
         report["topics"] = {"at": report["now"], **look_at_topics(s, timeout_ms=TOPICS_MS)}
-        report["problems"] = problems(report, s)
+        judge(report, s)
     except BarometerError as e:  # what the leader saw last stands in the store
         report["topics_not_asked"] = str(e)
     if as_json:

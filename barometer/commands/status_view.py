@@ -14,6 +14,13 @@ from barometer.when import in_zone
 
 SOURCES = 50
 """Sources that the table names: the silent ones, then the busiest."""
+_STREAM = {
+    "live": "live: the last text is of {at}",
+    "quiet": "quiet: no text since {at}",
+    "behind": "behind: what is shown is not of now; the last text is of {at}",
+    "stale": "stale: nothing has been read for long; the last text is of {at}",
+    "empty": "empty: nothing was read yet",
+}
 SPELT_OUT = ("replaced", "clock")
 """Neither mends itself, and a hasty act does harm: what to do is said at once."""
 
@@ -34,11 +41,13 @@ def print_status(report: dict[str, Any], zone: ZoneInfo) -> None:
     running = report["alerts"].get("firing", 0) + report["alerts"].get("acknowledged", 0)
     if not report["problems"]:
         beside = f"; {running} alerts about the stream are open" if running else ""
-        console.print(Text(f"all is well with Barometer itself{beside}", style="yellow" if running else "green"))
+        fine = not running and report["stream"] == "live"
+        console.print(Text(f"nothing is wrong with Barometer itself{beside}", style="green" if fine else "yellow"))
     log, lag, counts = report["log"], report["lag"], report["counts"]
     console.print()
     if log:
         console.print(f"log         {log['topic']} of cluster {log['cluster_id']}, {log['partitions']} partitions")
+    console.print(f"stream      {_STREAM[report['stream']].format(at=at(report['last_observed_at']))}", soft_wrap=True)
     console.print(f"leader      {report['leader'] or 'none'}")
     console.print(f"watermark   {at(report['watermark'])}")
     console.print(f"sealed to   {at(report['sealed_until'])}")

@@ -17,6 +17,7 @@ from barometer.store.leases import LEADER
 from barometer.store.processes import list_processes
 from barometer.store.queries import sealed_until
 from barometer.store.sources import read_sources
+from barometer.store.stream_state import stream_state
 from barometer.store.tables import (
     Alert,
     Document,
@@ -58,15 +59,15 @@ def status(store: Store, settings: Settings, *, probe: bool = False) -> dict[str
         nothing older follows), sealed_until, lag {records, seconds, partitions}, throughput (documents a second
         over the last minute), counts (``difference``: records unaccounted for, 0 when all is well), unscored,
         sources (the silent and the busiest, of ``sources_known``), processes, leader, leases, jobs, topics (what is
-        wrong with their settings in Kafka), alerts, alarms (running ones about the product), notifications, problems
-        (each with a code, its figures and an English text).
+        wrong with their settings in Kafka), alerts, alarms (running ones about the product), notifications, stream
+        (:func:`barometer.store.stream_state.stream_state`), problems (each with a code, its figures and an English text).
     """
     refused = refuses_writes(store) if probe else None
     with store.read() as c:
         report = read_status(c, store, settings)
     if refused is not None:
         report["database"] = refused
-        report["problems"] = problems(report, settings)
+        judge(report, settings)
     return report
 
 
@@ -111,8 +112,14 @@ def read_status(c: Connection, store: Store, settings: Settings) -> dict[str, An
     }
     report["throughput"] = _throughput(c, now, report["processes"])
     report["leader"] = next((x["holder"] for x in report["leases"] if x["name"] == LEADER and x["live"]), None)
-    report["problems"] = problems(report, settings)
+    judge(report, settings)
     return report
+
+
+def judge(report: dict[str, Any], settings: Settings) -> None:
+    """Say of a report what is wrong (``problems``) and whether it is of now (``stream``); again when more is known."""
+    report["problems"] = problems(report, settings)
+    report["stream"] = stream_state(report, settings)
 
 
 def problems(report: dict[str, Any], settings: Settings) -> list[dict[str, Any]]:

@@ -85,6 +85,8 @@ class Status(Answer):
     leader: str | None
     leases: list[Json]
     jobs: list[Json]
+    stream: Literal["live", "quiet", "behind", "stale", "empty"] = Field(description="whether what is shown is of now")
+    alarms: list[Json] = Field(description="running alerts about the product itself")
     alerts: dict[str, int] = Field(description="by state")
     notifications: dict[str, int] = Field(description="by state")
     problems: list[Problem] = Field(description="worst first; empty: nothing is known to be wrong")

@@ -6,7 +6,6 @@ from typing import Any
 
 from dash import dcc, html
 
-from barometer.store.stream_state import stream_state
 from dashboard.context import View, context
 from dashboard.format import clock, duration, number, percent
 
@@ -14,7 +13,7 @@ from dashboard.format import clock, duration, number, percent
 def truth_line(v: View, report: dict[str, Any]) -> Any:
     """One line of facts, with the worst first."""
     c = context()
-    state = stream_state(report, c.settings)
+    state = report["stream"]
     now, progress = report["now"], report["progress"]
     live = [p["role"] for p in report["processes"] if p["live"]]
     items: list[Any] = []

@@ -12,7 +12,6 @@ from flask_login import current_user
 from barometer.standing import Standing
 from barometer.store.queries import SeriesRow
 from barometer.store.queries_alerts import changed_since
-from barometer.store.stream_state import stream_state
 from dashboard.components import star as stars
 from dashboard.components.alert_parts import alert_href, folded_name, kinds_of, strips, subject
 from dashboard.components.live import fresh, live, register_live, target
@@ -141,7 +140,7 @@ def _waiting(v: View) -> list[Any]:
 def _calm(v: View, others: int) -> Any:
     report = context().status()
     zone = context().zone
-    state = stream_state(report, context().settings)
+    state = report["stream"]
     if state == "empty":  # the line of truth says so, and below stands what to do
         return None
     sure = state == "live"

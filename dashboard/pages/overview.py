@@ -13,7 +13,6 @@ from flask_login import current_user
 
 from barometer.store.queries import Totals
 from barometer.store.queries_filtered import languages
-from barometer.store.stream_state import stream_state
 from dashboard.board import board_rows, board_words, version
 from dashboard.components.alert_parts import strips
 from dashboard.components.grid import board_grid, heat_legend
@@ -232,7 +231,7 @@ def _alerts(v: View, found: Figures) -> Any:
     running = found.running
     if not running:
         report = context().status()
-        calm = stream_state(report, context().settings) == "live"
+        calm = report["stream"] == "live"
         return [html.Div(v.t("overview.calm" if calm else "overview.not_calm"),
                          className="calm" if calm else "calm unsure")]  # fmt: skip
     names = {s.id: s.name for s in found.series}

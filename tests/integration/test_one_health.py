@@ -41,7 +41,8 @@ def test_a_running_alarm_is_a_problem_of_the_status(
     assert {p["name"] for p in report["problems"] if p["code"] == "alarm"} == {"sealing", "channel:oncall/mail"}
     print_status(report, settings.zone)
     out = capsys.readouterr().out
-    assert "all is well" not in out
+    assert "nothing is wrong" not in out
+    assert "stream      empty" in out
     assert "an alarm runs: sealing (critical)" in out
     assert "unknown, since no worker reads" in out
     with store.write() as c:
