@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 from barometer.errors import BarometerError
@@ -36,7 +37,7 @@ def parse_when(text: str, now_ms: int, zone: ZoneInfo, name: str = "time") -> in
     return int((at if at.tzinfo else at.replace(tzinfo=zone)).timestamp() * 1000)
 
 
-def in_zone(time_ms: int, zone: ZoneInfo) -> str:
+def in_zone(time_ms: int, zone: ZoneInfo, to: Literal["seconds", "minutes"] = "seconds") -> str:
     """A time as commands and logs tell it to people: of the zone that is set, with its offset. A time that no calendar
     has is a number.
 
@@ -44,6 +45,11 @@ def in_zone(time_ms: int, zone: ZoneInfo) -> str:
     '2023-11-15 06:13:20+08:00'
     """
     try:
-        return datetime.fromtimestamp(time_ms / 1000, zone).isoformat(sep=" ", timespec="seconds")
+        return datetime.fromtimestamp(time_ms / 1000, zone).isoformat(sep=" ", timespec=to)
     except (ValueError, OverflowError, OSError):
         return f"{time_ms} ms"
+
+
+def minute(time_ms: int, zone: ZoneInfo) -> str:
+    """:func:`in_zone` without seconds."""
+    return in_zone(time_ms, zone, "minutes")

@@ -173,7 +173,7 @@ def _web(inbox: Inbox, token: str) -> Flask:
         nonce = secrets.token_urlsafe(12)
         shown = render_template(
             "inbox.html", messages=inbox.messages, base=f"/{token}", nonce=nonce, colours=COLOURS,
-            clock=lambda at: time.strftime("%H:%M:%S", time.localtime(at)), folder=inbox.folder,
+            clock=lambda at: time.strftime("%H:%M:%S %z", time.localtime(at)), folder=inbox.folder,
         )  # fmt: skip
         answer = Response(shown)
         # The mails are pages of their own in frames without scripts; nothing is loaded from anywhere.

@@ -60,7 +60,7 @@ def status(store: Store, settings: Settings, *, probe: bool = False) -> dict[str
         over the last minute), counts (``difference``: records unaccounted for, 0 when all is well), unscored,
         sources (the silent and the busiest, of ``sources_known``), processes, leader, leases, jobs, topics (what is
         wrong with their settings in Kafka), alerts, alarms (running ones about the product), notifications, stream
-        (:func:`barometer.store.stream_state.stream_state`), problems (each with a code, its figures and an English text).
+        (:func:`barometer.store.stream_state.stream_state`), problems (each with a code, its figures and a text).
     """
     refused = refuses_writes(store) if probe else None
     with store.read() as c:

@@ -19,8 +19,9 @@ from barometer.store.handling import STEP_NAMES, overdue, steps_of
 from barometer.store.migrate import open_store
 from barometer.store.queries_alerts import AlertPage, alert_page, open_alerts, past_alerts
 from barometer.store.silences import Silenced, silenced_alerts
+from barometer.when import minute
 from monitor.notify import cli_acts, cli_routes
-from monitor.notify.formats import clock, number
+from monitor.notify.formats import number
 from monitor.notify.wording import LEVEL, SEVERITY, series_name
 
 app = typer.Typer(add_completion=False)
@@ -64,7 +65,7 @@ def list_(
         snoozed = a.snoozed_until is not None and a.snoozed_until > now
         marks = (("silenced", a.id in silenced), ("snoozed", snoozed), ("overdue", a.id in late))
         level = LEVEL[a.level]["zh"] if a.level else ""
-        row = (str(a.id), a.severity, a.state, a.fingerprint, clock(a.started_at, zone), figures, level, by,
+        row = (str(a.id), a.severity, a.state, a.fingerprint, minute(a.started_at, zone), figures, level, by,
                ", ".join(name for name, holds in marks if holds))  # fmt: skip
         table.add_row(*(escape(x) for x in row))
     Console().print(table)
@@ -100,7 +101,7 @@ def _print(page: AlertPage, silenced: Silenced | None, now: int) -> None:
         out.print(f"level      {LEVEL[a.level]['zh']} ({a.level}), by {escape(a.level_by or '?')}")
     for step in page.steps:
         late = "OVERDUE, " if step.state == "open" and step.due_at <= now else ""
-        done = f" by {escape(step.done_by)}" if step.done_by else f" until {clock(step.due_at, zone)}"
+        done = f" by {escape(step.done_by)}" if step.done_by else f" until {minute(step.due_at, zone)}"
         note = f"  {escape(step.note)}" if step.note else ""
         out.print(f"  {STEP_NAMES[step.step]} ({step.step})  {late}{step.state}{done}{note}")
     if page.together:
@@ -109,11 +110,11 @@ def _print(page: AlertPage, silenced: Silenced | None, now: int) -> None:
     if a.assignee:
         out.print(f"assigned   {escape(a.assignee)}")
     if silenced is not None:
-        out.print(f"silenced   until {clock(silenced.until, zone)} by {escape(silenced.by)}: {escape(silenced.why)}")
+        out.print(f"silenced   until {minute(silenced.until, zone)} by {escape(silenced.by)}: {escape(silenced.why)}")
     if a.snoozed_until and a.snoozed_until > now:
-        out.print(f"put off    until {clock(a.snoozed_until, zone)}")
-    out.print(f"started    {clock(a.started_at, zone)}, detected {clock(a.detected_at, zone)}")
-    out.print(f"ended      {clock(a.ended_at, zone) if a.ended_at else 'still running'}")
+        out.print(f"put off    until {minute(a.snoozed_until, zone)}")
+    out.print(f"started    {minute(a.started_at, zone)}, detected {minute(a.detected_at, zone)}")
+    out.print(f"ended      {minute(a.ended_at, zone) if a.ended_at else 'still running'}")
     if a.seen_total:
         out.print(f"figures    {a.seen_negative} negative of {a.seen_total}, {number(a.expected_negative)} expected, "
                   f"in {a.window_seconds} s; score {a.score:.2f}")  # fmt: skip
@@ -122,7 +123,7 @@ def _print(page: AlertPage, silenced: Silenced | None, now: int) -> None:
     out.print("history")
     for e in page.events:
         more = escape(_more(e.data, zone))
-        out.print(f"  {clock(e.at, zone)}  {escape(e.actor)}  {e.action}  {more}{escape(e.comment or '')}")
+        out.print(f"  {minute(e.at, zone)}  {escape(e.actor)}  {e.action}  {more}{escape(e.comment or '')}")
     for n in page.notifications:
         error = f"  {escape(n.last_error)}" if n.last_error else ""
         out.print(
@@ -138,7 +139,7 @@ def _more(data: dict[str, Any], zone: ZoneInfo) -> str:
         if value is not None:
             said.append(f"{key} {', '.join(map(str, value)) if isinstance(value, list) else value}")
     if isinstance(data.get("until"), int):
-        said.append(f"until {clock(data['until'], zone)}")
+        said.append(f"until {minute(data['until'], zone)}")
     return "; ".join(said) + "  " if said else ""
 
 

@@ -18,8 +18,7 @@ from barometer.store import alerts, handling
 from barometer.store.incidents import incident_alerts
 from barometer.store.migrate import open_store
 from barometer.store.tables import Alert
-from barometer.when import parse_when
-from monitor.notify.formats import clock
+from barometer.when import minute, parse_when
 
 RESOLUTIONS = ("real", "false_alarm", "known", "other")
 group = typer.Typer()
@@ -87,7 +86,7 @@ def level(
     print(f"alert {alert_id}: level {value}")
     for s in steps:
         if s.state == "open":
-            print(f"  {handling.STEP_NAMES[s.step]} ({s.step}) until {clock(s.due_at, settings().zone)}")
+            print(f"  {handling.STEP_NAMES[s.step]} ({s.step}) until {minute(s.due_at, settings().zone)}")
 
 
 @group.command()
@@ -116,7 +115,7 @@ def snooze(
     with transaction() as (c, now):
         at = None if until == "now" else parse_when(until, now, settings().zone, "--until")
         handling.snooze(c, alert_id, me(), at, comment or None, now)
-    print(f"alert {alert_id} is " + (f"put off until {clock(at, settings().zone)}" if at else "no longer put off"))
+    print(f"alert {alert_id} is " + (f"put off until {minute(at, settings().zone)}" if at else "no longer put off"))
 
 
 @group.command()

@@ -12,9 +12,8 @@ from barometer.errors import BarometerError
 from barometer.records import Kind
 from barometer.settings import settings
 from barometer.store import alerts, handling
-from barometer.when import parse_when
+from barometer.when import minute, parse_when
 from monitor.notify.config import load_config
-from monitor.notify.formats import clock
 from monitor.notify.roster import on_duty
 from monitor.notify.routes import Recipient, Router, Target, guide_of
 
@@ -66,14 +65,14 @@ def oncall(at: str = AT) -> None:
     zone, when = settings().zone, _when(at)
     for roster in config.file.rosters:
         duty = on_duty(roster, when, zone)
-        print(f"{duty.roster}: {duty.who}, {clock(duty.since, zone)} to {clock(duty.until, zone)} ({duty.why})")
+        print(f"{duty.roster}: {duty.who}, {minute(duty.since, zone)} to {minute(duty.until, zone)} ({duty.why})")
     if not config.file.rosters:
         print("the file has no rosters")
 
 
 def _told(r: Recipient) -> str:
     channels = ", ".join(c.type for c in r.receiver.channels)
-    then = "at once" if r.quiet_until is None else f"at {clock(r.quiet_until, settings().zone)}, after quiet hours"
+    then = "at once" if r.quiet_until is None else f"at {minute(r.quiet_until, settings().zone)}, after quiet hours"
     return f"{r.receiver.name} ({channels}; {r.receiver.lang}) {then}, by {r.why}"
 
 

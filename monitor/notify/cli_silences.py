@@ -16,9 +16,8 @@ from barometer.hours import Window
 from barometer.settings import settings
 from barometer.store import silences
 from barometer.store.migrate import open_store
-from barometer.when import parse_when
+from barometer.when import minute, parse_when
 from monitor.notify.cli_acts import me, transaction
-from monitor.notify.formats import clock
 
 app = typer.Typer(add_completion=False)
 group = typer.Typer(help="Keep alerts quiet for a while.", no_args_is_help=True)
@@ -44,7 +43,7 @@ def add(
             c, me(), why, now, starts_at=begin, ends_at=end, series=series or None, source=source or None,
             word=word or None, severity=severity or None, windows=[Window.parse(h) for h in hours],
         )  # fmt: skip
-    print(f"silence {number} from {clock(begin, zone)} to {clock(end, zone)}")
+    print(f"silence {number} from {minute(begin, zone)} to {minute(end, zone)}")
 
 
 @group.command("list")
@@ -73,7 +72,7 @@ def list_(
         hours = "; ".join(str(Window.of(w)) for w in row.windows or []) or "always"
         quiet = ", ".join(f"#{n}" for n in covered.get(row.id, []))
         by = row.created_by + (f", ended by {row.expired_by}" if row.expired_by else "")
-        period = clock(row.starts_at, zone), clock(row.ends_at, zone)
+        period = minute(row.starts_at, zone), minute(row.ends_at, zone)
         table.add_row(*(escape(x) for x in (str(row.id), _what(row), *period, hours, by, row.comment, quiet)))
     Console().print(table)
 

@@ -10,9 +10,9 @@ from typing import Any
 from barometer.hours import end_of_hours
 from barometer.records import Kind
 from barometer.store.alerts import SEVERITIES
+from barometer.when import minute
 from barometer.workdays import Workdays
 from monitor.notify.config import NotifyConfig, Receiver
-from monitor.notify.formats import clock
 from monitor.notify.policy import DUTY, LevelRule, Matcher, Route
 from monitor.notify.roster import on_duty
 
@@ -172,7 +172,7 @@ class Router:
         """Why a route does not match; None if it does."""
         why = _mismatch(r, target)
         if why is None and r.hours is not None and end_of_hours(r.hours, at_ms, self._zone, self._workdays) is None:
-            return f"{clock(at_ms, self._zone)} is not in its hours ({'; '.join(map(str, r.hours))})"
+            return f"{minute(at_ms, self._zone)} is not in its hours ({'; '.join(map(str, r.hours))})"
         return why
 
 
