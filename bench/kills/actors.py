@@ -86,7 +86,8 @@ class Company:
         self.journal = self.folder / "journal"
         self.journal.touch()
         self._context = nursery("bench.kills.roles")
-        values = self.settings.model_dump(mode="json", exclude={"author_salt"})
+        values = self.settings.model_dump(mode="json")
+        values["author_salt"] = self.settings.author_salt.get_secret_value()
         self._values = {k: v for k, v in values.items() if v is not None}
 
     @property

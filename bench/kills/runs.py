@@ -88,6 +88,7 @@ def run_settings(
         topic_partitions=shape.partitions, consumer_group=group, session_timeout_ms=session_timeout_ms, worker_batch=24,
         worker_linger_ms=20, bucket_seconds=shape.bucket_ms // 1000, lease_seconds=2, tick_seconds=0.15,
         metrics_port_worker=0, metrics_port_monitor=0, notify_file=notify, lag_alarm_records=10**9, log_level="INFO",
+        author_salt="the same in each store",
     )  # fmt: skip
 
 

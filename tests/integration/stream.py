@@ -133,7 +133,8 @@ class WorkerProcess:
     """A worker in a process of its own, to be killed or frozen."""
 
     def __init__(self, settings: Settings, log: Path, seconds: float = 0.0) -> None:
-        values = {"settings": json.loads(settings.model_dump_json(exclude={"author_salt"})), "seconds": seconds}
+        given = json.loads(settings.model_dump_json()) | {"author_salt": settings.author_salt.get_secret_value()}
+        values = {"settings": given, "seconds": seconds}
         self._log = log.open("ab")
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.integration.worker_process", json.dumps(values)],

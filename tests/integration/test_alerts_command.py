@@ -169,13 +169,15 @@ def test_who_is_on_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     }
     (tmp_path / "notify.yaml").write_text(yaml.safe_dump(file))
     monkeypatch.setenv("BAROMETER_NOTIFY_FILE", str(tmp_path / "notify.yaml"))
-    assert "risk: li, 2026-01-05 09:00 to 2026-01-12 09:00 (turn 1 of 2)" in run("oncall", "--at", "2026-01-06 12:00")
+    assert "risk: li, 2026-01-05 09:00+08:00 to 2026-01-12 09:00+08:00 (turn 1 of 2)" in run(
+        "oncall", "--at", "2026-01-06 12:00"
+    )
     assert "risk: wang" in run("oncall", "--at", "2026-01-13 12:00")
     assert run("route-test", "topic:x", "--level", "grave", "--at", "2026-01-06 23:00").splitlines() == [
         "* routes.0: tells duty:risk, then stops",
-        "-> li (mail; zh) at 2026-01-07 08:00, after quiet hours, by routes.0, on duty in risk (turn 1 of 2); again "
-        "every 240 min until somebody acknowledges",
-        "-> if nobody acknowledges, after 5 min: wang (mail; zh) at 2026-01-07 08:00, after quiet hours, by routes.0, "
+        "-> li (mail; zh) at 2026-01-07 08:00+08:00, after quiet hours, by routes.0, on duty in risk (turn 1 of 2); "
+        "again every 240 min until somebody acknowledges",
+        "-> if nobody acknowledges, after 5 min: wang (mail; zh) at 2026-01-07 08:00+08:00, after quiet hours, by routes.0, "
         "escalation 1 after 5 min",
         "runbook: https://wiki.example.com/x",
         "contact: 8888",

@@ -48,7 +48,7 @@ def leader_knows(store: Store, settings: Settings, monitor: Monitor, state: str)
     """It cannot write its heartbeat either, or it hears of it by the worker's and will raise an alarm."""
     if f"database {monitor._health()[1]['database']}" == state:
         return True
-    return "database" in {x.name for x in Alarms(store, settings)._conditions(status(store, settings), True)}
+    return "database" in {x.name for x in Alarms(store, settings)._conditions(status(store, settings), True, [])}
 
 
 def stands_still(store: Store, seconds: float) -> bool:
