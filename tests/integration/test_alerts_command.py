@@ -177,8 +177,8 @@ def test_who_is_on_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         "* routes.0: tells duty:risk, then stops",
         "-> li (mail; zh) at 2026-01-07 08:00+08:00, after quiet hours, by routes.0, on duty in risk (turn 1 of 2); "
         "again every 240 min until somebody acknowledges",
-        "-> if nobody acknowledges, after 5 min: wang (mail; zh) at 2026-01-07 08:00+08:00, after quiet hours, by routes.0, "
-        "escalation 1 after 5 min",
+        "-> if nobody acknowledges, after 5 min: wang (mail; zh) at 2026-01-07 08:00+08:00, after quiet hours, by "
+        "routes.0, escalation 1 after 5 min",
         "runbook: https://wiki.example.com/x",
         "contact: 8888",
     ]
