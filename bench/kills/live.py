@@ -198,19 +198,34 @@ class Delays:
         known = sorted(self.to_row)
         return known[max(0, -int(-len(known) * of // 1) - 1)] if known else 0.0
 
+    def book(self, until: int, at: int, before: int) -> None:
+        """A text of epoch milliseconds ``at`` waited until then; the row before it was of ``before``."""
+        self.to_row.append(max(0, until - at) / 1000)
+        self.without = max(self.without, (until - max(before, at)) / 1000)
+
     def add(self, other: Delays) -> None:
         self.outages += other.outages
         self.to_row += other.to_row
         self.without = max(self.without, other.without)
 
 
+Stored = tuple[int, int]
+"""(when the row was stored, when its text was sent), epoch milliseconds."""
+
+
 def delays(store: Store, sent: dict[int, list[int | None]], outages: Sequence[Outage]) -> dict[Line, Delays]:
     """By line. A text counts to the first outage that it waited through: one that had begun when it was stored and was
-    not over when it was sent, else to the latest before it; what was stored before the first outage is nobody's."""
+    not over when it was sent, else to the latest before it; what was stored before the first outage is nobody's. One
+    that still waits when fewer than two brokers are left counts to its outage until then, and whole to that one."""
+    return booked(list(_rows(store, sent)), outages)
+
+
+def booked(partitions: Sequence[list[Stored]], outages: Sequence[Outage]) -> dict[Line, Delays]:
+    """:func:`delays` of what is known of each partition's rows."""
     out: dict[Line, Delays] = defaultdict(Delays)
     for o in outages:
         out[o.line].outages += 1
-    for rows in _rows(store, sent):
+    for rows in partitions:
         rows.sort()
         over = [_over(o, rows) for o in outages]
         for (before, _), (stored, at) in pairwise([(0, 0), *rows]):
@@ -218,21 +233,25 @@ def delays(store: Store, sent: dict[int, list[int | None]], outages: Sequence[Ou
             if not begun:
                 continue
             which = next((i for i in range(begun) if over[i] >= at), begun - 1)
-            mine = out[outages[which].line]
-            mine.to_row.append(max(0, stored - at) / 1000)
-            mine.without = max(mine.without, (stored - max(before, at)) / 1000)
+            lost = next((i for i in range(which, begun) if not outages[i].line.quorum and over[i] >= at), None)
+            if lost is not None and lost != which:
+                out[outages[lost].line].book(stored, at, before)
+                if at >= outages[lost].began:
+                    continue
+                stored = outages[lost].began  # noqa: PLW2901
+            out[outages[which].line].book(stored, at, before)
     return out
 
 
-def _over(outage: Outage, rows: Sequence[tuple[int, int]]) -> int:
+def _over(outage: Outage, rows: Sequence[Stored]) -> int:
     """When an outage is over for a partition: all replicas are in sync, and its rows come promptly again."""
     first = bisect_right(rows, (outage.whole, 0))
     return next((stored for stored, at in rows[first:] if stored - at < PROMPT_MS), rows[-1][0])
 
 
-def _rows(store: Store, sent: dict[int, list[int | None]]) -> Iterator[list[tuple[int, int]]]:
+def _rows(store: Store, sent: dict[int, list[int | None]]) -> Iterator[list[Stored]]:
     """For each partition: when each row was stored, and when its text was sent."""
-    found: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    found: dict[int, list[Stored]] = defaultdict(list)
     with store.read() as c:
         for row_id, stored in c.execute(select(t.Document.row_id, t.Document.stored_at)):
             row = unpack_row(row_id)

@@ -7,8 +7,8 @@ import random
 import socket
 from collections import Counter
 
-from bench.kills.live import Delays, aligned
-from bench.kills.outages import LINES, course
+from bench.kills.live import Delays, aligned, booked
+from bench.kills.outages import LINES, Outage, course
 from bench.kills.relays import owner
 from bench.rebalances.__main__ import courses, spread
 from bench.rebalances.causes import OPENERS, TURNS
@@ -67,3 +67,18 @@ def test_whose_a_connection_is() -> None:
             port = s.getsockname()[1]
             assert owner(port, to, {2: os.getpid()}) == 2
             assert owner(port, to, {2: os.getppid()}) is None
+
+
+def test_a_text_counts_to_the_outage_that_it_waited_through() -> None:
+    killed = next(x for x in LINES if x.what == "killed")
+    frozen = next(x for x in LINES if x.what == "frozen")
+    away = next(x for x in LINES if not x.quorum)
+    outages = [Outage(killed, 10_000, 14_000), Outage(frozen, 20_000, 24_000), Outage(away, 30_000, 40_000)]
+    rows = [(15_000, 9_000), (15_000, 14_500), (29_000, 28_000), (45_000, 28_500), (45_000, 35_000), (46_000, 45_900)]
+    found = {line: d.to_row for line, d in booked([rows], outages).items()}
+    assert found[killed] == [6.0, 0.5]
+    assert found[frozen] == [1.0, 1.5], "until the quorum was lost"
+    assert found[away] == [16.5, 10.0, 0.1], "what is sent before and stored after the quorum was lost, too"
+    still = booked([[(16_000, 15_900), (29_500, 29_400), (45_000, 21_000), (46_000, 45_900)]], outages)
+    assert still[frozen].to_row == [0.1, 9.0]
+    assert still[away].to_row == [24.0, 0.1]
