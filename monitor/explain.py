@@ -17,6 +17,7 @@ from barometer.rules import RuleSet
 from barometer.store import evidence
 from barometer.store.queries_behind import Said, said
 from barometer.store.sealing import KindCounts
+from barometer.symbols import canonical_set
 from monitor.company_names import name_of
 
 DAY_MS = 86_400_000
@@ -117,12 +118,23 @@ def _companies(texts: list[Said], before: list[Said], rules: RuleSet) -> list[di
     watched = {company.name for company in rules.companies}
     out: list[dict[str, Any]] = []
     for company, n in most:
-        called = None if company in watched else name_of(company, *_apart([*texts, *before], company))
+        called = None if company in watched else _called(company, *_apart([*texts, *before], company))
         out.append({"company": company, "negative": n, **({"name": called} if called else {})})
     return out
 
 
 def _apart(texts: list[Said], symbol: str) -> tuple[list[str], list[str]]:
     """Different texts that carry a symbol and no other, and those that do not carry it."""
-    own = [t for t in texts if set(map(str, t.symbols)) == {symbol}]
-    return _different(own), _different([t for t in texts if symbol not in t.symbols])
+    coded = [(t, canonical_set(t.symbols)) for t in texts]
+    own = [t for t, codes in coded if codes == {symbol}]
+    return _different(own), _different([t for t, codes in coded if symbol not in codes])
+
+
+def _called(symbol: str, own: list[str], others: list[str]) -> str | None:
+    """What texts call a code; else the institution that most of them name, a third at least, and the others do not."""
+    found = name_of(symbol, own, others)
+    if found is not None:
+        return found
+    most = Counter(n for t in own for n in named(t)).most_common(1)
+    enough = max(2.0, MATTER_SHARE * len(own))
+    return most[0][0] if most and most[0][1] >= enough and not any(most[0][0] in t for t in others) else None

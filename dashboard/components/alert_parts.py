@@ -61,7 +61,9 @@ def _rule_sentence(v: View, alert: Any) -> str:
     hits = [h for h in alert.explanation.get("hits") or [] if isinstance(h, dict) and h.get("rule")]
     if not hits:
         return ""
-    words = joined(v, map(str, hits[-1].get("words") or []))
+    colon = "：" if v.lang == "zh" else ": "
+    whom = map(str, hits[-1].get("about") or filter(None, [hits[-1].get("company")]))
+    words = colon.join(filter(None, [joined(v, whom), joined(v, map(str, hits[-1].get("words") or []))]))
     said = v.t("alert.rule_sentence", rule=hits[-1]["rule"], words=words)
     return said + (v.t("alert.rule_more", n=number(v.lang, len(hits))) if len(hits) > 1 else "")
 
