@@ -306,7 +306,7 @@ def test_a_command_of_the_pages_runs(site: Site, shown: Shown) -> None:
 @pytest.mark.parametrize("shown", [c for c in RUN if c.command.startswith("curl ")], ids=named)
 def test_a_curl_of_the_pages_is_answered(site: Site, shown: Shown) -> None:
     if shutil.which("curl") is None:
-        pytest.skip("no curl")
+        pytest.skip("no curl here (apt install curl)")
     command = shown.command.replace("127.0.0.1:8050", f"127.0.0.1:{site.port}")
     environment = {**os.environ, "TOKEN": site.token}
     done = subprocess.run(
