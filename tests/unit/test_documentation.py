@@ -11,7 +11,8 @@ import pytest
 from barometer.cli import COMMANDS, load
 
 ROOT = Path(__file__).resolve().parents[2]
-LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
+LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)")
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/**/*.md")), *sorted(ROOT.glob("findings/*.md"))]
 
 
 def leaves(command: Any, name: str) -> set[str]:
@@ -46,12 +47,36 @@ def test_every_option_is_named_under_its_command() -> None:
     assert missing == []
 
 
-@pytest.mark.parametrize(
-    "page", [*sorted(ROOT.glob("docs/**/*.md")), ROOT / "README.md"], ids=lambda p: str(p.relative_to(ROOT))
-)
+def prose(page: Path) -> str:
+    """A page without its blocks of code."""
+    return re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.M | re.S)
+
+
+def anchors(page: Path) -> set[str]:
+    """What a source host calls the headings of a page in links to them."""
+    headings = re.findall(r"^#+ (.+)$", prose(page), re.M)
+    return {re.sub(r"[^\w\- ]", "", re.sub(r"\]\([^)]*\)", "", h).lower()).replace(" ", "-") for h in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
-    targets = [m for m in LINK.findall(page.read_text("utf-8")) if "://" not in m]
-    assert [t for t in targets if not (page.parent / t).exists()] == []
+    broken = []
+    for target, anchor in LINK.findall(prose(page)):
+        if "://" in target:
+            continue
+        file = page.parent / target if target else page
+        if not file.exists() or (anchor and file.suffix == ".md" and anchor not in anchors(file)):
+            broken.append(f"{target}#{anchor}")
+    assert broken == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_lists_begin_after_an_empty_line(page: Path) -> None:
+    """Source hosts do without it; the site shows such a list as one paragraph."""
+    item = r"(?:[*-]|\d+\.) "
+    paragraphs = re.split(r"\n\s*\n", prose(page))
+    late = [p for p in paragraphs if re.search(rf"^{item}", p, re.M) and not re.match(rf"\s*(?:{item}|#|\|)", p)]
+    assert late == []
 
 
 def test_every_metric_is_documented() -> None:
