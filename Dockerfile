@@ -10,6 +10,7 @@ RUN python -m venv /opt/barometer
 ENV PATH=/opt/barometer/bin:$PATH
 WORKDIR /src
 COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY app app
 COPY barometer barometer
 COPY ingest ingest
 COPY models models

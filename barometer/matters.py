@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from barometer.store.likeness import alike, sketch
+from barometer.near_duplicates import alike, sketch
 
 MOST_NAMES = 3
 MOST_SKETCHES = 4

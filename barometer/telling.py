@@ -10,7 +10,7 @@ MOST = 3
 SHARE = 0.3
 """From this share of the negatives on, a company is what it is about."""
 READ = 600
-"""Of so many negatives at most companies are counted (:mod:`monitor.explain`)."""
+"""Of so many negatives at most companies are counted (:mod:`monitor.explanation.explain`)."""
 
 
 def company_label(found: Mapping[str, Any]) -> str:

@@ -24,15 +24,15 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-import models.training as training
-from models.data import Example
-from models.encoding import load_tokenizer
+import models.training.fine_tuning as training
+from models.data.sets import Example
+from models.evaluation.figures import by_set, summary
 from models.labels import KINDS, SENTIMENTS, load_topics
-from models.measure import by_set, summary
 from models.network import Network, network_from_base
-from models.objectives import to_tensors
-from models.recipe import Recipe
-from models.training import gather
+from models.scoring.encoding import load_tokenizer
+from models.training.fine_tuning import gather
+from models.training.objectives import to_tensors
+from models.training.recipe import Recipe
 
 HERE = Path(__file__).with_name("ablations.yaml")
 _COLUMNS = (

@@ -28,7 +28,7 @@ from scored_streams import CachedScorer, Matter, Stream, arguments, chosen, text
 from barometer.records import Sentiment
 from barometer.settings import load_settings
 from barometer.workdays import Sessions
-from models.scorer import load_scorer
+from models.scoring.scorer import load_scorer
 from monitor.backtest import BacktestAlert, Text, backtest
 
 DAY_MS = 86_400_000

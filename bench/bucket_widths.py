@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.detector import Detector
+from monitor.detection.detector import Detector
 
 HOUR, DAY = 3_600, 86_400
 START = 1_709_510_400  # Monday, 00:00 UTC

@@ -25,8 +25,8 @@ from zoneinfo import ZoneInfo
 from barometer.buckets import Buckets
 from barometer.times import parse_time
 from barometer.workdays import Sessions, Workdays
-from monitor.detector import Detector
-from monitor.judge import stopped_after_ms
+from monitor.detection.detector import Detector
+from monitor.detection.judge import stopped_after_ms
 
 DISPERSION = 0.25
 SYMBOLS = 20

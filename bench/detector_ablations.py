@@ -23,11 +23,11 @@ from typing import Any
 
 import numpy as np
 
-import monitor.detector as the_detector
+import monitor.detection.detector as the_detector
 from monitor.bench import Adapter
-from monitor.detector import Detector, DetectorParams
-from monitor.tails import count_surprise, share_surprise
-from monitor.windows import Scatter, Sums, Windows
+from monitor.detection.detector import Detector, DetectorParams
+from monitor.detection.tail_probabilities import count_surprise, share_surprise
+from monitor.detection.windows import Scatter, Sums, Windows
 
 DAY = 86_400.0
 BUDGETS = (1.0, 0.25, 0.1)

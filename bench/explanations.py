@@ -19,9 +19,9 @@ from pathlib import Path
 import numpy as np
 
 from bench.scorer import stream
-from models.explain import explain
 from models.folder import DEFAULT_MODEL, read_folder
-from models.scorer import load_scorer
+from models.scoring.explain import explain
+from models.scoring.scorer import load_scorer
 
 MUST_MS = 300.0
 
@@ -32,8 +32,8 @@ def random_folder(model: Path, layers: int, out: Path) -> Path:
     import torch
     from transformers import BertConfig
 
+    from models.export.onnx_graph import build
     from models.network import Network
-    from models.onnx_graph import build
 
     labels = json.loads((model / "labels.json").read_text("utf-8"))
     labels["encoder"]["num_hidden_layers"] = layers

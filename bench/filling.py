@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from kafka import KafkaProducer
 
 from barometer.settings import Settings
-from ingest.topics import ensure_topics
+from ingest.topic.topics import ensure_topics
 
 
 class Record(NamedTuple):

@@ -37,8 +37,8 @@ from bench.databases import empty_database
 from bench.filling import Record, fill
 from bench.mutations import T0, record
 from bench.worker_speed import Costless
-from ingest.embedded_broker import EmbeddedBroker
-from ingest.worker import run_worker
+from ingest.local_broker.embedded_broker import EmbeddedBroker
+from ingest.worker.main import run_worker
 
 COMPRESSIONS = (None, "gzip", "lz4", "snappy")
 OUTCOMES = ("documents", "repeats", "dead_letters", "tombstones", "progress_records")

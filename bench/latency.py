@@ -24,18 +24,18 @@ from pathlib import Path
 from kafka import KafkaProducer
 from sqlalchemy import select
 
-from barometer.commands.supervise import Supervisor
-from barometer.demo.scenario import load_texts
+from app.demo.scenario import load_texts
+from app.supervise import Supervisor
 from barometer.settings import load_settings
 from barometer.store.engine import Store
+from barometer.store.health.processes import list_processes
 from barometer.store.migrate import open_store
-from barometer.store.processes import list_processes
 from barometer.store.tables import Document
 from bench.databases import empty_database
-from ingest.embedded_broker import EmbeddedBroker
-from ingest.message import encode
-from ingest.pulse import BEAT_SECONDS
-from ingest.topics import ensure_topics
+from ingest.local_broker.embedded_broker import EmbeddedBroker
+from ingest.messages.decoding import encode
+from ingest.topic.topics import ensure_topics
+from ingest.worker.worker_heartbeat import BEAT_SECONDS
 
 AROUND = 10.0
 """Seconds after a rebalance began that count as its own."""

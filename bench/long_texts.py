@@ -18,12 +18,12 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
-from models.backends import OnnxBackend
-from models.data import Example, read_split
-from models.encoding import load_tokenizer, prepare
+from models.data.sets import Example, read_split
+from models.evaluation.figures import by_set
 from models.folder import TOKENIZER, read_folder
-from models.measure import by_set
-from models.scorer import Scored, Scorer
+from models.scoring.backends import OnnxBackend
+from models.scoring.encoding import load_tokenizer, prepare
+from models.scoring.scorer import Scored, Scorer
 
 SETS = ("finnsp", "finnl", "finese", "finne", "duee_fin_events", "twitter_fin_topic")
 

@@ -33,7 +33,7 @@ from sqlalchemy import func, select
 
 from barometer.settings import load_settings
 from barometer.store import leases
-from barometer.store.alerts import Finding, apply_finding
+from barometer.store.alerts.life_cycle import Finding, apply_finding
 from barometer.store.engine import Store
 from barometer.store.migrate import open_store
 from barometer.store.tables import Notification, NotificationAttempt
@@ -74,7 +74,7 @@ class Monitors:
     def _start(self) -> subprocess.Popen[bytes]:
         with self._log.open("ab") as out:
             return subprocess.Popen(
-                [sys.executable, "-m", "barometer", "monitor"], env=self._environment, stdout=out, stderr=out
+                [sys.executable, "-m", "app", "monitor"], env=self._environment, stdout=out, stderr=out
             )
 
     def replace_dead(self) -> None:

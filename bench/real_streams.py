@@ -30,13 +30,13 @@ from typing import Any
 import psycopg
 from sqlalchemy import func, make_url, select
 
-from barometer.commands.supervise import Supervisor
+from app.supervise import Supervisor
 from barometer.settings import Settings, load_settings
 from barometer.store import tables as t
 from barometer.store.engine import Store
 from barometer.store.migrate import open_store
-from ingest.embedded_broker import EmbeddedBroker
-from ingest.produce import produce_rows
+from ingest.local_broker.embedded_broker import EmbeddedBroker
+from ingest.producing.produce import produce_rows
 
 Timed = tuple[int, dict[str, Any]]
 

@@ -26,7 +26,7 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from barometer.files.mapping import Columns
-from models.scorer import Scorer, load_scorer
+from models.scoring.scorer import Scorer, load_scorer
 from monitor.backtest import Text, read_texts
 
 SHANGHAI = "Asia/Shanghai"

@@ -3,8 +3,8 @@
     python -m bench.scorer_gpu [--model DIR | --run DIR] [--tokens 48] [--texts 400000] [--processes 12]
 
 Device only: token ids lie on the device, the packed network runs over them. End to end: texts in, results out
-(``models.bulk``), with reading and tokenising in processes of their own. The pipeline tokenises, pads and runs as
-transformers users do, in bf16, at its best batch size. The ceiling is the rate of one large bf16 matrix product
+(``models.scoring.bulk``), with reading and tokenising in processes of their own. The pipeline tokenises, pads and runs
+as transformers users do, in bf16, at its best batch size. The ceiling is the rate of one large bf16 matrix product
 measured in the same run. Every text is another; each is cut from texts of our own templates to so many tokens.
 """
 
@@ -24,14 +24,14 @@ import torch
 from tokenizers import Tokenizer
 
 from bench.stream_texts import message
-from models.backends import TorchBackend
-from models.bulk import BulkScorer, Chunk
-from models.encoding import load_tokenizer, prepare
+from models.export.rebuild import rebuild
 from models.folder import read_folder
 from models.network import Network
-from models.packed import Packed, PackedNetwork, pack
-from models.rebuild import rebuild
-from models.scorer import Scorer
+from models.scoring.backends import TorchBackend
+from models.scoring.bulk import BulkScorer, Chunk
+from models.scoring.encoding import load_tokenizer, prepare
+from models.scoring.packed import Packed, PackedNetwork, pack
+from models.scoring.scorer import Scorer
 
 CHUNK = 4096
 
@@ -141,7 +141,7 @@ def main() -> None:
     print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}, {os.cpu_count()} processors", flush=True)
     folder = read_folder(args.model)
     if args.run:
-        from models.export import load_run
+        from models.export.exporting import load_run
 
         network: Network = load_run(args.run, len(folder.topics))
     else:

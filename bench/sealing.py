@@ -27,9 +27,9 @@ from barometer.store import leases
 from barometer.store import tables as t
 from barometer.store.engine import Store
 from barometer.store.migrate import open_store
-from barometer.store.writer import Batch, Move, Writer
+from barometer.store.stream.writer import Batch, Move, Writer
 from bench.databases import empty_database
-from monitor.sealing import Sealer
+from monitor.sealing.seal import Sealer
 
 T0 = 1_759_939_200_000
 """Midnight in Shanghai."""

@@ -64,31 +64,31 @@ def timed_stages(times: StageTimes, on: bool) -> Iterator[None]:
         return
     from sqlalchemy.engine.base import RootTransaction
 
-    import ingest.message
-    import ingest.pipeline
-    import models.language
-    from barometer.store import writer
-    from ingest.batching import Assembler
-    from ingest.session import Session
+    import ingest.messages.decoding
+    import ingest.worker.pipeline
+    import models.text.language
+    from barometer.store.stream import writer
+    from ingest.worker.batching import Assembler
+    from ingest.worker.session import Session
 
     poll, score, write = "poll", "score", "write"
     wanted: list[tuple[Any, str, str, str]] = [
         (Session, "_step", poll, "the loop itself"),
         (Session, "_poll", poll, "poll (client; waiting)"),
         (Session, "_take", poll, "decode: the rest"),
-        (ingest.message, "_parse", poll, "decode: JSON"),
-        (ingest.message.Decoder, "_document", poll, "decode: validate, document"),
-        (ingest.message, "fingerprint", poll, "decode: fingerprint"),
-        (ingest.message, "hash64", poll, "decode: hashes"),
+        (ingest.messages.decoding, "_parse", poll, "decode: JSON"),
+        (ingest.messages.decoding.Decoder, "_document", poll, "decode: validate, document"),
+        (ingest.messages.decoding, "fingerprint", poll, "decode: fingerprint"),
+        (ingest.messages.decoding, "hash64", poll, "decode: hashes"),
         (Assembler, "add", poll, "assemble, lateness"),
         (Session, "_send", poll, "hand over (waiting)"),
         (Session, "_results", poll, "count results, metrics"),
         (Session, "_check_log", poll, "check log, report"),
         (Session, "_commit_to_kafka", poll, "offsets to Kafka"),
-        (ingest.pipeline, "score_documents", score, "to and from the scorer"),
-        (models.language, "detect", score, "language"),
-        (ingest.pipeline.Pipeline, "_score_next", score, "waiting for a batch, or to hand on"),
-        (ingest.pipeline.Pipeline, "_write_next", write, "waiting for a batch"),
+        (ingest.worker.pipeline, "score_documents", score, "to and from the scorer"),
+        (models.text.language, "detect", score, "language"),
+        (ingest.worker.pipeline.Pipeline, "_score_next", score, "waiting for a batch, or to hand on"),
+        (ingest.worker.pipeline.Pipeline, "_write_next", write, "waiting for a batch"),
         (writer.Writer, "commit", write, "the rest"),
         (writer, "hold_offsets", write, "offsets: guard"),
         (writer.Writer, "_move", write, "offsets: move, count"),

@@ -41,7 +41,7 @@ from bench.databases import empty_database
 from bench.filling import Record, fill
 from bench.stages import StageTimes, timed_stages
 from bench.stream_texts import message
-from ingest.embedded_broker import EmbeddedBroker
+from ingest.local_broker.embedded_broker import EmbeddedBroker
 
 T0 = 1_760_000_400_000
 """A bucket's start, in October 2025."""
@@ -95,8 +95,8 @@ class Costless:
     topics: Sequence[str] = tuple(f"topic_{k}" for k in range(12))
 
     def __init__(self) -> None:
-        from models import language
-        from models.encoding import prepare
+        from models.scoring.encoding import prepare
+        from models.text import language
 
         self._prepare, self._language = prepare, language
         n = len(self.topics)
@@ -154,13 +154,13 @@ class Run:
 def work(settings: Settings, model: str, records: int, spare: int, stages: bool, out: Any) -> None:
     """Run one worker until it has taken ``records``; send the :class:`Run` down the pipe."""
     from barometer.logs import configure_logging
-    from ingest.worker import run_worker
+    from ingest.worker.main import run_worker
 
     configure_logging(settings)
     run, stop, done = Run(), threading.Event(), [0, 0]
     scorer: Any = Costless()
     if model:
-        from models.scorer import load_scorer
+        from models.scoring.scorer import load_scorer
 
         scorer = load_scorer(None if model == "default" else model, settings.scorer_threads or None)
         alone(scorer, settings, 10_000_000, 512)  # warm

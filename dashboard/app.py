@@ -13,11 +13,14 @@ from flask import Flask, request
 from barometer.errors import SettingsError
 from barometer.settings import Settings
 from barometer.store.engine import Store
-from dashboard import api, auth, export, export_labels, inputs, operations, pages, payloads, prefix, wire
+from dashboard import api, pages
 from dashboard.components import shell
 from dashboard.components.broken import guard_pages
 from dashboard.context import KEY, Context, context, view
-from dashboard.i18n import add_topics, t
+from dashboard.exports import document_export, label_export
+from dashboard.i18n.texts import add_topics, t
+from dashboard.security import auth, inputs, payloads
+from dashboard.web import compression, operations, prefix
 
 CACHE_MB = 8
 """Of an SQLite file, for each of the connections of many threads: the system keeps the file for all of them."""
@@ -98,12 +101,12 @@ def create_app(settings: Settings, store: Store) -> Flask:
     operations.measure(server)
     inputs.register(server)
     auth.protect(server, settings, store)
-    wire.register(server)
+    compression.register(server)
     under = prefix.prefix_of(settings)
     prefix.register(server, under)
     server.extensions["barometer_contract"] = api.register(server)
-    server.register_blueprint(export_labels.blueprint)
-    server.register_blueprint(export.blueprint)
+    server.register_blueprint(label_export.blueprint)
+    server.register_blueprint(document_export.blueprint)
     app = _App(
         "dashboard",
         server=server,  # type: ignore[arg-type]  # a Flask app is what it documents

@@ -13,8 +13,8 @@ from rich.table import Table
 
 from barometer.errors import BarometerError
 from barometer.settings import settings
-from barometer.store import tokens
-from barometer.store import users as store_users
+from barometer.store.accounts import tokens
+from barometer.store.accounts import users as store_users
 from barometer.store.engine import Store
 from barometer.store.migrate import open_store
 from dashboard.format import stamp

@@ -14,13 +14,13 @@ from sqlalchemy import Connection
 
 from barometer.buckets import Buckets
 from barometer.settings import Settings
-from barometer.store.coarse import align
 from barometer.store.engine import Store
-from barometer.store.queries import last_bucket
-from barometer.store.status import status
+from barometer.store.health.status import status
+from barometer.store.series.downsampling import align
+from barometer.store.series.series_totals import last_bucket
 from barometer.workdays import Workdays
-from dashboard.brief import Brief
-from dashboard.i18n import Lang, Theme, as_lang, as_theme, t
+from dashboard.i18n.texts import Lang, Theme, as_lang, as_theme, t
+from dashboard.services.shared_cache import Brief
 
 KEY = "barometer"
 BRIEF_SECONDS = 1.5
@@ -60,7 +60,7 @@ class Context:
         return Brief(SEALED_SECONDS, SEALED_SIZE)
 
     def status(self) -> dict[str, Any]:
-        """The report of :func:`barometer.store.status.status`, at most ``BRIEF_SECONDS`` old."""
+        """The report of :func:`barometer.store.health.status.status`, at most ``BRIEF_SECONDS`` old."""
         return self.brief.get("status", lambda: status(self.store, self.settings))
 
     def source_names(self) -> list[str]:

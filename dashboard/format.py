@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-from dashboard.i18n import Lang, t
+from dashboard.i18n.texts import Lang, t
 
 DASH = "–"
 

@@ -20,9 +20,9 @@ from barometer.store.engine import Store
 from barometer.store.migrate import open_store
 from barometer.times import check_format, parse_time
 from barometer.when import in_zone
-from ingest.dlq import CHUNK, Letter, Replayer, find_letters, get_letter, parse_row
-from ingest.files import Columns, parse_pairs
-from ingest.importing import Plan, produce_files
+from ingest.dead_letters.letters import CHUNK, Letter, Replayer, find_letters, get_letter, parse_row
+from ingest.producing.files import Columns, parse_pairs
+from ingest.producing.importing import Plan, produce_files
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 dlq = typer.Typer(help="Dead letters: records that could not be used.", no_args_is_help=True)

@@ -1,4 +1,4 @@
-"""``barometer score | train | export | evaluate | gold``: mounted by ``barometer.cli``."""
+"""``barometer score | train | export | evaluate | gold``: mounted by ``app.cli``."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ def score(
     from barometer.files import Form
     from barometer.files.mapping import Columns, parse_pairs
     from barometer.files.tally import Tally
-    from models.score_files import OWN, InputError, read_lines, score_lines, score_lines_in_bulk
-    from models.scorer import load_scorer
+    from models.scoring.score_files import OWN, InputError, read_lines, score_lines, score_lines_in_bulk
+    from models.scoring.scorer import load_scorer
 
     if taken := sorted({*keep} & {*OWN}):
         raise InputError(f"--keep {taken[0]}: the output has a field of that name")
@@ -130,7 +130,7 @@ def average(
 ) -> None:
     """Make one run of several by the mean of their weights. Then `barometer export`."""
     _needs_torch()
-    from models.averaging import average_runs
+    from models.training.averaging import average_runs
 
     average_runs(runs, out)
     print(out)
@@ -146,8 +146,8 @@ def pretrain(
 ) -> None:
     """Teach an encoder the language of the field by masked words on unlabelled texts, before `barometer train`."""
     _needs_torch()
-    from models.pretraining import load_pretraining
-    from models.pretraining import pretrain as run
+    from models.training.pretraining import load_pretraining
+    from models.training.pretraining import pretrain as run
 
     loaded = load_pretraining(recipe)
     columns = (TextColumn("{task.completed}/{task.total} steps"), BarColumn(), TimeElapsedColumn(),
@@ -173,9 +173,9 @@ def search(
 ) -> None:
     """Search for better values of a recipe's fields by training with many. Writes the best recipe as YAML."""
     _needs_torch()
-    from models.recipe import load_recipe
-    from models.search import Found, load_space
-    from models.search import search as run
+    from models.training.hyperparameters import Found, load_space
+    from models.training.hyperparameters import search as run
+    from models.training.recipe import load_recipe
 
     loaded = load_recipe(recipe, _changed(changes))
     ranges = load_space(space, loaded)
@@ -222,8 +222,8 @@ def export(
 ) -> None:
     """Turn a training run into a model folder: integer weights, thresholds, figures, card. Prunes it where asked."""
     _needs_torch()
-    from models.export import export_model
-    from models.pruning import read_pruning, told
+    from models.export.exporting import export_model
+    from models.export.pruning import read_pruning, told
 
     pruning = read_pruning(layers, keep_layers, vocabulary, heads)
     print(export_model(run, data, out, name, threads, beside, pruning, measured))
@@ -260,12 +260,12 @@ def evaluate(
     """Measure a model on the dev splits of labelled sets, or on labelled files of your own."""
     from barometer.files import Form
     from barometer.files.mapping import parse_pairs
-    from models.data import load_sets
-    from models.evaluation import baseline_of, dev_of, trained_on_dev_of
-    from models.evaluation import evaluate as measure
-    from models.label_files import LabelForm, check_labels
-    from models.report import markdown, save
-    from models.scorer import load_scorer
+    from models.data.label_files import LabelForm, check_labels
+    from models.data.sets import load_sets
+    from models.evaluation.measuring import baseline_of, dev_of, trained_on_dev_of
+    from models.evaluation.measuring import evaluate as measure
+    from models.evaluation.report import markdown, save
+    from models.scoring.scorer import load_scorer
 
     if baseline or out:
         _needs_torch()
@@ -317,7 +317,7 @@ def gold(
     as_json: Annotated[bool, typer.Option("--json", help="All figures as JSON.")] = False,
 ) -> None:
     """Describe the gold set: sizes, hard cases, and how far readers who saw the texts alone agree with its labels."""
-    from models.agreement import gold_report, markdown
+    from models.evaluation.agreement import gold_report, markdown
 
     report = gold_report()
     print(json.dumps(report, ensure_ascii=False, indent=1) if as_json else markdown(report))
@@ -327,8 +327,8 @@ def _train(
     recipe: str, data: Path, base: Path, out: Path, threads: int, teachers: list[Path], changes: list[str] | None
 ) -> None:
     _needs_torch()
-    from models.recipe import load_recipe
-    from models.training import train_model
+    from models.training.fine_tuning import train_model
+    from models.training.recipe import load_recipe
 
     loaded = load_recipe(recipe, _changed(changes))
     columns = (TextColumn("{task.completed}/{task.total} steps"), BarColumn(), TimeElapsedColumn(),

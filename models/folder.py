@@ -14,9 +14,9 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from models.encoding import padded_length
 from models.errors import REMEDY, ModelError
 from models.labels import KINDS, LANGUAGES, SENTIMENTS
+from models.scoring.encoding import padded_length
 
 DEFAULT_MODEL = Path(__file__).with_name("default")
 WEIGHTS, TOKENIZER, LABELS, METRICS, CARD = "model.onnx", "tokenizer.json", "labels.json", "metrics.json", "card.md"

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from transformers import BertConfig, BertModel
 
-from models.dropout import for_cpu
 from models.errors import TrainingDataError
 from models.labels import KINDS, SENTIMENTS
+from models.training.dropout import for_cpu
 
 
 class Network(nn.Module):
@@ -24,7 +24,7 @@ class Network(nn.Module):
     def __init__(self, config: BertConfig, topics: int, dropout: float = 0.1) -> None:
         super().__init__()
         self.encoder = BertModel(config, add_pooling_layer=False)
-        pruned = getattr(config, "heads_per_layer", None)  # see models.pruning
+        pruned = getattr(config, "heads_per_layer", None)  # see models.export.pruning
         for layer, heads in zip(self.encoder.encoder.layer if pruned else (), pruned or (), strict=True):
             narrow_attention(layer, range(heads))
         self.pad_id = int(config.pad_token_id or 0)

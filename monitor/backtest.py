@@ -1,7 +1,7 @@
 """What would have been alerted on a dated file of texts: scorer, counts and detector, offline and without look-ahead.
 
-Each bucket is judged by what came before it, as sealing does it, with the same code (:mod:`monitor.judge`). Identical
-texts are scored once.
+Each bucket is judged by what came before it, as sealing does it, with the same code (:mod:`monitor.detection.judge`).
+Identical texts are scored once.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from barometer.files import BadRow, FileRow, Form, Source
 from barometer.files.look import looked_at
 from barometer.files.mapping import Columns, Mapper
 from barometer.records import Kind, Sentiment, fingerprint
-from barometer.store.alerts import SEVERITIES
-from barometer.store.sealing import Counts, Key
-from monitor.judge import Found, Judge, stopped_after_ms
+from barometer.store.alerts.life_cycle import SEVERITIES
+from barometer.store.series.sealing import Counts, Key
+from monitor.detection.judge import Found, Judge, stopped_after_ms
 
 BATCH = 2_048
 TOP_TEXTS = 5
@@ -171,7 +171,7 @@ def backtest(
 
     Args:
         series: only this one (``topic:market``); None: all that the texts are about.
-        is_day_off: see :class:`monitor.judge.Judge`.
+        is_day_off: see :class:`monitor.detection.judge.Judge`.
     """
     buckets = Buckets(bucket_seconds, zone)
     ids: dict[str, int] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from monitor.detector import Detector
+from monitor.detection.detector import Detector
 
 
 class Adapter:

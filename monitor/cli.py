@@ -51,7 +51,7 @@ def backtest(
     as_json: bool = typer.Option(False, "--json", help="One JSON object a line for each alert."),
 ) -> None:
     """What would have been alerted on a dated file of texts, judged without look-ahead."""
-    from models.scorer import load_scorer
+    from models.scoring.scorer import load_scorer
     from monitor.backtest import backtest as run
     from monitor.backtest import read_texts
 

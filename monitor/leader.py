@@ -25,26 +25,26 @@ from barometer.broker.clients import check_access
 from barometer.metrics import serve
 from barometer.settings import Settings
 from barometer.store import leases
-from barometer.store.alerts import AlertChange
-from barometer.store.coarse import fold
+from barometer.store.alerts.life_cycle import AlertChange
 from barometer.store.engine import Store, is_away
-from barometer.store.frozen import end_frozen_sessions
+from barometer.store.health.processes import heartbeat
 from barometer.store.leases import Lease
-from barometer.store.processes import heartbeat
 from barometer.store.retention import drop_old
-from barometer.store.search_index import index_waiting
+from barometer.store.search.index import index_waiting
+from barometer.store.series.downsampling import fold
+from barometer.store.stuck_sessions import end_frozen_sessions
 from barometer.store.waiting import say_away
 from monitor import metrics
-from monitor.alarms import Alarms
-from monitor.heartbeat import Heartbeat
+from monitor.alarms.checks import Alarms
+from monitor.alarms.dead_mans_switch import Heartbeat
 from monitor.jobs import Job, Runner
 from monitor.notify.health import notify_conditions
 from monitor.notify.outbox import Sending, enqueue, send_due
 from monitor.notify.reload import Watched
 from monitor.notify.reminders import repeat_due
-from monitor.progress import ProgressTicker
-from monitor.redlines import raise_hits
-from monitor.sealing import Sealer
+from monitor.rules.redlines import raise_hits
+from monitor.sealing.progress import ProgressTicker
+from monitor.sealing.seal import Sealer
 
 log = structlog.get_logger(__name__)
 

@@ -26,11 +26,11 @@ from argon2 import PasswordHasher
 from sqlalchemy import make_url
 
 from barometer.settings import Settings, load_settings
-from barometer.store import users
+from barometer.store.accounts import users
 from barometer.store.engine import Store
 from barometer.store.migrate import open_store, upgrade
-from ingest.apache_kafka import ApacheKafka, NoKafka
-from ingest.embedded_broker import EmbeddedBroker
+from ingest.local_broker.apache_kafka import ApacheKafka, NoKafka
+from ingest.local_broker.embedded_broker import EmbeddedBroker
 
 ROOT = Path(__file__).resolve().parent.parent
 

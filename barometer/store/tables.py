@@ -160,7 +160,7 @@ class Document(Base):
 
 
 class SearchQueue(Base):
-    """Documents that the search index does not have yet; see :mod:`barometer.store.search_index`, whose own tables the
+    """Documents that the search index does not have yet; see :mod:`barometer.store.search.index`, whose own tables the
     two databases have each in their way."""
 
     __tablename__ = "search_queue"
@@ -688,7 +688,7 @@ class LabelText(Base):
     row_id: Mapped[int]
     fingerprint: Mapped[int] = mapped_column(index=True)
     sketch: Mapped[str]
-    """See :mod:`barometer.store.likeness`."""
+    """See :mod:`barometer.near_duplicates`."""
     group_id: Mapped[int | None] = mapped_column(index=True)
     """The first text that this one is a near-copy of; its own id if of none. A group counts once in a figure, and is
     never divided between what trains and what measures."""

@@ -29,7 +29,7 @@ import psycopg
 from barometer.settings import Settings, load_settings
 from barometer.store import leases
 from barometer.store.migrate import open_store
-from barometer.store.search_index import index_waiting
+from barometer.store.search.index import index_waiting
 from bench.dashboard.cases import reopen
 from bench.dashboard.figures import HEAD, line, percentile, slope
 from bench.dashboard.filling import USERS, Filler, Kept, catch_up, cores, fill, url_of

@@ -25,15 +25,15 @@ from sqlalchemy import func, insert, select, text, update
 from barometer.settings import Settings
 from barometer.store import leases
 from barometer.store import tables as t
+from barometer.store.accounts.users import add_user
 from barometer.store.bulk import add_up, insert_rows
-from barometer.store.coarse import fold
 from barometer.store.engine import Store
-from barometer.store.identities import NO_MODEL
 from barometer.store.migrate import open_store
-from barometer.store.months import Months
-from barometer.store.search_index import enqueue, index_waiting, indexed, marks
-from barometer.store.search_terms import tsvector
-from barometer.store.users import add_user
+from barometer.store.search.index import enqueue, index_waiting, indexed, marks
+from barometer.store.search.terms import tsvector
+from barometer.store.series.downsampling import fold
+from barometer.store.stream.identities import NO_MODEL
+from barometer.store.stream.months import Months
 from bench.dashboard.cases import write_alerts
 from bench.dashboard.stream import DAY, HOUR, MINUTE, PARTITIONS, TOPICS, Said, Stream
 

@@ -90,7 +90,7 @@ def served(database_url: str) -> Iterator[Site]:
         port = s.getsockname()[1]
     with tempfile.TemporaryFile() as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "barometer", "dashboard"],
+            [sys.executable, "-m", "app", "dashboard"],
             env={**os.environ, "BAROMETER_DATABASE_URL": database_url, "BAROMETER_DASHBOARD_PORT": str(port),
                  "BAROMETER_LOGIN_LIMIT": "10000 per minute",
                  "BAROMETER_LOGIN_LIMIT_ADDRESS": "10000 per minute", "BAROMETER_API_LIMIT": "100000 per minute",

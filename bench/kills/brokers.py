@@ -47,7 +47,7 @@ from bench.kills.rows import Rows, differences, read_rows
 from bench.kills.runs import LOOK_SECONDS, importing, keep_logs, run_settings, until_done
 from bench.kills.servers import Postgres, own_postgres
 from bench.kills.texts import Filled
-from ingest.topics import ensure_topics
+from ingest.topic.topics import ensure_topics
 from tests.integration.post_box import PostBox, post_box
 
 A_GROUP = 36

@@ -21,7 +21,7 @@ from barometer.store import tables as t
 from barometer.store.engine import Store
 from bench.kills.outages import Line, Outage
 from bench.kills.texts import Record, Shape, buckets, sealed_until
-from ingest.sender import Sender
+from ingest.producing.sender import Sender
 
 BUCKET_MS = 180_000
 BACK_MS = 22 * 3_600_000

@@ -10,16 +10,16 @@ from typing import Any
 
 from kafka import KafkaProducer
 
+import app.commands.monitoring
 import barometer.broker.clients
-import barometer.commands.monitoring
-import ingest.consumer
-import ingest.dlq
-import ingest.worker
-import models.scorer
+import ingest.dead_letters.letters
+import ingest.worker.consumer
+import ingest.worker.main
+import models.scoring.scorer
 import monitor.leader
 import monitor.notify.channels.webhook
 import monitor.notify.outbox
-import monitor.sealing
+import monitor.sealing.seal
 from barometer.logs import configure_logging
 from barometer.settings import Settings, load_settings
 from barometer.store.migrate import open_store
@@ -69,8 +69,8 @@ def run(
         install(Plan(**plan), Path(journal), {k: Path(v) for k, v in pids.items()})
     if not idempotent:
         barometer.broker.clients.KafkaProducer = _Forgetful
-    ingest.consumer.PARTITION_FETCH_BYTES = PARTITION_FETCH_BYTES
-    monitor.sealing.STEP = STEP
+    ingest.worker.consumer.PARTITION_FETCH_BYTES = PARTITION_FETCH_BYTES
+    monitor.sealing.seal.STEP = STEP
     monitor.leader.SEND_SECONDS = SEND_SECONDS
     monitor.notify.outbox.SENDING_TIMEOUT_MS = SENDING_TIMEOUT_MS
     sys.exit(_ROLES[role](settings, pace))
@@ -85,12 +85,12 @@ class _Forgetful(KafkaProducer):  # type: ignore[misc]
 
 
 def _worker(settings: Settings, pace: float) -> None:
-    models.scorer.load_scorer = lambda *_: CostsNothing(pace)  # type: ignore[assignment]
-    ingest.worker.worker_main(settings)
+    models.scoring.scorer.load_scorer = lambda *_: CostsNothing(pace)  # type: ignore[assignment]
+    ingest.worker.main.worker_main(settings)
 
 
 def _monitor(settings: Settings, _pace: float) -> None:
-    barometer.commands.monitoring.monitor_main(settings)
+    app.commands.monitoring.monitor_main(settings)
 
 
 def _upgrade(settings: Settings, _pace: float) -> None:

@@ -10,8 +10,8 @@ from kafka import KafkaProducer
 
 from barometer.progress import progress_record
 from barometer.settings import Settings
-from ingest.message import encode
-from ingest.topics import ensure_topics
+from ingest.messages.decoding import encode
+from ingest.topic.topics import ensure_topics
 
 T0 = 1_760_004_000_000
 """A bucket's start, in October 2025."""

@@ -42,7 +42,7 @@ from bench.kills.nursery import nursery
 from bench.kills.servers import Postgres, own_postgres
 from bench.rebalances.causes import LOCKED, OPENERS, TURNS, Trial, first_needed, possible, try_out
 from bench.rebalances.life import Life, Stopped, World
-from ingest.apache_kafka import ApacheKafka
+from ingest.local_broker.apache_kafka import ApacheKafka
 
 LANES = 3
 """Lives at a time: most of a rebalance is waiting for a session to end."""

@@ -19,10 +19,10 @@ from sqlalchemy.exc import DBAPIError
 from barometer.settings import Settings, load_settings
 from barometer.store import tables as t
 from barometer.store.engine import Store
-from barometer.store.processes import list_processes
+from barometer.store.health.processes import list_processes
 from bench.kills.servers import Postgres
 from bench.rebalances.member import work
-from ingest.apache_kafka import ApacheKafka
+from ingest.local_broker.apache_kafka import ApacheKafka
 
 SESSION_MS = 6_000
 """The shortest session that a broker allows as it comes (``group.min.session.timeout.ms``)."""

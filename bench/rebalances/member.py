@@ -6,7 +6,7 @@ import signal
 import threading
 from typing import Any
 
-import ingest.worker
+import ingest.worker.main
 from barometer.logs import configure_logging
 from barometer.settings import load_settings
 from barometer.store.migrate import open_store
@@ -28,6 +28,6 @@ def work(values: dict[str, Any], log: str, seconds: float) -> None:
     configure_logging(settings)
     store = open_store(settings)
     try:
-        ingest.worker.run_worker(settings, store, KeywordScorer(seconds), stop)
+        ingest.worker.main.run_worker(settings, store, KeywordScorer(seconds), stop)
     finally:
         store.close()

@@ -1,5 +1,5 @@
 """Alerts: the work list, one alert, and every act on it. What an act means and who may do it is in
-``dashboard/acts.py``, for the screens as well."""
+``dashboard/services/acts.py``, for the screens as well."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from barometer.store.queries_alerts import alert_page
-from barometer.store.queries_worklist import Wanted, work_list
-from barometer.store.silences import silenced_alerts
+from barometer.store.alerts.silences import silenced_alerts
+from barometer.store.alerts.views import alert_page
+from barometer.store.alerts.worklist import Wanted, work_list
 from barometer.telling import telling
-from dashboard.acts import ACTS, MAX_COMMENT, MAX_NAME, NoSuchAlert, act
 from dashboard.api.contract import MAX_ID, Contract
 from dashboard.api.shapes import Answer, Asked, Count, Json, Time
 from dashboard.context import context
+from dashboard.services.acts import ACTS, MAX_COMMENT, MAX_NAME, NoSuchAlert, act
 
 TAG = "Alerts"
 MAX_PAGE = 200

@@ -16,9 +16,9 @@ from pydantic.json_schema import models_json_schema
 from werkzeug.exceptions import NotFound
 
 from barometer import __version__
-from dashboard.acts import Malformed, must_act, must_be_analyst
 from dashboard.api.errors import handle, malformed
 from dashboard.api.shapes import Answer, Asked, Error
+from dashboard.services.acts import Malformed, must_act, must_be_analyst
 
 PREFIX = "/api/v1"
 MAX_ID = (1 << 63) - 1

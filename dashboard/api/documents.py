@@ -7,16 +7,16 @@ from typing import Any, Literal
 from pydantic import Field
 
 from barometer.records import Flag, Kind, Sentiment
-from barometer.store.queries_document import whole_document
-from barometer.store.queries_documents import Text
-from barometer.store.search import search_documents, with_copies
-from dashboard.acts import Malformed
+from barometer.store.documents.detail import whole_document
+from barometer.store.documents.listing import Text
+from barometer.store.search.query import search_documents, with_copies
 from dashboard.api.contract import Contract
 from dashboard.api.errors import NotThere
 from dashboard.api.shapes import Answer, Asked, Count, Probabilities, RangeName, SentimentName, Time
 from dashboard.context import context
-from dashboard.export import FORMATS, documents
-from dashboard.sought import FLAGS, LONGEST, as_cursor, cursor, wanted
+from dashboard.exports.document_export import FORMATS, documents
+from dashboard.services.acts import Malformed
+from dashboard.services.document_query import FLAGS, LONGEST, as_cursor, cursor, wanted
 
 TAG = "Documents"
 MAX_PAGE = 200

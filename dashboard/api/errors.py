@@ -10,13 +10,13 @@ from sqlalchemy.exc import DBAPIError
 from werkzeug.exceptions import HTTPException
 
 from barometer.errors import BarometerError, StoreError
+from barometer.store.alerts.silences import SilenceError
 from barometer.store.engine import is_away
-from barometer.store.search_terms import SearchError
-from barometer.store.silences import SilenceError
-from dashboard.acts import Forbidden, Malformed, NoSuchAlert, NoSuchSilence, Refused
+from barometer.store.search.terms import SearchError
 from dashboard.api.shapes import Asked
-from dashboard.labelling import NoSuchText
-from dashboard.sought import NotSought
+from dashboard.services.acts import Forbidden, Malformed, NoSuchAlert, NoSuchSilence, Refused
+from dashboard.services.document_query import NotSought
+from dashboard.services.labelling import NoSuchText
 
 _HTTP = {404: "not_found", 405: "method", 413: "too_large", 415: "not_json"}
 _WORDS = {"string_type": "not_text", "bool_type": "not_flag", "bool_parsing": "not_flag", "int_type": "not_number",

@@ -8,17 +8,17 @@ from typing import Any, Literal
 from pydantic import Field
 
 from barometer.records import Kind, Sentiment
-from barometer.store.annotations import MAX_COMMENT, history
-from barometer.store.annotations_read import Kept, kept_labels
-from barometer.store.sampling import ALL
-from dashboard.acts import MAX_NAME, Malformed
+from barometer.store.labels.annotations import MAX_COMMENT, history
+from barometer.store.labels.sampling import ALL
+from barometer.store.labels.views import Kept, kept_labels
 from dashboard.api.contract import Contract
 from dashboard.api.errors import NotThere, Unavailable
 from dashboard.api.shapes import Answer, Asked, Count, Json, Probabilities, SentimentName, Time
 from dashboard.context import context
-from dashboard.labelling import SENTIMENTS, Labelling, audit_figures, label, look_at, next_of, take_back
-from dashboard.sought import cursor
-from dashboard.why import NoExplanation, why
+from dashboard.services.acts import MAX_NAME, Malformed
+from dashboard.services.document_query import cursor
+from dashboard.services.labelling import SENTIMENTS, Labelling, audit_figures, label, look_at, next_of, take_back
+from dashboard.services.why import NoExplanation, why
 
 TAG = "Labels"
 Origin = Literal["random", "active", "alert", "document"]

@@ -10,11 +10,11 @@ from flask import current_app
 from pydantic import Field
 
 from barometer.records import MAX_TEXT
-from dashboard.acts import Malformed
 from dashboard.api.contract import Contract
 from dashboard.api.errors import Unavailable
 from dashboard.api.shapes import Answer, Asked, Probabilities, SentimentName
 from dashboard.context import context
+from dashboard.services.acts import Malformed
 
 log = structlog.get_logger(__name__)
 TAG = "Score"
@@ -66,8 +66,8 @@ class LazyScorer:
         Unavailable: the model folder cannot be read, or others are at it.
         """
         from models.errors import ModelError
-        from models.score_files import line_of, score_lines
-        from models.scorer import load_scorer
+        from models.scoring.score_files import line_of, score_lines
+        from models.scoring.scorer import load_scorer
 
         if not self._room.acquire(blocking=False):
             raise Unavailable("busy")

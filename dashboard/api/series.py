@@ -11,16 +11,16 @@ from sqlalchemy import Connection
 
 from barometer.records import Sentiment
 from barometer.standing import Way
-from barometer.store.queries import SeriesRow, find_series, list_series, totals
-from barometer.store.queries_documents import texts_behind
-from barometer.store.queries_points import points
-from dashboard.acts import Malformed
+from barometer.store.documents.listing import texts_behind
+from barometer.store.series.points import points
+from barometer.store.series.series_totals import SeriesRow, find_series, list_series, totals
 from dashboard.api.contract import Contract
 from dashboard.api.documents import DocumentRow, as_row
 from dashboard.api.errors import NotThere
 from dashboard.api.shapes import Answer, Asked, Count, RangeName, SentimentName, Time
 from dashboard.context import KINDS, Period, context, period
-from dashboard.measure import standing
+from dashboard.services.acts import Malformed
+from dashboard.services.measure import standing
 
 TAG = "Series"
 MAX_POINTS = 5_000

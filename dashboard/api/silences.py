@@ -6,13 +6,13 @@ from typing import Any
 
 from pydantic import Field
 
-from barometer.store import silences
-from dashboard.acts import MAX_COMMENT, MAX_NAME
+from barometer.store.alerts import silences
 from dashboard.api.alerts import Comment, Severity, Until
 from dashboard.api.contract import Contract
 from dashboard.api.shapes import Answer, Asked, Json, Time
 from dashboard.context import context
-from dashboard.silencing import end_silence, make_silence
+from dashboard.services.acts import MAX_COMMENT, MAX_NAME
+from dashboard.services.silencing import end_silence, make_silence
 
 TAG = "Silences"
 

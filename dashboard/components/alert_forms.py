@@ -1,7 +1,7 @@
 """The dialogs in which people act on alerts, for one alert and for several: what is asked, and what becomes of it.
 
 One callback a page takes all acts, so that a page says once what was done. Buttons are locked while an act runs, and
-a second request of the same would change nothing (``dashboard/acts.py``).
+a second request of the same would change nothing (``dashboard/services/acts.py``).
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from dash import ClientsideFunction, Dash, Input, Output, State, ctx, html, no_u
 
 from barometer.errors import BarometerError
 from barometer.settings import STEPS
-from barometer.store.alerts import FALSE_ALARM_REASONS, SEVERITIES
-from barometer.store.handling import LEVELS
-from dashboard.acts import RESOLUTIONS, SCOPES, Malformed, Refused, act, act_on_all
+from barometer.store.alerts.handling import LEVELS
+from barometer.store.alerts.life_cycle import FALSE_ALARM_REASONS, SEVERITIES
 from dashboard.components.parts import aria
 from dashboard.context import DAY, HOUR, MINUTE, View, context, view
 from dashboard.format import duration, local, stamp
+from dashboard.services.acts import RESOLUTIONS, SCOPES, Malformed, Refused, act, act_on_all
 
 FIELDS: Mapping[str, Mapping[str, str]] = {
     "assign": {"to": "value"},

@@ -9,8 +9,8 @@ from typing import Any
 import dash_mantine_components as dmc
 from dash import dcc, html
 
-from barometer.store.handling import snoozed
-from barometer.store.silences import Silenced
+from barometer.store.alerts.handling import snoozed
+from barometer.store.alerts.silences import Silenced
 from barometer.telling import telling
 from dashboard.components.alert_parts import actor_name, alert_href, joined, subject
 from dashboard.components.parts import aria, data, href, icon, or_code, severity_pill, state_pill

@@ -7,14 +7,14 @@ from typing import Any
 
 from dash import dcc, html
 
-from barometer.faults import fault_wording
-from barometer.store.alerts import SEVERITIES
-from barometer.store.handling import RULE, snoozed
+from barometer.alarm_runbook import fault_wording
+from barometer.store.alerts.handling import RULE, snoozed
+from barometer.store.alerts.life_cycle import SEVERITIES
 from barometer.telling import telling
 from dashboard.components.parts import icon, or_code, severity_pill, state_pill
 from dashboard.context import View, context
 from dashboard.format import ago, clock, duration, number
-from dashboard.i18n import series_name
+from dashboard.i18n.texts import series_name
 
 
 def subject(v: View, alert: Any, series: str | None) -> str:

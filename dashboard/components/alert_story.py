@@ -7,8 +7,8 @@ from typing import Any
 
 from dash import dcc, html
 
-from barometer.store.alerts import SEVERITIES
-from barometer.store.evidence import MOSTLY
+from barometer.store.alerts.evidence import MOSTLY
+from barometer.store.alerts.life_cycle import SEVERITIES
 from barometer.telling import company_label
 from dashboard.components.alert_list import due
 from dashboard.components.alert_parts import actor_name, alert_href, joined

@@ -13,8 +13,8 @@ from barometer.records import Sentiment
 from dashboard.components.parts import aria, data, empty, kind_name, safe_link, section, sentiment_pill
 from dashboard.context import View, context
 from dashboard.format import clock
-from dashboard.i18n import series_name
-from dashboard.labelling import SENTIMENTS, TOPIC_KEYS, Labelling
+from dashboard.i18n.texts import series_name
+from dashboard.services.labelling import SENTIMENTS, TOPIC_KEYS, Labelling
 
 _SHORT = 60
 

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from dash import dcc
 
-from barometer.store.queries_points import Point
+from barometer.store.series.points import Point
 from dashboard.context import View, context
 from dashboard.format import duration, wall
 

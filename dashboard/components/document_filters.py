@@ -15,10 +15,10 @@ from flask_login import current_user
 from dashboard.components.date_fields import day
 from dashboard.components.parts import aria, chips, href
 from dashboard.context import View, context
-from dashboard.export import FORMATS
+from dashboard.exports.document_export import FORMATS
 from dashboard.format import number
-from dashboard.i18n import has, series_name
-from dashboard.sought import CONFIDENCES, FIELDS, FLAGS, KINDS, SENTIMENTS, SPANS, time_words
+from dashboard.i18n.texts import has, series_name
+from dashboard.services.document_query import CONFIDENCES, FIELDS, FLAGS, KINDS, SENTIMENTS, SPANS, time_words
 
 PATH = "/documents"
 MORE = ("lang", "source", "confidence", "flag", "from", "to")

@@ -9,7 +9,7 @@ from typing import Any
 
 from dash import html
 
-from barometer.store.search_terms import CJK, IS_CJK, Phrase, Question
+from barometer.store.search.terms import CJK, IS_CJK, Phrase, Question
 
 SHOWN = 600
 """Characters of a text that a card shows."""

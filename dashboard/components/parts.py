@@ -10,7 +10,7 @@ from dash import dcc, html
 
 from barometer.records import Kind, Sentiment
 from dashboard.context import View
-from dashboard.i18n import has, series_name
+from dashboard.i18n.texts import has, series_name
 
 Component = Any
 

@@ -9,8 +9,8 @@ from dash import html
 from dashboard.components.parts import aria
 from dashboard.context import View
 from dashboard.format import percent
-from dashboard.i18n import has
-from dashboard.measure import Peers
+from dashboard.i18n.texts import has
+from dashboard.services.measure import Peers
 
 _MOST = 60
 """Ticks that are drawn: of more peers every so many-th one."""

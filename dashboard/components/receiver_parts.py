@@ -8,11 +8,11 @@ from typing import Any
 
 from dash import html
 
-from barometer.store.queries_told import Delivery
+from barometer.store.alerts.deliveries import Delivery
 from dashboard.components.parts import aria, data, empty, section, table
 from dashboard.context import MINUTE, View, context
 from dashboard.format import ago, clock, duration
-from dashboard.i18n import has, series_name
+from dashboard.i18n.texts import has, series_name
 from monitor.notify.config import NotifyFile, Receiver
 from monitor.notify.masked import address
 from monitor.notify.policy import DUTY, Matcher, Roster, Route

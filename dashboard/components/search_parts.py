@@ -11,7 +11,7 @@ from barometer.records import Sentiment
 from dashboard.components.parts import aria, href
 from dashboard.context import View, context
 from dashboard.format import exact, percent, period
-from dashboard.search_summary import Summary
+from dashboard.services.search_summary import Summary
 
 PATH = "/documents"
 SOURCES = 8

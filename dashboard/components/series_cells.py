@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 from dash import html
 
 from barometer.standing import Standing
-from barometer.store.queries import Totals
+from barometer.store.series.series_totals import Totals
 from dashboard.components.spark import sparkline
 from dashboard.context import View
 from dashboard.format import number
-from dashboard.measure import standing
+from dashboard.services.measure import standing
 
 _TIMES = 10.0
 """A ratio beyond this is of next to nothing: its figure says no more."""

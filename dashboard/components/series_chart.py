@@ -8,7 +8,7 @@ from itertools import pairwise
 from math import floor, log10
 from typing import Any
 
-from barometer.store.queries_points import Point
+from barometer.store.series.points import Point
 from dashboard.components.charts import PALETTE, SHARE_TEXTS, alert_mark, base_layout, row_title, shade
 from dashboard.components.days import day_shapes
 from dashboard.context import View, context

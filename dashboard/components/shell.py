@@ -9,7 +9,7 @@ import dash_mantine_components as dmc
 from dash import ClientsideFunction, Input, Output, State, ctx, dcc, html, no_update
 from flask_login import current_user
 
-from barometer.store.users import change_preferences
+from barometer.store.accounts.users import change_preferences
 from dashboard.components import why_parts
 from dashboard.components.keys import help_body, help_button, help_dialog
 from dashboard.components.keys import register as register_keys
@@ -17,7 +17,7 @@ from dashboard.components.live import fresh, live, register_live, target
 from dashboard.components.parts import aria, data, icon
 from dashboard.components.truth import truth_line
 from dashboard.context import View, context, view
-from dashboard.i18n import LANGS, THEMES
+from dashboard.i18n.texts import LANGS, THEMES
 
 TICK_MS = 4_000
 PAGES = (

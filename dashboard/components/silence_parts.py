@@ -10,13 +10,13 @@ from dash import dcc, html
 from sqlalchemy import Row
 
 from barometer.hours import Window, end_of_hours
-from barometer.store.alerts import SEVERITIES
+from barometer.store.alerts.life_cycle import SEVERITIES
 from dashboard.components.alert_forms import SILENCES, spans
 from dashboard.components.date_fields import moment
 from dashboard.components.parts import aria, empty, section, table
 from dashboard.context import View, context
 from dashboard.format import ago, clock, duration
-from dashboard.i18n import series_name
+from dashboard.i18n.texts import series_name
 
 SCOPES = ("series", "pattern", "source", "word")
 CUSTOM = "custom"

@@ -7,11 +7,11 @@ from typing import Any
 import dash
 from dash import MATCH, Input, Output, State, html
 
-from barometer.store.queries import find_series
+from barometer.store.series.series_totals import find_series
 from dashboard.components.parts import aria
 from dashboard.context import View, context, view
-from dashboard.i18n import series_name
-from dashboard.visits import watch, watched
+from dashboard.i18n.texts import series_name
+from dashboard.services.last_seen import watch, watched
 
 
 def star(v: View, name: str, on: bool, place: str) -> Any:

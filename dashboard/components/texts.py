@@ -13,9 +13,9 @@ from sqlalchemy import Row
 
 from barometer.readable import readable
 from barometer.records import Flag, Sentiment
-from barometer.store.queries_documents import Text
-from barometer.store.search import texts_of
-from barometer.store.search_terms import CJK, Question, SearchError, question
+from barometer.store.documents.listing import Text
+from barometer.store.search.query import texts_of
+from barometer.store.search.terms import CJK, Question, SearchError, question
 from dashboard.components.marked import excerpt, marked, spots
 from dashboard.components.parts import data, href, kind_name, or_code, safe_link, sentiment_pill, topic_links
 from dashboard.components.why_parts import text_tools
@@ -117,7 +117,7 @@ def document_facts(v: View, text: Text, now: int) -> list[Any]:
 
 
 MANY_COPIES = 1_000
-"""Copies are counted to here (:data:`barometer.store.search.MOST_COPIES`)."""
+"""Copies are counted to here (:data:`barometer.store.search.query.MOST_COPIES`)."""
 PUBLISHED_APART_MS = 5 * 60_000
 """A publication time nearer than this to when it was seen says nothing new."""
 

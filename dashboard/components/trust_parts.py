@@ -8,15 +8,15 @@ from typing import Any
 from dash import dcc, html
 from sqlalchemy import select
 
-from barometer.intervals import Share
-from barometer.store.audit import AlertAudit, Audit, Audits
-from barometer.store.sampling import ALL
+from barometer.store.labels.intervals import Share
+from barometer.store.labels.label_quality import AlertAudit, Audit, Audits
+from barometer.store.labels.sampling import ALL
 from barometer.store.tables import ModelVersion
 from dashboard.components.parts import empty, href, or_code, section, series_href, table
 from dashboard.context import View, context
 from dashboard.format import number, percent
-from dashboard.i18n import series_name
-from dashboard.labelling import AUDIT_SECONDS, audit_figures
+from dashboard.i18n.texts import series_name
+from dashboard.services.labelling import AUDIT_SECONDS, audit_figures
 
 FEW = 30
 """Fewer texts than this are said to be few."""

@@ -14,8 +14,8 @@ from dashboard.components.annotate_parts import sentiment_word
 from dashboard.components.parts import aria, data, empty, sentiment_pill
 from dashboard.context import View, view
 from dashboard.format import number
-from dashboard.sought import cursor
-from dashboard.why import NoExplanation, Why, why
+from dashboard.services.document_query import cursor
+from dashboard.services.why import NoExplanation, Why, why
 
 STRONG = 0.05
 """Log-odds below which a part is not marked."""

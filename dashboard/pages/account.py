@@ -10,12 +10,12 @@ from dash import ALL, Input, Output, State, ctx, html, no_update
 from flask_login import current_user
 
 from barometer.errors import StoreError
-from barometer.store import tokens, users
+from barometer.store.accounts import tokens, users
 from dashboard.components.parts import aria, data, section, table
 from dashboard.context import View, context, view
 from dashboard.format import stamp
-from dashboard.i18n import t
-from dashboard.login import attempts
+from dashboard.i18n.texts import t
+from dashboard.security.login import attempts
 
 DAYS = 90
 

@@ -10,13 +10,12 @@ import dash_mantine_components as dmc
 from dash import ClientsideFunction, Input, Output, State, dcc, html, no_update
 from flask_login import current_user
 
-from barometer.faults import fault_wording
-from barometer.store.annotations import labels_of
-from barometer.store.handling import snoozed
-from barometer.store.queries_alerts import AlertPage, alert_page
-from barometer.store.queries_points import Point, points
-from barometer.store.silences import Silenced, Silencer
-from dashboard.acts import people
+from barometer.alarm_runbook import fault_wording
+from barometer.store.alerts.handling import snoozed
+from barometer.store.alerts.silences import Silenced, Silencer
+from barometer.store.alerts.views import AlertPage, alert_page
+from barometer.store.labels.annotations import labels_of
+from barometer.store.series.points import Point, points
 from dashboard.components.alert_forms import dialog, opener, register_acts
 from dashboard.components.alert_parts import actor_name, sentence, subject
 from dashboard.components.alert_story import history, incident, joined, notifications, steps, why
@@ -38,7 +37,8 @@ from dashboard.components.texts import evidence_card, text_list
 from dashboard.components.trust_parts import trust_section
 from dashboard.context import KINDS, View, context, view
 from dashboard.format import clock, duration, exact, number, percent, stamp
-from dashboard.i18n import series_name, t
+from dashboard.i18n.texts import series_name, t
+from dashboard.services.acts import people
 
 PARTS = ("alert-head", "alert-side", "alert-why", "alert-steps", "alert-history")
 DIALOGS = ("assign", "level", "step", "snooze", "silence", "resolve", "false-alarm")

@@ -11,9 +11,9 @@ from dash import ClientsideFunction, Input, Output, State, dcc, html, no_update
 from flask_login import current_user
 from sqlalchemy import Connection, select
 
-from barometer.store import queries_worklist as worklist
-from barometer.store.queries import list_series
-from barometer.store.silences import silenced_alerts
+from barometer.store.alerts import worklist
+from barometer.store.alerts.silences import silenced_alerts
+from barometer.store.series.series_totals import list_series
 from barometer.store.tables import Notification
 from dashboard.components.alert_forms import dialog, opener, register_acts
 from dashboard.components.alert_list import Beside, list_table
@@ -21,7 +21,7 @@ from dashboard.components.alert_nav import alert_nav
 from dashboard.components.live import fresh, live, register_live, target
 from dashboard.components.parts import aria, chips, data, empty, href
 from dashboard.context import View, choose, context, view
-from dashboard.i18n import series_name, t
+from dashboard.i18n.texts import series_name, t
 
 PAGE = 50
 MINE = "me"

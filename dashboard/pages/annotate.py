@@ -11,18 +11,19 @@ from flask_login import current_user
 from sqlalchemy import func, select
 
 from barometer.errors import BarometerError
-from barometer.store.annotations import recent_of
-from barometer.store.queries import list_series
-from barometer.store.sampling import ALL
+from barometer.store.labels.annotations import recent_of
+from barometer.store.labels.sampling import ALL
+from barometer.store.series.series_totals import list_series
 from barometer.store.tables import Annotation
-from dashboard.acts import Refused
 from dashboard.components.annotate_parts import choices, recent_part, said_words, text_part
 from dashboard.components.live import fresh, live, register_live, target
 from dashboard.components.parts import aria, chips, data, empty, href, section
 from dashboard.components.trust_parts import agreement_words, audit_table
 from dashboard.context import DAY, View, context, view
-from dashboard.i18n import series_name, t
-from dashboard.labelling import (
+from dashboard.i18n.texts import series_name, t
+from dashboard.services.acts import Refused
+from dashboard.services.document_query import cursor
+from dashboard.services.labelling import (
     AUDIT_SECONDS,
     QUEUES,
     Labelling,
@@ -33,7 +34,6 @@ from dashboard.labelling import (
     take_back,
     topics_here,
 )
-from dashboard.sought import cursor
 
 PATH = "/annotate"
 RECENT = 12

@@ -9,11 +9,11 @@ from dash import ClientsideFunction, Input, Output, State, dcc, html, no_update
 from flask_login import current_user
 from sqlalchemy.exc import SQLAlchemyError
 
-from barometer.store.annotations import labels_of_copies
-from barometer.store.queries import list_series
-from barometer.store.queries_filtered import languages
-from barometer.store.search import Page, search_documents, with_copies
-from barometer.store.search_terms import SearchError
+from barometer.store.labels.annotations import labels_of_copies
+from barometer.store.search.query import Page, search_documents, with_copies
+from barometer.store.search.terms import SearchError
+from barometer.store.series.filtered import languages
+from barometer.store.series.series_totals import list_series
 from dashboard.components import texts
 from dashboard.components.document_filters import (
     BOXES,
@@ -29,9 +29,9 @@ from dashboard.components.parts import empty, href
 from dashboard.components.search_parts import summary_part
 from dashboard.components.texts import asked_of, document_facts, text_card, text_list
 from dashboard.context import View, context, view
-from dashboard.i18n import t
-from dashboard.search_summary import summary
-from dashboard.sought import FIELDS, NotSought, as_cursor, cursor, wanted
+from dashboard.i18n.texts import t
+from dashboard.services.document_query import FIELDS, NotSought, as_cursor, cursor, wanted
+from dashboard.services.search_summary import summary
 
 PAGE = 40
 EACH = "all"

@@ -10,8 +10,8 @@ from dash import Input, Output, State, dcc, html, no_update
 from flask_login import current_user
 
 from barometer.standing import Standing
-from barometer.store.queries import SeriesRow
-from barometer.store.queries_alerts import changed_since
+from barometer.store.alerts.views import changed_since
+from barometer.store.series.series_totals import SeriesRow
 from dashboard.components import star as stars
 from dashboard.components.alert_parts import alert_href, folded_name, kinds_of, strips, subject
 from dashboard.components.live import fresh, live, register_live, target
@@ -20,11 +20,11 @@ from dashboard.components.peers import peer_line
 from dashboard.components.series_cells import change_cell, change_of, expected_figure, trend_cell
 from dashboard.components.trust_parts import trust_line
 from dashboard.context import View, context, ranges, view
-from dashboard.figures import Figures, figures, totals_since
 from dashboard.format import ago, clock, duration, number, percent
-from dashboard.i18n import series_name, t
-from dashboard.measure import group_of, peers, ranked_share, shown_share, standing
-from dashboard.visits import LONGEST_MS, Visit, all_seen, arrive, by_default, watched
+from dashboard.i18n.texts import series_name, t
+from dashboard.services.figures import Figures, figures, totals_since
+from dashboard.services.last_seen import LONGEST_MS, Visit, all_seen, arrive, by_default, watched
+from dashboard.services.measure import group_of, peers, ranked_share, shown_share, standing
 
 _STRIPS = 5
 _CHANGES, _READ = 6, 60

@@ -8,18 +8,18 @@ from typing import Any
 import dash
 from dash import Input, State, dcc, html
 
-from barometer.store.audit import Audits
-from barometer.store.queries_models import Change, Scored, model_changes, scored_by_model, versions
-from barometer.store.sampling import ALL
+from barometer.store.labels.label_quality import Audits
+from barometer.store.labels.sampling import ALL
+from barometer.store.model_versions.views import Change, Scored, model_changes, scored_by_model, versions
 from dashboard.components.live import fresh, live, register_live, target
 from dashboard.components.parts import aria, empty, facts, section, table
 from dashboard.components.trust_parts import interval
 from dashboard.context import View, context, view
 from dashboard.format import clock, number, percent, stamp
-from dashboard.i18n import series_name, t
-from dashboard.labelling import audit_figures
-from dashboard.model_files import Figure, Files, figures, files
-from dashboard.model_files import number as figure
+from dashboard.i18n.texts import series_name, t
+from dashboard.services.labelling import audit_figures
+from dashboard.services.model_files import Figure, Files, figures, files
+from dashboard.services.model_files import number as figure
 
 KEPT_SECONDS = 60.0
 """What closed buckets hold of each model changes slowly, and is read from all of them."""

@@ -9,7 +9,7 @@ from dash import dcc, html
 
 from dashboard.components.parts import empty
 from dashboard.context import view
-from dashboard.i18n import t
+from dashboard.i18n.texts import t
 
 
 def layout(ui: dict[str, Any] | None = None, **_query: str) -> Any:

@@ -11,20 +11,20 @@ import dash_mantine_components as dmc
 from dash import Input, Output, State, dcc, html, no_update
 from flask_login import current_user
 
-from barometer.store.queries import Totals
-from barometer.store.queries_filtered import languages
-from dashboard.board import board_rows, board_words, version
+from barometer.store.series.filtered import languages
+from barometer.store.series.series_totals import Totals
 from dashboard.components.alert_parts import strips
 from dashboard.components.grid import board_grid, heat_legend
 from dashboard.components.live import fresh, live, register_live, target
 from dashboard.components.parts import aria, chips, empty, href, kpi
 from dashboard.components.peers import group_name
 from dashboard.context import DAY, KINDS, RANGES, View, choose, context, ranges, view
-from dashboard.figures import Figures, figures, filtered_figures
 from dashboard.format import clock, number, percent
-from dashboard.i18n import has, t
-from dashboard.measure import group_of, shown_share, standing
-from dashboard.visits import watch, watched
+from dashboard.i18n.texts import has, t
+from dashboard.services.board import board_rows, board_words, version
+from dashboard.services.figures import Figures, figures, filtered_figures
+from dashboard.services.last_seen import watch, watched
+from dashboard.services.measure import group_of, shown_share, standing
 
 FIELDS = ("range", "kind", "group", "source", "lang", "view", "find")
 VIEWS = ("table", "heat")

@@ -11,17 +11,17 @@ from dash import ALL, Input, Output, State, ctx, html, no_update
 from flask_login import current_user
 
 from barometer.errors import SettingsError
-from barometer.store import audit_log
-from barometer.store.queries import list_series
-from barometer.store.queries_told import TEST, deliveries, last_test
+from barometer.store.accounts import audit_log
+from barometer.store.alerts.deliveries import TEST, deliveries, last_test
+from barometer.store.series.series_totals import list_series
 from dashboard.components.alert_nav import alert_nav
 from dashboard.components.live import fresh, live, register_live, target
 from dashboard.components.parts import aria, empty, section
 from dashboard.components.receiver_parts import duty_part, quiet_part, receivers_part, routes_part
 from dashboard.context import MINUTE, View, context, view
 from dashboard.format import clock, duration
-from dashboard.i18n import has, series_name, t
-from dashboard.people_file import KEPT_SECONDS, people_file
+from dashboard.i18n.texts import has, series_name, t
+from dashboard.services.people_file import KEPT_SECONDS, people_file
 from monitor.notify.config import NotifyConfig, load_config
 from monitor.notify.routes import Recipient, Router, Target
 from monitor.notify.testing import Tested, send_test

@@ -11,13 +11,13 @@ from dash import Input, Output, State, dcc, html, no_update
 
 from barometer.errors import SettingsError
 from barometer.rules import Match, Rule, RuleSet, load_rules
-from barometer.store.queries_rules import hits_of_rules
+from barometer.store.alerts.rule_hits import hits_of_rules
 from dashboard.components.alert_nav import alert_nav
 from dashboard.components.live import fresh, live, register_live, target
 from dashboard.components.parts import aria, data, empty, href, section, severity_pill, table
 from dashboard.context import DAY, View, context, view
 from dashboard.format import ago, exact
-from dashboard.i18n import series_name, t
+from dashboard.i18n.texts import series_name, t
 
 KEPT_SECONDS = 5.0
 WORDS, COMPANIES, OTHER_NAMES = 8, 100, 12

@@ -11,7 +11,6 @@ import dash
 from dash import ClientsideFunction, Input, Output, Patch, State, dcc, html, no_update
 from flask_login import current_user
 
-from dashboard.board import version
 from dashboard.components import star as stars
 from dashboard.components.charts import graph
 from dashboard.components.live import fresh, live, register_live, target
@@ -21,10 +20,11 @@ from dashboard.components.series_parts import alerts_part, changes_part, texts_p
 from dashboard.components.trust_parts import trust_section
 from dashboard.context import View, context, ranges, view
 from dashboard.format import clock, duration, from_wall, number, percent, period
-from dashboard.i18n import series_name, t
-from dashboard.measure import FEW
-from dashboard.series_view import FIELDS, VOICES, WAYS, Shown, figure, look, number_of, rank, sums
-from dashboard.visits import watched
+from dashboard.i18n.texts import series_name, t
+from dashboard.services.board import version
+from dashboard.services.last_seen import watched
+from dashboard.services.measure import FEW
+from dashboard.services.series_view import FIELDS, VOICES, WAYS, Shown, figure, look, number_of, rank, sums
 
 HEIGHT = 520
 

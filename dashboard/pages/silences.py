@@ -11,9 +11,8 @@ from dash import ALL, ClientsideFunction, Input, Output, State, ctx, dcc, html, 
 from flask_login import current_user
 
 from barometer.errors import BarometerError
-from barometer.store import silences
-from barometer.store.queries import list_series
-from dashboard.acts import MAX_COMMENT, MAX_NAME, Malformed
+from barometer.store.alerts import silences
+from barometer.store.series.series_totals import list_series
 from dashboard.components.alert_forms import words
 from dashboard.components.alert_nav import alert_nav
 from dashboard.components.live import fresh, live, register_live, target
@@ -21,8 +20,9 @@ from dashboard.components.parts import aria, chips, section
 from dashboard.components.silence_parts import CUSTOM, SCOPES, silence_form, silence_table
 from dashboard.context import View, context, view
 from dashboard.format import stamp
-from dashboard.i18n import t
-from dashboard.silencing import end_silence, make_silence
+from dashboard.i18n.texts import t
+from dashboard.services.acts import MAX_COMMENT, MAX_NAME, Malformed
+from dashboard.services.silencing import end_silence, make_silence
 
 PAST = 100
 """Of those that are over, so many are shown."""

@@ -10,13 +10,13 @@ from dash import Input, State, dcc, html
 from sqlalchemy import select
 
 from barometer.records import unpack_row
-from barometer.store.status import read_status
+from barometer.store.health.status import read_status
 from barometer.store.tables import DeadLetter
 from dashboard.components.live import fresh, live, register_live, target
 from dashboard.components.parts import empty, href, kpi, or_code, section, table
 from dashboard.context import View, context, view
 from dashboard.format import ago, clock, duration, exact, number, percent, stamp
-from dashboard.i18n import t
+from dashboard.i18n.texts import t
 
 LETTERS = 20
 SOURCES = 20

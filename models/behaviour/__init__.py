@@ -17,7 +17,7 @@ import yaml
 
 from models.errors import TrainingDataError
 from models.labels import KINDS, LANGUAGES, SENTIMENTS
-from models.scorer import Scored, Scorer
+from models.scoring.scorer import Scored, Scorer
 
 HERE = Path(__file__).parent
 MARGIN = 0.1

@@ -14,11 +14,11 @@ from rich.table import Table
 
 from barometer.errors import BarometerError
 from barometer.settings import settings
+from barometer.store.alerts.handling import STEP_NAMES, overdue, steps_of
+from barometer.store.alerts.silences import Silenced, silenced_alerts
+from barometer.store.alerts.views import AlertPage, alert_page, open_alerts, past_alerts
 from barometer.store.engine import Store
-from barometer.store.handling import STEP_NAMES, overdue, steps_of
 from barometer.store.migrate import open_store
-from barometer.store.queries_alerts import AlertPage, alert_page, open_alerts, past_alerts
-from barometer.store.silences import Silenced, silenced_alerts
 from barometer.when import minute
 from monitor.notify import cli_acts, cli_routes
 from monitor.notify.formats import number

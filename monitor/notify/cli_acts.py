@@ -14,8 +14,8 @@ from sqlalchemy import Connection
 
 from barometer.errors import BarometerError
 from barometer.settings import STEPS, settings
-from barometer.store import alerts, handling
-from barometer.store.incidents import incident_alerts
+from barometer.store.alerts import handling, life_cycle
+from barometer.store.alerts.incidents import incident_alerts
 from barometer.store.migrate import open_store
 from barometer.store.tables import Alert
 from barometer.when import minute, parse_when
@@ -48,7 +48,7 @@ def transaction() -> Iterator[tuple[Connection, int]]:
 def ack(alert_id: int = NUMBER, comment: str = COMMENT) -> None:
     """Acknowledge: it is yours, with the others of its incident, and reminders stop."""
     with transaction() as (c, now):
-        alerts.acknowledge(c, alert_id, me(), comment or None, now)
+        life_cycle.acknowledge(c, alert_id, me(), comment or None, now)
     print(f"alert {alert_id} is acknowledged by {me()}")
 
 
@@ -59,7 +59,7 @@ def assign(
 ) -> None:
     """Give an open alert to somebody."""
     with transaction() as (c, now):
-        alerts.assign(c, alert_id, me(), to or None, now)
+        life_cycle.assign(c, alert_id, me(), to or None, now)
     print(f"alert {alert_id} is {to}'s" if to else f"alert {alert_id} is nobody's")
 
 
@@ -67,7 +67,7 @@ def assign(
 def comment_(alert_id: int = NUMBER, text: str = typer.Argument(help="What colleagues should know.")) -> None:
     """Add a remark, in any state."""
     with transaction() as (c, now):
-        alerts.comment(c, alert_id, me(), text, now)
+        life_cycle.comment(c, alert_id, me(), text, now)
     print(f"noted on alert {alert_id}")
 
 
@@ -134,7 +134,7 @@ def resolve(
 @group.command("false-alarm")
 def false_alarm(
     alert_id: int = NUMBER,
-    reason: str = typer.Option("", help=f"Why it is one: {', '.join(alerts.FALSE_ALARM_REASONS)}."),
+    reason: str = typer.Option("", help=f"Why it is one: {', '.join(life_cycle.FALSE_ALARM_REASONS)}."),
     comment: str = COMMENT,
     incident: bool = WHOLE,
 ) -> None:
@@ -145,12 +145,12 @@ def false_alarm(
 def _close(alert_id: int, resolution: str, comment: str, incident: bool, reason: str | None = None) -> None:
     closed = [alert_id]
     with transaction() as (c, now):
-        alerts.resolve(c, alert_id, me(), resolution, comment or None, now, reason)
+        life_cycle.resolve(c, alert_id, me(), resolution, comment or None, now, reason)
         if incident:
             place = c.execute(Alert.__table__.select().where(Alert.id == alert_id)).one().incident_id
             for other in incident_alerts(c, place) if place is not None else []:
                 if other.state != "resolved":
-                    alerts.resolve(c, other.id, me(), resolution, comment or None, now, reason)
+                    life_cycle.resolve(c, other.id, me(), resolution, comment or None, now, reason)
                     closed.append(other.id)
     for number in closed:
         print(f"alert {number} is resolved by {me()}")

@@ -11,7 +11,7 @@ import typer
 from barometer.errors import BarometerError
 from barometer.records import Kind
 from barometer.settings import settings
-from barometer.store import alerts, handling
+from barometer.store.alerts import handling, life_cycle
 from barometer.when import minute, parse_when
 from monitor.notify.config import load_config
 from monitor.notify.roster import on_duty
@@ -31,8 +31,8 @@ def route_test(
     at: str = AT,
 ) -> None:
     """Who would be told of such an alert, when and why, and what each route of the file says to it. Sends nothing."""
-    if severity not in alerts.SEVERITIES:
-        raise BarometerError(f"--severity {severity}: use one of {', '.join(alerts.SEVERITIES)}")
+    if severity not in life_cycle.SEVERITIES:
+        raise BarometerError(f"--severity {severity}: use one of {', '.join(life_cycle.SEVERITIES)}")
     names = {k.name.lower(): int(k) for k in Kind}
     kinds = [k for k in kind.split(",") if k]
     if unknown := [k for k in kinds if k not in names]:

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from barometer.hours import Window
 from barometer.settings import settings
-from barometer.store import silences
+from barometer.store.alerts import silences
 from barometer.store.migrate import open_store
 from barometer.when import minute, parse_when
 from monitor.notify.cli_acts import me, transaction

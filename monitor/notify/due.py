@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from barometer.store import handling
-from barometer.store.alerts import OPEN, SEVERITIES
-from barometer.store.handling import snoozed
+from barometer.store.alerts import handling
+from barometer.store.alerts.handling import snoozed
+from barometer.store.alerts.life_cycle import OPEN, SEVERITIES
 from monitor.notify.routes import Recipient, Router, Target
 
 TOLD = ("pending", "sending", "sent")

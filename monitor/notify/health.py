@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from sqlalchemy import Connection, func, select
 
 from barometer.store.tables import Notification
-from monitor.alarms import Condition
+from monitor.alarms.checks import Condition
 from monitor.notify.reload import Watched
 
 RECENT_MS = 24 * 3_600_000

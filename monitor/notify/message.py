@@ -14,11 +14,11 @@ from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from barometer.faults import fault_wording
+from barometer.alarm_runbook import fault_wording
 from barometer.readable import around, readable
 from barometer.settings import Settings
-from barometer.store.alerts import DETECTOR
-from barometer.store.evidence import MOSTLY
+from barometer.store.alerts.evidence import MOSTLY
+from barometer.store.alerts.life_cycle import DETECTOR
 from barometer.telling import company_label, telling
 from monitor.notify import wording as w
 from monitor.notify.config import Receiver

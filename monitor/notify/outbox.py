@@ -25,12 +25,13 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, in
 from sqlalchemy.orm import aliased
 
 from barometer.errors import SettingsError
-from barometer.store import handling, leases
-from barometer.store.alerts import MATTER, AlertChange, record_event
+from barometer.store import leases
+from barometer.store.alerts import handling
+from barometer.store.alerts.incidents import incident_alerts
+from barometer.store.alerts.life_cycle import MATTER, AlertChange, record_event
+from barometer.store.alerts.silences import Silencer
 from barometer.store.engine import Store
-from barometer.store.incidents import incident_alerts
 from barometer.store.leases import Lease
-from barometer.store.silences import Silencer
 from barometer.store.tables import Alert, AlertEvent, Notification, NotificationAttempt, Series
 from monitor.notify.channels import HeldBack, SendError, Sent, open_channel
 from monitor.notify.config import NotifyConfig

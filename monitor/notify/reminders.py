@@ -8,11 +8,12 @@ from typing import Any
 
 from sqlalchemy import Connection, exists, select
 
-from barometer.store import handling, leases
-from barometer.store.alerts import OPEN
+from barometer.store import leases
+from barometer.store.alerts import handling
+from barometer.store.alerts.life_cycle import OPEN
+from barometer.store.alerts.silences import Silencer
 from barometer.store.engine import Store
 from barometer.store.leases import Lease
-from barometer.store.silences import Silencer
 from barometer.store.tables import Alert, AlertStep
 from monitor.notify.config import NotifyConfig
 from monitor.notify.due import RESOLVED_WITHIN_MS, Incident, Told, Verdict

@@ -9,7 +9,7 @@ from typing import Any
 
 from barometer.hours import end_of_hours
 from barometer.records import Kind
-from barometer.store.alerts import SEVERITIES
+from barometer.store.alerts.life_cycle import SEVERITIES
 from barometer.when import minute
 from barometer.workdays import Workdays
 from monitor.notify.config import NotifyConfig, Receiver

@@ -31,15 +31,16 @@ from sqlalchemy import func, insert, select
 
 from barometer.records import Document, Kind, Prediction, Progress, Sentiment, fingerprint, hash64, pack_row
 from barometer.settings import Settings, load_settings
-from barometer.store import alerts, handling, leases, silences
+from barometer.store import leases
 from barometer.store import tables as t
+from barometer.store.alerts import handling, life_cycle, silences
 from barometer.store.engine import Store
 from barometer.store.migrate import open_store
-from barometer.store.writer import Batch, Move, Writer
+from barometer.store.stream.writer import Batch, Move, Writer
 from monitor.notify.config import load_config
 from monitor.notify.outbox import enqueue, send_due
 from monitor.notify.reminders import repeat_due
-from monitor.sealing import Buckets, Sealer
+from monitor.sealing.seal import Buckets, Sealer
 from tests.integration.post_box import PostBox
 
 ZONE = ZoneInfo("Asia/Shanghai")
@@ -153,7 +154,7 @@ class Scene:
         self.lease = lease
         self.sealer = Sealer(self.store, self.settings, self._changed, clock=lambda: self.now)
 
-    def _changed(self, c: Any, change: alerts.AlertChange, now: int) -> None:
+    def _changed(self, c: Any, change: life_cycle.AlertChange, now: int) -> None:
         enqueue(c, change, self.config, now)
 
     def play(self, timeline: str) -> None:
@@ -242,8 +243,8 @@ class Scene:
         with self.store.write() as c:
             alert = c.execute(select(func.max(t.Alert.id))).scalar()
             acts: dict[str, Callable[[], object]] = {
-                "acknowledges": lambda: alerts.acknowledge(c, alert, who, None, self.now),
-                "resolves": lambda: alerts.resolve(c, alert, who, rest[1], None, self.now),
+                "acknowledges": lambda: life_cycle.acknowledge(c, alert, who, None, self.now),
+                "resolves": lambda: life_cycle.resolve(c, alert, who, rest[1], None, self.now),
                 "snoozes": lambda: handling.snooze(
                     c, alert, who, ms(self._when(None, rest[1], at)), "later", self.now
                 ),
@@ -261,11 +262,11 @@ class Scene:
 
     def _finding(self, series: str, severity: Any, firing: bool) -> None:
         bucket = self.now // BUCKET * BUCKET
-        f = alerts.Finding(
+        f = life_cycle.Finding(
             "surge", series, None, 1, firing, severity, bucket - BUCKET, bucket, 4.0, 5.0, 20, 50, 600
         )  # fmt: skip
         with self.store.write() as c:
-            change = alerts.apply_finding(c, f, self.now)
+            change = life_cycle.apply_finding(c, f, self.now)
             assert change is not None
             self._changed(c, change, self.now)
 

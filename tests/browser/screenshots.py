@@ -39,7 +39,7 @@ class Demo:
 
     def __init__(self) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "barometer", "demo", "--port", "0"],
+            [sys.executable, "-m", "app", "demo", "--port", "0"],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

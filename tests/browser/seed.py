@@ -20,13 +20,14 @@ from sqlalchemy import Connection, insert, select, update
 
 from barometer.records import fingerprint, pack_row
 from barometer.settings import Settings, load_settings
-from barometer.store.annotations import Said, say
+from barometer.store.accounts.users import add_user
 from barometer.store.engine import Store
-from barometer.store.labelling import Draw, item_of
+from barometer.store.labels.annotations import Said, say
+from barometer.store.labels.queues import Draw, item_of
 from barometer.store.leases import Lease
 from barometer.store.migrate import open_store
-from barometer.store.months import Months
-from barometer.store.search_index import index_waiting
+from barometer.store.search.index import index_waiting
+from barometer.store.stream.months import Months
 from barometer.store.tables import (
     Alert,
     AlertEvent,
@@ -53,7 +54,6 @@ from barometer.store.tables import (
     User,
 )
 from barometer.store.tables import Lease as LeaseRow
-from barometer.store.users import add_user
 
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
 PASSWORD = "a long enough password"

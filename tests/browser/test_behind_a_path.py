@@ -15,7 +15,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, expect
 
-from dashboard.prefix import Beneath
+from dashboard.web.prefix import Beneath
 from tests.browser.seed import PASSWORD
 from tests.browser.test_dashboard import Site, browser, start_site, stop_site
 

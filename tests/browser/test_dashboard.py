@@ -70,11 +70,11 @@ def start_site(folder: Path, *, full: bool) -> Site:
     if full:
         seed(store, settings, days=1.5)
     else:
-        from barometer.store.users import add_user
+        from barometer.store.accounts.users import add_user
 
         add_user(store, "admin", PASSWORD, "admin", actor="tests")
     process = subprocess.Popen(
-        [sys.executable, "-m", "barometer", "dashboard"],
+        [sys.executable, "-m", "app", "dashboard"],
         env={**os.environ, "BAROMETER_DATABASE_URL": url, "BAROMETER_DASHBOARD_PORT": str(port),
              "BAROMETER_DASHBOARD_WORKERS": "1", "BAROMETER_LOGIN_LIMIT": "1000 per minute"},
         cwd=folder,

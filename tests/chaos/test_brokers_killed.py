@@ -10,7 +10,7 @@ from bench.kills.brokers import play, summed, world
 from bench.kills.cluster import Cluster
 from bench.kills.outages import LINES
 from bench.kills.servers import Postgres
-from ingest.apache_kafka import NoKafka
+from ingest.local_broker.apache_kafka import NoKafka
 from tests.conftest import ROOT, PostgresServer
 
 SEED = os.environ.get("BAROMETER_CHAOS_SEED", "20260")

@@ -10,7 +10,7 @@ import pytest
 from bench.kills.servers import Postgres
 from bench.rebalances.__main__ import courses, run, world
 from bench.rebalances.causes import OPENERS, TURNS
-from ingest.apache_kafka import ApacheKafka
+from ingest.local_broker.apache_kafka import ApacheKafka
 from tests.conftest import ROOT, PostgresServer
 
 SEED = int(os.environ.get("BAROMETER_CHAOS_SEED", "20260"))

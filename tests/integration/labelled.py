@@ -8,11 +8,11 @@ from random import Random
 
 from sqlalchemy import insert, select
 
+from barometer.store.accounts.users import add_user, list_users
 from barometer.store.engine import Store
-from barometer.store.labelling import Draw
-from barometer.store.search_index import Key
+from barometer.store.labels.queues import Draw
+from barometer.store.search.index import Key
 from barometer.store.tables import SealedBucket, SealingState, Series
-from barometer.store.users import add_user, list_users
 from tests.integration.corpus import Doc, prepare, put
 
 BUCKET = 600_000

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from barometer.settings import Settings
-from ingest.apache_kafka import ApacheKafka
+from ingest.local_broker.apache_kafka import ApacheKafka
 
 MakeSettings = Callable[..., Settings]
 

@@ -22,8 +22,8 @@ from barometer.records import PROGRESS_HEADER
 from barometer.settings import Settings
 from barometer.store.engine import Store
 from barometer.store.tables import Document, Log, Offset
-from ingest.topics import ensure_topics
-from ingest.worker import run_worker
+from ingest.topic.topics import ensure_topics
+from ingest.worker.main import run_worker
 
 T0 = 1_760_000_400_000
 """A bucket's start (10 min), in October 2025."""

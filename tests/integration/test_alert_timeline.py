@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, select
 
-from barometer.store import alerts, leases
+from barometer.store import leases
+from barometer.store.alerts import life_cycle
 from barometer.store.engine import Store
 from barometer.store.tables import AlertEvent, Notification, Silence
 from monitor.notify.config import NotifyConfig
@@ -110,7 +111,7 @@ def test_who_acknowledges_is_left_in_peace_until_it_gets_worse_or_ends(timeline:
     a = t.fire(0)
     now = t.at(20)
     with t.store.write() as c:
-        alerts.acknowledge(c, a, "li", None, now)
+        life_cycle.acknowledge(c, a, "li", None, now)
     t.fire(200, severity="critical", score=8.0)
     t.fire(300, firing=False)
     t.until(400)
@@ -124,7 +125,7 @@ def test_a_resolution_on_the_dashboard_is_told_once(timeline: Timeline) -> None:
     a = t.fire(0)
     now = t.at(10)
     with t.store.write() as c:
-        alerts.resolve(c, a, "li", "false_alarm", None, now)  # as the dashboard does: nothing is enqueued
+        life_cycle.resolve(c, a, "li", "false_alarm", None, now)  # as the dashboard does: nothing is enqueued
     t.fire(20)  # the detector still holds it; a person has judged
     t.fire(30, firing=False)
     t.until(200)
@@ -180,7 +181,7 @@ def test_a_reminder_that_waits_while_somebody_acknowledges_is_dropped(timeline: 
     assert t.log[-1] == (61, "oncall", "a", "repeated")  # tried, and refused
     t.box.answers = [(200, {})]
     with t.store.write() as c:
-        alerts.acknowledge(c, a, "li", None, now)
+        life_cycle.acknowledge(c, a, "li", None, now)
     t.until(90)
     assert len(t.log) == 3
     with t.store.read() as c:

@@ -18,8 +18,8 @@ from kafka.admin import NewTopic
 from kafka.errors import KafkaTimeoutError
 
 from barometer.errors import BarometerError
-from ingest.apache_kafka import ApacheKafka, NoKafka
-from ingest.kafka_home import find_java, find_kafka
+from ingest.local_broker.apache_kafka import ApacheKafka, NoKafka
+from ingest.local_broker.kafka_home import find_java, find_kafka
 from tests.conftest import ROOT
 
 MakeKafka = Callable[..., ApacheKafka]
@@ -138,7 +138,7 @@ def test_the_secure_listeners_know_their_users_and_rights(secure_kafka: ApacheKa
 
 def test_the_broker_ends_with_its_killed_owner(kafka: ApacheKafka) -> None:
     code = (
-        "import time; from ingest.apache_kafka import ApacheKafka\n"
+        "import time; from ingest.local_broker.apache_kafka import ApacheKafka\n"
         "k = ApacheKafka().start(); print('pid', k.pid(), k.folder, flush=True); time.sleep(60)"
     )
     owner = subprocess.Popen(
@@ -158,7 +158,7 @@ def test_the_broker_ends_with_its_killed_owner(kafka: ApacheKafka) -> None:
 
 
 def test_the_command_says_where_it_is_and_ends_on_ctrl_c(kafka: ApacheKafka, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "barometer", "broker", "--kafka", "--port", "0", "--folder", str(tmp_path / "log")]
+    command = [sys.executable, "-m", "app", "broker", "--kafka", "--port", "0", "--folder", str(tmp_path / "log")]
     running = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
     try:
         assert running.stdout is not None

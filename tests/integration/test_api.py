@@ -23,11 +23,11 @@ from sqlalchemy import func, select, update
 from typer.testing import CliRunner
 
 from barometer.settings import Settings
-from barometer.store import tokens
+from barometer.store.accounts import tokens
+from barometer.store.accounts.users import add_user
 from barometer.store.engine import Store
 from barometer.store.migrate import open_store
 from barometer.store.tables import AuditEntry, Document, Identity, Silence
-from barometer.store.users import add_user
 from dashboard.app import create_app
 from tests.browser.seed import SCRIPT, seed
 from tests.conftest import PostgresServer

@@ -12,16 +12,17 @@ import pytest
 from sqlalchemy import func, insert, select, text
 from typer.testing import CliRunner
 
-import ingest.consumer
-from barometer.commands.operate import app
+import ingest.worker.consumer
+from app.commands.operate import app
 from barometer.errors import StaleWrite, StoreError
 from barometer.settings import Settings, load_settings
-from barometer.store import backup, backup_postgres, leases, postgres_tools
+from barometer.store import leases
 from barometer.store import tables as t
-from barometer.store.backup import make_backup, read_manifest, restore_backup
+from barometer.store.backup import archive, postgres, postgres_tools
+from barometer.store.backup.archive import make_backup, read_manifest, restore_backup
 from barometer.store.engine import Store
+from barometer.store.health.processes import heartbeat
 from barometer.store.migrate import current, head, open_store, upgrade, upgrade_in
-from barometer.store.processes import heartbeat
 from bench.kills.rows import Rows, differences, read_rows
 from bench.kills.texts import Filled, Shape, fill
 from tests.conftest import Broker
@@ -84,7 +85,7 @@ def test_a_stream_goes_on_from_a_restored_backup(
     log: tuple[str, Filled, Rows], broker: Broker, database_url: str, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(ingest.consumer, "PARTITION_FETCH_BYTES", 8_192)  # all partitions side by side
+    monkeypatch.setattr(ingest.worker.consumer, "PARTITION_FETCH_BYTES", 8_192)  # all partitions side by side
     topic, filled, want = log
     settings = stream_settings(broker, topic, database_url)
     store = open_store(settings, migrate=True)
@@ -264,8 +265,8 @@ def test_rows_that_are_missing_are_noticed_before_anybody_sees_it(
     want = everything(store)
     manifest = read_manifest(file)
     manifest.counts["sources"] += 1
-    _, length, digest = backup._read_tail(file)
-    monkeypatch.setattr(backup, "_read_tail", lambda _file: (manifest, length, digest))
+    _, length, digest = archive._read_tail(file)
+    monkeypatch.setattr(archive, "_read_tail", lambda _file: (manifest, length, digest))
     with pytest.raises(StoreError, match="1 rows in sources, there should be 2"):
         restore_backup(store, settings_for(database_url=url_of(store)), file, "me", quiet, replace=True)
     assert everything(store) == want
@@ -350,14 +351,14 @@ def test_a_password_goes_by_the_environment(
     store = Store(url)
     upgrade(store)
     seen: list[tuple[list[str], dict[str, str]]] = []
-    real = backup_postgres.subprocess.Popen
+    real = postgres.subprocess.Popen
 
     def popen(command: list[str], **options: object) -> object:
         if "env" in options:  # not the question for its version
             seen.append((command, options["env"]))  # type: ignore[arg-type]
         return real(command, **options)  # type: ignore[call-overload]
 
-    monkeypatch.setattr(backup_postgres.subprocess, "Popen", popen)
+    monkeypatch.setattr(postgres.subprocess, "Popen", popen)
     make_backup(store, tmp_path / "b", quiet)
     ((command, env),) = seen
     assert "s3cr3t" not in " ".join(command)

@@ -26,8 +26,8 @@ from barometer.broker.errors import BrokerUnreachable, LoginFailed
 from barometer.errors import BarometerError, SettingsError
 from barometer.settings import Settings, load_settings
 from barometer.store.migrate import open_store
-from ingest.apache_kafka import ApacheKafka
-from ingest.topics import ensure_topics, identity
+from ingest.local_broker.apache_kafka import ApacheKafka
+from ingest.topic.topics import ensure_topics, identity
 from tests.conftest import make_kafka
 from tests.integration.keyword_scorer import KeywordScorer
 from tests.integration.locked import options_of

@@ -13,7 +13,7 @@ from sqlalchemy import select
 from barometer.settings import load_settings
 from barometer.store.engine import Store
 from barometer.store.tables import Alert
-from monitor.alarms import Alarms, Condition
+from monitor.alarms.checks import Alarms, Condition
 from monitor.leader import Monitor
 from monitor.notify.health import notify_conditions
 from monitor.notify.outbox import send_due

@@ -10,13 +10,13 @@ from sqlalchemy import insert, select
 
 from barometer.errors import BarometerError
 from barometer.settings import Settings
-from barometer.store import logs
 from barometer.store.engine import Store
-from barometer.store.status import status
+from barometer.store.health.status import status
+from barometer.store.stream import log_epochs
 from barometer.store.tables import Alert, Offset
-from ingest.topics import ensure_topics
-from monitor.alarms import Alarms
-from monitor.progress import ProgressTicker
+from ingest.topic.topics import ensure_topics
+from monitor.alarms.checks import Alarms
+from monitor.sealing.progress import ProgressTicker
 from tests.conftest import Broker
 from tests.integration.keyword_scorer import KeywordScorer
 from tests.integration.stream import message, topic_of, totals, wait_for, worker
@@ -34,7 +34,7 @@ def test_a_leader_whose_clock_has_jumped_writes_no_progress(
 ) -> None:
     settings = settings_for(broker, url_of(store))
     ensure_topics(settings)
-    logs.register_log(store, broker.cluster_id, settings.topic_documents, 3)
+    log_epochs.register_log(store, broker.cluster_id, settings.topic_documents, 3)
     ticker, real = ProgressTicker(settings, store, "leader"), time.time_ns
     try:
         assert ticker.tick()
@@ -51,7 +51,7 @@ def test_a_leader_whose_clock_has_jumped_writes_no_progress(
 def test_progress_ahead_of_the_present_is_an_alarm(store: Store, settings_for: MakeSettings) -> None:
     """Texts until then are late and raise nothing: that is no calm."""
     settings = settings_for(database_url=url_of(store))
-    log_id = int(logs.register_log(store, "c", settings.topic_documents, 1).id)
+    log_id = int(log_epochs.register_log(store, "c", settings.topic_documents, 1).id)
     now = time.time_ns() // 1_000_000
     with store.write() as c:
         row = {"log_id": log_id, "partition": 0, "next_offset": 5, "records": 5, "progress_records": 5}

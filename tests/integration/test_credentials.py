@@ -16,11 +16,11 @@ from barometer.broker.errors import BrokerUnreachable, LoginFailed
 from barometer.errors import SettingsError
 from barometer.settings import Settings, load_settings
 from barometer.store.engine import Store
+from barometer.store.health.status import status
 from barometer.store.migrate import open_store
-from barometer.store.status import status
-from ingest.apache_kafka import ApacheKafka
-from ingest.topics import ensure_topics
-from monitor.alarms import Alarms
+from ingest.local_broker.apache_kafka import ApacheKafka
+from ingest.topic.topics import ensure_topics
+from monitor.alarms.checks import Alarms
 from tests.conftest import make_kafka
 from tests.integration.keyword_scorer import KeywordScorer
 from tests.integration.locked import as_user, options_of

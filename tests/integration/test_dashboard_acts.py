@@ -16,12 +16,12 @@ from flask.testing import FlaskClient
 from sqlalchemy import func, select, update
 
 from barometer.settings import Settings, load_settings
-from barometer.store.alerts import FALSE_ALARM_REASONS
+from barometer.store.alerts.life_cycle import FALSE_ALARM_REASONS
 from barometer.store.engine import Store
 from barometer.store.migrate import open_store
 from barometer.store.tables import Alert, AlertEvent, AlertStep, AuditEntry, Silence
-from dashboard.acts import ACTS
 from dashboard.app import create_app
+from dashboard.services.acts import ACTS
 from tests.browser.seed import PASSWORD, seed, storm
 from tests.integration.api_client import watched
 

@@ -13,12 +13,12 @@ from flask.testing import FlaskClient
 from sqlalchemy import select, update
 
 from barometer.settings import Settings
+from barometer.store.accounts.users import set_password, set_role
 from barometer.store.engine import Store
 from barometer.store.migrate import open_store
 from barometer.store.tables import AlertEvent, User, UserSession
-from barometer.store.users import set_password, set_role
 from dashboard.app import create_app
-from dashboard.auth import OPEN_ASSETS, OPEN_ENDPOINTS
+from dashboard.security.auth import OPEN_ASSETS, OPEN_ENDPOINTS
 from tests.browser.seed import PASSWORD, seed
 from tests.integration.api_client import watched
 

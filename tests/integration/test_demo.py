@@ -11,16 +11,16 @@ import time
 
 import pytest
 
-from barometer.demo.scenario import LIVE_MS, PAST_MS
-from barometer.demo.story import Story
-from barometer.demo.verdict import Seen, accompanying, judge
+from app.demo.scenario import LIVE_MS, PAST_MS
+from app.demo.story import Story
+from app.demo.verdict import Seen, accompanying, judge
 
 pytestmark = pytest.mark.timeout(240)
 
 
 def run_demo(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "barometer", "demo", "--port", "0", *arguments],
+        [sys.executable, "-m", "app", "demo", "--port", "0", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -55,7 +55,7 @@ def test_without_the_bad_turn_the_demo_says_that_the_alert_is_missing() -> None:
 @pytest.mark.slow
 def test_ctrl_c_ends_the_demo_cleanly() -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "barometer", "demo", "--port", "0"],
+        [sys.executable, "-m", "app", "demo", "--port", "0"],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

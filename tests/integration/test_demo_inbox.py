@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from barometer.demo.inbox import KEPT, Arrived, Inbox
-from barometer.demo.people import write_people
+from app.demo.inbox import KEPT, Arrived, Inbox
+from app.demo.people import write_people
 from barometer.settings import Settings, load_settings
 from monitor.notify.channels import SendError, open_channel
 from monitor.notify.config import load_config

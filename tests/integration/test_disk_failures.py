@@ -20,15 +20,15 @@ import pytest
 from prometheus_client import REGISTRY
 from sqlalchemy import Engine, event, make_url, select
 
-import ingest.consumer
+import ingest.worker.consumer
 from barometer.settings import Settings
 from barometer.store import tables as t
 from barometer.store.engine import Store
+from barometer.store.health.status import status
 from barometer.store.migrate import open_store
-from barometer.store.status import status
 from bench.kills.rows import Rows, differences, read_rows
 from bench.kills.texts import Filled
-from monitor.alarms import Alarms
+from monitor.alarms.checks import Alarms
 from monitor.leader import Monitor
 from tests.conftest import Broker, PostgresServer
 from tests.integration.cutter import Cutter
@@ -68,7 +68,7 @@ def through(
         state: what the worker must say of itself meanwhile.
         plain: another way to the database, for looking; the same store where there is none.
     """
-    monkeypatch.setattr(ingest.consumer, "PARTITION_FETCH_BYTES", 8_192)
+    monkeypatch.setattr(ingest.worker.consumer, "PARTITION_FETCH_BYTES", 8_192)
     topic, filled, want = log
     settings = stream_settings(broker, topic, url)
     store = open_store(settings, migrate=True)
@@ -213,7 +213,7 @@ def test_connections_cut_inside_copies(
     log: tuple[str, Filled, Rows], broker: Broker, fresh_postgres: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At the first row, within one, between two, far inside."""
-    monkeypatch.setattr(ingest.consumer, "PARTITION_FETCH_BYTES", 8_192)
+    monkeypatch.setattr(ingest.worker.consumer, "PARTITION_FETCH_BYTES", 8_192)
     topic, filled, want = log
     direct = open_store(stream_settings(broker, topic, fresh_postgres), migrate=True)
     cutter = Cutter(make_url(fresh_postgres).port or 5432)

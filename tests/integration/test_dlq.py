@@ -17,8 +17,8 @@ from barometer.settings import Settings
 from barometer.store.engine import Store
 from barometer.store.tables import AuditEntry, Document
 from barometer.store.tables import DeadLetter as Row
-from ingest.dlq import Letter, Replayed, Replayer, fetch_value, find_letters, get_letter, parse_row
-from ingest.relay import Relay
+from ingest.dead_letters.letters import Letter, Replayed, Replayer, fetch_value, find_letters, get_letter, parse_row
+from ingest.dead_letters.relay import Relay
 from tests.conftest import Broker
 from tests.integration.keyword_scorer import KeywordScorer
 from tests.integration.stream import T0, Topic, message, topic_of, totals, wait_for, worker

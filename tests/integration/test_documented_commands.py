@@ -26,14 +26,14 @@ import yaml
 from sqlalchemy import delete, insert, select, update
 from typer.testing import CliRunner
 
-from barometer.cli import COMMANDS, app, load
+from app.cli import COMMANDS, app, load
 from barometer.errors import BarometerError
 from barometer.settings import settings
-from barometer.store import tokens
+from barometer.store.accounts import tokens
 from barometer.store.engine import Store
 from barometer.store.migrate import open_store
 from barometer.store.tables import Alert, AlertStep, DeadLetter, Silence, User
-from ingest.embedded_broker import EmbeddedBroker
+from ingest.local_broker.embedded_broker import EmbeddedBroker
 from tests.browser.seed import seed
 from tests.browser.test_dashboard import free_port
 from tests.integration.post_box import PostBox, post_box
@@ -210,7 +210,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, embedded_broker: EmbeddedBrok
         seed(store, settings(), days=0.1)
         with store.write() as c:
             _, token = tokens.add_token(c, "analyst", "tests", "read", 1, store.now_ms(c), actor="tests")
-        server = subprocess.Popen([sys.executable, "-m", "barometer", "dashboard"], stderr=subprocess.DEVNULL)
+        server = subprocess.Popen([sys.executable, "-m", "app", "dashboard"], stderr=subprocess.DEVNULL)
         try:
             _wait(f"http://127.0.0.1:{port}/health", server)
             yield Site(folder, store, box, port, token)
@@ -270,7 +270,7 @@ def at_a_terminal(words: list[str], typed: str) -> tuple[int, str]:
     """Run a command at a terminal of its own, and type at whatever asks; returns the exit status and what it said."""
     child, terminal = pty.fork()
     if child == 0:
-        os.execv(sys.executable, [sys.executable, "-m", "barometer", *words])
+        os.execv(sys.executable, [sys.executable, "-m", "app", *words])
     said = b""
     try:
         while piece := os.read(terminal, 1024):

@@ -14,8 +14,8 @@ from kafka import KafkaConsumer
 
 from barometer.errors import BarometerError
 from barometer.settings import Settings
-from ingest.embedded_broker import EmbeddedBroker
-from ingest.topics import cluster_id, ensure_topics, partition_count
+from ingest.local_broker.embedded_broker import EmbeddedBroker
+from ingest.topic.topics import cluster_id, ensure_topics, partition_count
 
 
 def test_every_start_is_another_log(settings_for: Callable[..., Settings]) -> None:
@@ -55,7 +55,7 @@ def test_a_taken_port_is_named() -> None:
 
 def test_it_dies_with_a_killed_parent(tmp_path: Path) -> None:
     code = (
-        "import sys, time; from pathlib import Path; from ingest.embedded_broker import EmbeddedBroker\n"
+        "import sys, time; from pathlib import Path; from ingest.local_broker.embedded_broker import EmbeddedBroker\n"
         "b = EmbeddedBroker(log_file=Path(sys.argv[1])).start(); print('pid', b.pid, flush=True); time.sleep(60)"
     )
     parent = subprocess.Popen(

@@ -15,25 +15,25 @@ from hypothesis import settings as rules
 from hypothesis import strategies as st
 from sqlalchemy import insert, select
 
+from app.demo.scenario import PAST_MS, load_texts, past
 from barometer.buckets import Buckets
-from barometer.demo.scenario import PAST_MS, load_texts, past
 from barometer.records import Document, Kind, Progress, fingerprint, hash64, pack_row
 from barometer.settings import Settings, load_settings
 from barometer.store import leases
 from barometer.store import tables as t
-from barometer.store.coarse import align, fold
 from barometer.store.engine import Store
 from barometer.store.migrate import open_store
-from barometer.store.queries import Totals, list_series, totals
-from barometer.store.queries_points import points
-from barometer.store.sealing import Counts, write_sealed
-from barometer.store.writer import Batch, Move, Writer
-from dashboard.measure import standing
-from ingest.scoring import score_documents
-from models.scorer import load_scorer
-from monitor.detector import Detector
-from monitor.judge import Judge
-from monitor.sealing import Sealer
+from barometer.store.series.downsampling import align, fold
+from barometer.store.series.points import points
+from barometer.store.series.sealing import Counts, write_sealed
+from barometer.store.series.series_totals import Totals, list_series, totals
+from barometer.store.stream.writer import Batch, Move, Writer
+from dashboard.services.measure import standing
+from ingest.worker.scoring import score_documents
+from models.scoring.scorer import load_scorer
+from monitor.detection.detector import Detector
+from monitor.detection.judge import Judge
+from monitor.sealing.seal import Sealer
 
 ALL = (0, 1, 2)
 BUCKET = 600_000

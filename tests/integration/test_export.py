@@ -18,13 +18,13 @@ from openpyxl import load_workbook
 from sqlalchemy import select
 
 from barometer.settings import Settings
+from barometer.store.accounts.users import add_user
 from barometer.store.engine import Store
 from barometer.store.migrate import open_store
-from barometer.store.search_index import index_some
+from barometer.store.search.index import index_some
 from barometer.store.tables import AuditEntry
-from barometer.store.users import add_user
 from dashboard.app import create_app
-from dashboard.export_files import NAMES
+from dashboard.exports.document_files import NAMES
 from tests.integration.corpus import T0, Doc, lead, prepare, put
 
 PASSWORD = "a long enough password"

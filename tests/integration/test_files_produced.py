@@ -16,8 +16,8 @@ from barometer.errors import BarometerError
 from barometer.files import Form
 from barometer.records import DeadLetter, Document
 from barometer.settings import Settings
-from ingest.files import Columns
-from ingest.importing import Plan, produce_files
+from ingest.producing.files import Columns
+from ingest.producing.importing import Plan, produce_files
 from tests.conftest import Broker
 from tests.integration.test_produce import read
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from barometer.cli import main
+from app.cli import main
 from barometer.errors import StoreError
 from barometer.records import hash64
 from barometer.settings import Settings, settings

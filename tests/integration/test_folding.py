@@ -10,11 +10,11 @@ from sqlalchemy import delete, func, select, update
 
 from barometer.settings import Settings
 from barometer.store import leases
-from barometer.store.coarse import HOUR_MS, WIDTHS, align, fold, folded_until, grid_offset, pieces
 from barometer.store.engine import Store
 from barometer.store.leases import Lease
-from barometer.store.queries import totals
-from barometer.store.queries_points import Point, points
+from barometer.store.series.downsampling import HOUR_MS, WIDTHS, align, fold, folded_until, grid_offset, pieces
+from barometer.store.series.points import Point, points
+from barometer.store.series.series_totals import totals
 from barometer.store.tables import FoldedBucket, SealedBucket, SealingState
 from barometer.store.tables import Lease as LeaseRow
 from tests.browser.seed import DAY, HOUR, seed

@@ -21,13 +21,14 @@ from barometer.errors import StaleWrite
 from barometer.records import Document as Text
 from barometer.records import Kind, fingerprint, hash64, pack_row
 from barometer.settings import Settings
-from barometer.store import leases, logs
+from barometer.store import leases
 from barometer.store.engine import Store
-from barometer.store.frozen import end_frozen_sessions
+from barometer.store.health.status import status
 from barometer.store.migrate import open_store
-from barometer.store.status import status
+from barometer.store.stream import log_epochs
+from barometer.store.stream.writer import Batch, Move, Writer
+from barometer.store.stuck_sessions import end_frozen_sessions
 from barometer.store.tables import Document, Offset, SealedBucket
-from barometer.store.writer import Batch, Move, Writer
 from tests.conftest import Broker
 from tests.integration.keyword_scorer import KeywordScorer
 from tests.integration.stream import T0, WorkerProcess, assert_sums, rows, topic_of, totals, wait_for, worker
@@ -49,7 +50,7 @@ def url_of(store: Store) -> str:
 def test_of_two_racing_writes_exactly_one_lands(store: Store, settings_for: MakeSettings) -> None:
     """The same records in two hands, as after a worker's freeze: at once, again and again."""
     settings = settings_for(database_url=url_of(store))
-    log_id = int(logs.register_log(store, "c", settings.topic_documents, 1).id)
+    log_id = int(log_epochs.register_log(store, "c", settings.topic_documents, 1).id)
     writers = [Writer(store, Buckets(600, settings.zone)) for _ in range(2)]
     gate, outcomes = threading.Barrier(2), list[str]()
 
@@ -170,7 +171,7 @@ class MonitorProcess:
         values = {f"BAROMETER_{n.upper()}": str(getattr(settings, n)) for n in names}
         self._log = log.open("ab")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "barometer", "monitor"],
+            [sys.executable, "-m", "app", "monitor"],
             stdout=self._log, stderr=subprocess.STDOUT, cwd=Path(__file__).parents[2], env={**os.environ, **values},
         )  # fmt: skip
 

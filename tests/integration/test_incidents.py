@@ -9,13 +9,13 @@ import pytest
 from sqlalchemy import select, text
 
 from barometer.settings import LEVEL_STEPS, load_settings
-from barometer.store import alerts, handling, silences
-from barometer.store.alerts import AlertError, Finding, apply_finding
+from barometer.store.alerts import handling, life_cycle, silences
+from barometer.store.alerts.incidents import incident_alerts
+from barometer.store.alerts.life_cycle import AlertError, Finding, apply_finding
+from barometer.store.alerts.rule_alerts import RuleHit, end_rules, open_from_rule
+from barometer.store.alerts.silences import SilenceError
 from barometer.store.engine import Store
-from barometer.store.incidents import incident_alerts
 from barometer.store.migrate import upgrade
-from barometer.store.rule_alerts import RuleHit, end_rules, open_from_rule
-from barometer.store.silences import SilenceError
 from barometer.store.tables import Alert, AlertEvent, AlertStep, AuditEntry
 
 HOUR = 3_600_000
@@ -89,12 +89,12 @@ def test_acknowledging_takes_the_incident_in_hand(store: Store) -> None:
     with store.write() as c:
         a, b = surge(c, "topic:a", evidence(RUN)), surge(c, "topic:b", evidence(RUN))
         other = surge(c, "topic:d", evidence(FIRE, first_row=9))
-        alerts.acknowledge(c, b, "li", "mine", T0)
+        life_cycle.acknowledge(c, b, "li", "mine", T0)
         states = dict(c.execute(select(Alert.id, Alert.state)).tuples().all())
         assert states == {a: "acknowledged", b: "acknowledged", other: "firing"}
         assert actions(c, a)[-1] == ("li", "acknowledged")
         with pytest.raises(AlertError, match="by li"):
-            alerts.acknowledge(c, a, "wang", None, T0)
+            life_cycle.acknowledge(c, a, "wang", None, T0)
 
 
 # --- levels and steps ------------------------------------------------------------------------------------------------
@@ -138,7 +138,7 @@ def test_steps_are_done_once_by_somebody_with_a_note(store: Store) -> None:
             handling.do_step(c, a, "respond", "li", " ", T0, waive=True)
         row = c.execute(select(AlertStep.__table__).where(AlertStep.step == "assess")).one()
         assert (row.state, row.done_by, row.note, row.done_at) == ("done", "li", "an old story", T0 + 5 * HOUR)
-        alerts.resolve(c, a, "li", "false_alarm", None, T0 + 6 * HOUR)
+        life_cycle.resolve(c, a, "li", "false_alarm", None, T0 + 6 * HOUR)
         assert {s.state for s in handling.steps_of(c, [a])} == {"done", "waived"}
         assert actions(c, a)[-3:] == [("li", "step_done"), ("li", "resolved"), ("li", "step_waived")]
 
@@ -151,7 +151,7 @@ def test_a_snooze_ends_when_it_gets_worse(store: Store) -> None:
         handling.snooze(c, a, "li", T0 + HOUR, "lunch", T0)
         surge(c, "topic:a", [], T0 + 1, severity="critical", score=9.0)
         assert c.execute(select(Alert.snoozed_until)).scalar_one() is None
-        alerts.resolve(c, a, "li", "real", None, T0 + 2)
+        life_cycle.resolve(c, a, "li", "real", None, T0 + 2)
         with pytest.raises(AlertError, match="nothing to snooze"):
             handling.snooze(c, a, "li", T0 + HOUR, None, T0)
 
@@ -231,7 +231,7 @@ def test_what_a_person_closed_opens_again_for_another_rule_only(store: Store) ->
     with store.write() as c:
         first = open_from_rule(c, hit(), T0)
         assert first is not None
-        alerts.resolve(c, first.alert_id, "li", "false_alarm", None, T0)
+        life_cycle.resolve(c, first.alert_id, "li", "false_alarm", None, T0)
         same = open_from_rule(c, hit(row=2, at=T0 + 1), T0 + 1)
         assert (same and same.alert_id) == first.alert_id
         other = open_from_rule(c, hit("立案", row=3, at=T0 + 2), T0 + 2)
@@ -249,7 +249,7 @@ def test_a_run_on_a_second_bank_is_a_second_alert_though_the_first_was_closed(st
     with store.write() as c:
         first = open_from_rule(c, run_on("甲例银行", 1, T0), T0)
         assert first is not None
-        alerts.resolve(c, first.alert_id, "li", "real", None, T0)
+        life_cycle.resolve(c, first.alert_id, "li", "real", None, T0)
         again = open_from_rule(c, run_on("甲例银行", 2, T0 + 1), T0 + 1)
         assert (again and again.alert_id, again and again.reason) == (first.alert_id, None), "the same matter"
         second = open_from_rule(c, run_on("乙例银行", 3, T0 + 2), T0 + 2)

@@ -10,11 +10,11 @@ from kafka.errors import KafkaError
 from sqlalchemy import select
 
 from barometer.settings import Settings
-from barometer.store import logs
 from barometer.store.migrate import open_store
+from barometer.store.stream import log_epochs
 from barometer.store.tables import Offset
-from ingest.apache_kafka import ApacheKafka
-from ingest.topics import identity
+from ingest.local_broker.apache_kafka import ApacheKafka
+from ingest.topic.topics import identity
 from tests.integration.keyword_scorer import KeywordScorer
 from tests.integration.stream import message, rows, wait_for, worker
 
@@ -87,7 +87,7 @@ def test_a_cut_that_nobody_saw_is_told_by_epochs(
     with worker(settings, store, KeywordScorer()) as running:
         wait_for(lambda: running.state == "log replaced", 40)
         reason = next(d["reason"] for n, d in reversed(running.events) if n == "state" and "reason" in d)
-        assert reason.endswith(f"{logs.CUT}: partition 0: 160 -> 100")
-        logs.accept_replacement(store, settings, "operator", *identity(settings, settings.topic_documents))
+        assert reason.endswith(f"{log_epochs.CUT}: partition 0: 160 -> 100")
+        log_epochs.accept_replacement(store, settings, "operator", *identity(settings, settings.topic_documents))
         wait_for(lambda: len(rows(store)) == 260, 30, "what took their place is read")
     store.close()

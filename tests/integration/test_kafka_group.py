@@ -13,13 +13,13 @@ from sqlalchemy import select
 
 from barometer.settings import Settings
 from barometer.store.engine import Store
+from barometer.store.health.status import status
 from barometer.store.migrate import open_store
-from barometer.store.status import status
 from barometer.store.tables import Alert, Offset
-from ingest import membership, pulse, session
-from ingest.apache_kafka import ApacheKafka
-from ingest.worker import Worker
-from monitor.alarms import Alarms
+from ingest.local_broker.apache_kafka import ApacheKafka
+from ingest.worker import membership, session, worker_heartbeat
+from ingest.worker.main import Worker
+from monitor.alarms.checks import Alarms
 from tests.integration.keyword_scorer import KeywordScorer
 from tests.integration.stream import (
     Topic,
@@ -213,7 +213,7 @@ def test_a_frozen_member_keeps_nobody_for_long(
 
 def test_health_is_judged_by_what_is_read(settings_for: MakeSettings, kept: Store, monkeypatch: Any) -> None:
     """A loop that turns and reads nothing is no healthy worker; one that waits for a broker is."""
-    monkeypatch.setattr(pulse, "STUCK_SECONDS", 0.2)
+    monkeypatch.setattr(worker_heartbeat, "STUCK_SECONDS", 0.2)
     made = Worker(settings_for(), kept, KeywordScorer, threading.Event())
     made._pulse.set("running")
     made._pulse.turn()

@@ -8,12 +8,21 @@ from random import Random
 import pytest
 from sqlalchemy import delete, func, insert, select, update
 
-from barometer.store.annotations import AnnotationError, Said, history, labels_of, recent_of, say, standing_labels, undo
-from barometer.store.audit import alert_audits, audits
 from barometer.store.engine import Store
-from barometer.store.labelling import HELD_MS, item, item_of, next_text
-from barometer.store.sampling import least_sure, random_text
-from barometer.store.search_index import index_some
+from barometer.store.labels.annotations import (
+    AnnotationError,
+    Said,
+    history,
+    labels_of,
+    recent_of,
+    say,
+    standing_labels,
+    undo,
+)
+from barometer.store.labels.label_quality import alert_audits, audits
+from barometer.store.labels.queues import HELD_MS, item, item_of, next_text
+from barometer.store.labels.sampling import least_sure, random_text
+from barometer.store.search.index import index_some
 from barometer.store.tables import Alert, AlertEvent, Annotation, LabelText
 from tests.integration.corpus import Doc, lead
 from tests.integration.labelled import BUCKET, NOW, drawing, fill, people

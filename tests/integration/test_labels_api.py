@@ -16,15 +16,15 @@ from flask.testing import FlaskClient
 from sqlalchemy import insert, select, update
 
 from barometer.settings import Settings
+from barometer.store.accounts.users import add_user
 from barometer.store.engine import Store
 from barometer.store.migrate import open_store
-from barometer.store.queries_models import model_changes, scored_by_model
-from barometer.store.search_index import index_some
+from barometer.store.model_versions.views import model_changes, scored_by_model
+from barometer.store.search.index import index_some
 from barometer.store.tables import Annotation, AuditEntry, LabelText, ModelVersion, SealedBucket, Series
-from barometer.store.users import add_user
 from dashboard.app import create_app
-from dashboard.model_files import figures, files
-from dashboard.why import _EXPLAINER, NoExplanation, why
+from dashboard.services.model_files import figures, files
+from dashboard.services.why import _EXPLAINER, NoExplanation, why
 from tests.integration.corpus import Doc, lead
 from tests.integration.labelled import BUCKET, PASSWORD, fill
 

@@ -10,17 +10,17 @@ from kafka import KafkaAdminClient
 from sqlalchemy import delete, select
 from typer.testing import CliRunner
 
-from barometer.commands import operate
+from app.commands import operate
 from barometer.settings import Settings
-from barometer.store import logs
 from barometer.store.engine import Store
+from barometer.store.health.status import status
 from barometer.store.migrate import open_store
-from barometer.store.status import status
+from barometer.store.stream import log_epochs
 from barometer.store.tables import AuditEntry, DeadLetter, Document, Meta, Offset
-from ingest import log_guard
-from ingest.topics import ensure_topics, identity
-from monitor.alarms import Alarms
-from monitor.sealing import Sealer
+from ingest.topic import log_guard
+from ingest.topic.topics import ensure_topics, identity
+from monitor.alarms.checks import Alarms
+from monitor.sealing.seal import Sealer
 from tests.conftest import Broker, MakeBroker
 from tests.integration.kafka_relay import KafkaRelay
 from tests.integration.keyword_scorer import KeywordScorer
@@ -43,7 +43,7 @@ def replaced(running: Running) -> str:
 
 def accept(store: Store, settings: Settings, **how: object) -> int:
     cluster, topic_id = identity(settings, settings.topic_documents)
-    return logs.accept_replacement(store, settings, "operator", cluster, topic_id, **how)  # type: ignore[arg-type]
+    return log_epochs.accept_replacement(store, settings, "operator", cluster, topic_id, **how)  # type: ignore[arg-type]
 
 
 def make_anew(settings: Settings) -> None:
@@ -102,19 +102,19 @@ def test_a_topic_made_anew_and_grown_past_us_is_noticed(
     with topic_of(settings) as topic:
         fill(topic, 60, "new")
         with worker(settings, store, KeywordScorer()) as running:
-            assert logs.MADE_ANEW in replaced(running)
+            assert log_epochs.MADE_ANEW in replaced(running)
             time.sleep(1.5)
             assert rows(store) == before, "nothing is read until somebody decides"
             new = accept(store, settings, why="the topic was made with too few partitions")
             wait_for(lambda: totals(store)["records"] == 60)
     assert len(rows(store)) == 72
     with store.read() as c:
-        assert [(r.id, r.current) for r in logs.list_logs(c)] == [(new - 1, False), (new, True)]
+        assert [(r.id, r.current) for r in log_epochs.list_logs(c)] == [(new - 1, False), (new, True)]
         act = c.execute(select(AuditEntry.__table__)).one()
     assert (act.actor, act.action, act.data["why"]) == (
         "operator", "log.accept", "the topic was made with too few partitions"
     )  # fmt: skip
-    assert logs.MADE_ANEW in act.data["reason"]
+    assert log_epochs.MADE_ANEW in act.data["reason"]
 
 
 def test_a_topic_made_anew_under_a_worker_is_noticed(kept: Store, broker: Broker, settings_for: MakeSettings) -> None:
@@ -124,7 +124,7 @@ def test_a_topic_made_anew_under_a_worker_is_noticed(kept: Store, broker: Broker
         fill(topic, 12)
         wait_for(lambda: totals(store)["records"] == 12)
         make_anew(settings)
-        assert logs.MADE_ANEW in replaced(running)
+        assert log_epochs.MADE_ANEW in replaced(running)
         assert totals(store)["records"] == 12
 
 
@@ -170,7 +170,7 @@ def test_a_store_that_knows_no_id_yet_looks_before_it_trusts(
 
     def known() -> str | None:
         with store.read() as c:
-            return logs.known_topic_id(c, 1)
+            return log_epochs.known_topic_id(c, 1)
 
     with topic_of(settings) as topic:
         fill(topic, 12)
@@ -207,9 +207,9 @@ def test_records_deleted_before_they_were_read(
             kafka.starts[1] = 15
             fill(topic, 20)
             if at_work:
-                assert f"{logs.TRIMMED}: partition 1: 10 -> 15" in replaced(running)
+                assert f"{log_epochs.TRIMMED}: partition 1: 10 -> 15" in replaced(running)
         with worker(settings, store, KeywordScorer()) as running:
-            assert f"{logs.TRIMMED}: partition 1: 10 -> 15" in replaced(running)
+            assert f"{log_epochs.TRIMMED}: partition 1: 10 -> 15" in replaced(running)
             n = totals(store)["records"]
             time.sleep(0.5)
             assert totals(store)["records"] == n <= 30
@@ -236,7 +236,7 @@ def test_a_log_that_lost_its_newest_records(
         kafka.ends[0] = 7
         if said != "out of range":
             kafka.epoch = 5
-        assert f"{logs.CUT}: partition 0: 11 -> 7" in replaced(running)
+        assert f"{log_epochs.CUT}: partition 0: 11 -> 7" in replaced(running)
         before = rows(store)
         kafka.ends.clear()  # from here on others have the offsets 7 to 10
         new = accept(store, settings)
@@ -303,7 +303,7 @@ def test_status_says_what_to_do_and_the_act_is_kept(
 
             done = run.invoke(operate.app, ["log", "accept"], input="y\n换了主题\n")
             assert done.exit_code == 0, done.output
-            assert logs.MADE_ANEW in done.output
+            assert log_epochs.MADE_ANEW in done.output
             wait_for(lambda: running.state == "running")
             shown = run.invoke(operate.app, ["log", "show"]).output
             assert "by li.wei: 换了主题" in shown

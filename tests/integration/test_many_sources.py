@@ -10,15 +10,15 @@ from sqlalchemy import Connection, func, insert, select, update
 from barometer.buckets import Buckets
 from barometer.settings import Settings
 from barometer.store import tables as t
-from barometer.store import writer as w
-from barometer.store.alerts import resolve
+from barometer.store.alerts.life_cycle import resolve
+from barometer.store.alerts.silences import Silencer, add_silence
 from barometer.store.engine import Store
-from barometer.store.names import Names
-from barometer.store.silences import Silencer, add_silence
-from barometer.store.sources import MOST_LISTED, OTHERS, read_sources
-from barometer.store.status import status
-from monitor.alarms import Alarms
-from monitor.silent_sources import FEW
+from barometer.store.health.status import status
+from barometer.store.stream import writer as w
+from barometer.store.stream.names import Names
+from barometer.store.stream.sources import MOST_LISTED, OTHERS, read_sources
+from monitor.alarms.checks import Alarms
+from monitor.alarms.silent_sources import FEW
 from tests.integration.test_monitor import Log, MakeSettings, lead
 from tests.integration.test_store_writer import batch, document, make_log
 
@@ -221,5 +221,5 @@ class TestSilentTogether:
         with store.write() as c:
             send(c, now, ["a", "b"], until=0)
         assert self.look(store, settings) == {}
-        monkeypatch.setattr("monitor.alarms.MOST_SOURCES", 2)
+        monkeypatch.setattr("monitor.alarms.checks.MOST_SOURCES", 2)
         assert self.look(store, settings) == {"source_names": "firing"}

@@ -12,9 +12,9 @@ from barometer.records import Sentiment
 from barometer.settings import Settings
 from barometer.store import tables as t
 from barometer.store.engine import Store
-from barometer.store.models import ensure_model
-from monitor.rebase import measure
-from monitor.sealing import Sealer
+from barometer.store.model_versions.ids import ensure_model
+from monitor.detection.rebase import measure
+from monitor.sealing.seal import Sealer
 from tests.integration.test_sealing import Log, lead
 from tests.integration.test_sealing_alerts import BAD, CALM, alerts, feed
 

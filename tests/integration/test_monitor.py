@@ -20,14 +20,14 @@ from barometer.settings import Settings
 from barometer.store import leases
 from barometer.store import tables as t
 from barometer.store.engine import Store
+from barometer.store.health.status import status
 from barometer.store.migrate import open_store
 from barometer.store.retention import drop_old
-from barometer.store.status import status
-from barometer.store.writer import Writer
-from ingest.produce import produce_rows
-from monitor.alarms import Alarms
+from barometer.store.stream.writer import Writer
+from ingest.producing.produce import produce_rows
+from monitor.alarms.checks import Alarms
 from monitor.leader import Monitor
-from monitor.sealing import Sealer
+from monitor.sealing.seal import Sealer
 from tests.conftest import Broker, PostgresServer
 from tests.integration.keyword_scorer import KeywordScorer
 from tests.integration.stream import topic_of, wait_for, worker

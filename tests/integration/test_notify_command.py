@@ -10,10 +10,10 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from barometer.cli import app
+from app.cli import app
 from barometer.errors import BarometerError
 from barometer.settings import settings
-from barometer.store.alerts import Finding, apply_finding
+from barometer.store.alerts.life_cycle import Finding, apply_finding
 from barometer.store.migrate import open_store
 from monitor.notify.channels import SENDERS
 from tests.integration.post_box import PostBox

@@ -16,10 +16,10 @@ from sqlalchemy import select, update
 
 from barometer.errors import SettingsError
 from barometer.settings import Settings, load_settings
+from barometer.store.accounts.users import add_user, link_user
 from barometer.store.engine import Store
 from barometer.store.migrate import open_store
 from barometer.store.tables import AuditEntry, User
-from barometer.store.users import add_user, link_user
 from dashboard.app import create_app
 from tests.integration.oidc_provider import CLIENT, SECRET, Person, Provider, running
 

@@ -10,17 +10,18 @@ import pytest
 from plotly.utils import PlotlyJSONEncoder
 from sqlalchemy import select, update
 
-from barometer.commands.status_view import print_status
+from app.commands.status_view import print_status
 from barometer.settings import Settings
-from barometer.store import alerts, leases
+from barometer.store import leases
 from barometer.store import tables as t
-from barometer.store.alerts import Finding, apply_finding
+from barometer.store.alerts import life_cycle
+from barometer.store.alerts.life_cycle import Finding, apply_finding
 from barometer.store.engine import Store
-from barometer.store.status import status
+from barometer.store.health.status import status
 from dashboard.app import create_app
 from dashboard.context import View
 from dashboard.pages.home import _waiting
-from monitor.alarms import Alarms
+from monitor.alarms.checks import Alarms
 from tests.browser.seed import seed
 
 
@@ -94,7 +95,7 @@ def test_home_lists_running_alerts_with_who_has_them(
         if not waits:
             for alert_id in firing:
                 if c.execute(select(t.Alert.state).where(t.Alert.id == alert_id)).scalar() == "firing":
-                    alerts.acknowledge(c, alert_id, "王工", None, now)
+                    life_cycle.acknowledge(c, alert_id, "王工", None, now)
         running = c.execute(
             select(t.Alert.id).where(t.Alert.state != "resolved", t.Alert.ended_at.is_(None), t.Alert.type != "system")
         ).scalars().all()  # fmt: skip

@@ -21,8 +21,9 @@ from sqlalchemy import insert, select, update
 from barometer.errors import StaleWrite
 from barometer.matters import Matter
 from barometer.settings import load_settings
-from barometer.store import alerts, leases
-from barometer.store.alerts import AlertError, Finding, apply_finding
+from barometer.store import leases
+from barometer.store.alerts import life_cycle
+from barometer.store.alerts.life_cycle import AlertError, Finding, apply_finding
 from barometer.store.engine import Store
 from barometer.store.leases import Lease
 from barometer.store.migrate import upgrade
@@ -119,7 +120,7 @@ def test_a_notification_stands_and_falls_with_the_change_it_tells_of(store: Stor
     with pytest.raises(AlertError), store.write() as c:
         change = apply_finding(c, Finding("surge", "topic:x", None, 1, True, "warning", T0, T0), T0)
         assert enqueue(c, change, config, T0) == 1
-        alerts.acknowledge(c, 999_999, "li", None, T0)
+        life_cycle.acknowledge(c, 999_999, "li", None, T0)
     assert rows(store) == []
     assert rows(store, Alert) == []
 
@@ -389,7 +390,7 @@ def test_two_people_cannot_both_acknowledge(store: Store, config: NotifyConfig) 
         barrier.wait()
         try:
             with store.write() as c:
-                alerts.acknowledge(c, alert_id, name, None, T0)
+                life_cycle.acknowledge(c, alert_id, name, None, T0)
             outcomes.append("taken")
         except AlertError as e:
             outcomes.append(str(e))

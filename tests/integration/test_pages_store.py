@@ -8,12 +8,12 @@ import pytest
 from sqlalchemy import select, update
 
 from barometer.settings import Settings
+from barometer.store.accounts.users import add_user, change_preferences, list_users
+from barometer.store.alerts.views import changed_since
 from barometer.store.engine import Store
-from barometer.store.queries import list_series, totals
-from barometer.store.queries_alerts import changed_since
-from barometer.store.queries_filtered import filtered_totals, languages, texts_between
+from barometer.store.series.filtered import filtered_totals, languages, texts_between
+from barometer.store.series.series_totals import list_series, totals
 from barometer.store.tables import Alert, Source
-from barometer.store.users import add_user, change_preferences, list_users
 from tests.browser.seed import DAY, HOUR, seed
 
 ALL = (0, 1, 2)

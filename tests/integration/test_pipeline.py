@@ -7,11 +7,11 @@ from zoneinfo import ZoneInfo
 
 from barometer.buckets import Buckets
 from barometer.store.engine import Store
-from barometer.store.logs import register_log
-from barometer.store.writer import Move
-from ingest import metrics
-from ingest.batching import Work
-from ingest.pipeline import Pipeline
+from barometer.store.stream.log_epochs import register_log
+from barometer.store.stream.writer import Move
+from ingest.worker import metrics
+from ingest.worker.batching import Work
+from ingest.worker.pipeline import Pipeline
 from tests.integration.keyword_scorer import KeywordScorer
 from tests.integration.stream import totals, wait_for
 

@@ -13,24 +13,24 @@ import pytest
 from kafka.admin import ConfigResource, ConfigResourceType
 from rich.console import Console
 
-from barometer.commands.monitoring import look_at_topics
-from barometer.commands.status_view import print_status
+from app.commands.monitoring import look_at_topics
+from app.commands.status_view import print_status
 from barometer.errors import BarometerError
 from barometer.settings import Settings
 from barometer.store.engine import Store
+from barometer.store.health.status import status
 from barometer.store.leases import LEADER, acquire
-from barometer.store.logs import register_log
 from barometer.store.migrate import open_store
-from barometer.store.status import status
-from ingest.apache_kafka import ApacheKafka
-from ingest.embedded_broker import EmbeddedBroker
-from ingest.files import Columns
-from ingest.importing import Plan, produce_files
-from ingest.preconditions import check, look
-from ingest.produce import Record, produce_records
-from ingest.topics import cluster_id
-from monitor.alarms import Alarms
-from monitor.progress import ProgressTicker
+from barometer.store.stream.log_epochs import register_log
+from ingest.local_broker.apache_kafka import ApacheKafka
+from ingest.local_broker.embedded_broker import EmbeddedBroker
+from ingest.producing.files import Columns
+from ingest.producing.importing import Plan, produce_files
+from ingest.producing.produce import Record, produce_records
+from ingest.topic.preconditions import check, look
+from ingest.topic.topics import cluster_id
+from monitor.alarms.checks import Alarms
+from monitor.sealing.progress import ProgressTicker
 from tests.integration.stream import wait_for
 from tests.integration.test_produce_command import Command
 from tests.integration.test_refusals import HOUR, arrived, log_of, make_topic, now_ms

@@ -18,14 +18,14 @@ from barometer.records import Document, Entry, Progress
 from barometer.settings import Settings
 from barometer.store.engine import Store
 from barometer.store.leases import acquire, holder_of, progress_lease, release
-from barometer.store.logs import register_log
 from barometer.store.migrate import open_store
+from barometer.store.stream.log_epochs import register_log
 from barometer.store.tables import Offset
-from ingest.lateness import Lateness
-from ingest.message import Decoder, encode
-from ingest.produce import Record, Sent, min_time_ms, passed_until, produce_records, produce_rows
-from ingest.progress import ProgressLease
-from ingest.sender import DeliveryError, Sender
+from ingest.messages.decoding import Decoder, encode
+from ingest.producing.produce import Record, Sent, min_time_ms, passed_until, produce_records, produce_rows
+from ingest.producing.progress import ProgressLease
+from ingest.producing.sender import DeliveryError, Sender
+from ingest.worker.lateness import Lateness
 from tests.conftest import Broker, MakeBroker
 
 pytestmark = pytest.mark.both_brokers

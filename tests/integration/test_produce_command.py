@@ -18,10 +18,10 @@ from sqlalchemy import insert
 
 from barometer.records import Document, Progress
 from barometer.settings import Settings
-from barometer.store.logs import register_log
 from barometer.store.migrate import open_store
+from barometer.store.stream.log_epochs import register_log
 from barometer.store.tables import Offset
-from ingest.topics import cluster_id, ensure_topics
+from ingest.topic.topics import cluster_id, ensure_topics
 from tests.conftest import Broker
 from tests.integration.keyword_scorer import KeywordScorer
 from tests.integration.stream import topic_of, totals, wait_for, worker
@@ -57,7 +57,7 @@ class Command:
 
     def start(self, *arguments: str, **kw: Any) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-m", "barometer", *arguments],
+            [sys.executable, "-m", "app", *arguments],
             env=self.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=_as_in_a_terminal, **kw,
         )  # fmt: skip
 

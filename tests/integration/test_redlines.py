@@ -10,11 +10,11 @@ from sqlalchemy import Connection, func, select, update
 from barometer.errors import StaleWrite
 from barometer.rules import load_rules
 from barometer.store import leases
-from barometer.store.alerts import AlertChange
+from barometer.store.alerts.life_cycle import AlertChange
 from barometer.store.engine import Store
+from barometer.store.stream.writer import Batch, Move, Writer
 from barometer.store.tables import Alert, RuleHit, SealingState
-from barometer.store.writer import Batch, Move, Writer
-from monitor.redlines import HOUR_MS, raise_hits
+from monitor.rules.redlines import HOUR_MS, raise_hits
 from tests.integration.test_store_writer import BUCKETS, T0, document, make_log
 
 NOW = T0

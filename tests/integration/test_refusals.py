@@ -16,12 +16,12 @@ import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 
 from barometer.settings import Settings
-from ingest import refusals
-from ingest.apache_kafka import ApacheKafka
-from ingest.embedded_broker import EmbeddedBroker
-from ingest.preconditions import check, look
-from ingest.produce import Record, produce_records
-from ingest.sender import DeliveryError, Refused, Sender
+from ingest.local_broker.apache_kafka import ApacheKafka
+from ingest.local_broker.embedded_broker import EmbeddedBroker
+from ingest.producing import refusals
+from ingest.producing.produce import Record, produce_records
+from ingest.producing.sender import DeliveryError, Refused, Sender
+from ingest.topic.preconditions import check, look
 from tests.integration.stream import wait_for
 from tests.integration.test_produce_command import Command
 

@@ -14,9 +14,9 @@ from barometer.settings import Settings
 from barometer.store.engine import Store
 from barometer.store.migrate import open_store
 from barometer.store.tables import DeadLetter
-from ingest.apache_kafka import ApacheKafka
-from ingest.dlq import Replayer, find_letters
-from ingest.relay import Relay
+from ingest.dead_letters.letters import Replayer, find_letters
+from ingest.dead_letters.relay import Relay
+from ingest.local_broker.apache_kafka import ApacheKafka
 from tests.integration.test_refusals import HOUR, log_of, make_topic, now_ms
 
 

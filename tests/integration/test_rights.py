@@ -14,17 +14,17 @@ from barometer.broker.errors import NotAuthorized
 from barometer.records import Row
 from barometer.settings import Settings
 from barometer.store.engine import Store
+from barometer.store.health.status import status
 from barometer.store.migrate import open_store
-from barometer.store.status import status
 from barometer.store.tables import Job as JobRow
-from ingest.apache_kafka import ApacheKafka
-from ingest.dlq import Replayer, fetch_value, find_letters
-from ingest.produce import produce_rows
-from ingest.relay import Relay
-from ingest.topics import describe_topic, ensure_topics, identity
-from monitor.alarms import Alarms
+from ingest.dead_letters.letters import Replayer, fetch_value, find_letters
+from ingest.dead_letters.relay import Relay
+from ingest.local_broker.apache_kafka import ApacheKafka
+from ingest.producing.produce import produce_rows
+from ingest.topic.topics import describe_topic, ensure_topics, identity
+from monitor.alarms.checks import Alarms
 from monitor.jobs import Job, Runner
-from monitor.progress import ProgressTicker
+from monitor.sealing.progress import ProgressTicker
 from tests.integration.keyword_scorer import KeywordScorer
 from tests.integration.locked import as_user
 from tests.integration.stream import T0, Running, assert_sums, topic_of, totals, wait_for, worker

@@ -18,10 +18,10 @@ from barometer.store import engine, leases
 from barometer.store import tables as t
 from barometer.store.engine import Store
 from barometer.store.migrate import open_store
-from barometer.store.sealing import sealing_state
-from barometer.store.writer import Batch, Move, Writer
-from monitor import sealing
-from monitor.sealing import Sealer
+from barometer.store.series.sealing import sealing_state
+from barometer.store.stream.writer import Batch, Move, Writer
+from monitor.sealing import seal
+from monitor.sealing.seal import Sealer
 
 T0 = 1_699_999_800_000  # a bucket's start
 BUCKET = 600_000
@@ -39,7 +39,7 @@ class Log:
                     id=1, cluster_id="c", topic=settings.topic_documents, partitions=2, current=True, created_at=0
                 )
             )
-        self.writer = Writer(store, sealing.Buckets(settings.bucket_seconds, settings.zone))
+        self.writer = Writer(store, seal.Buckets(settings.bucket_seconds, settings.zone))
         self.next = [0, 0]
 
     def add(
@@ -121,7 +121,7 @@ def test_steps_and_restarts_do_not_matter(
         settings = settings_for(database_url=f"sqlite:///{tmp_path / way}.db")
         store = open_store(settings, migrate=True)
         log, sealer, rng = Log(store, settings), Sealer(store, settings), random.Random(9)
-        monkeypatch.setattr(sealing, "STEP", 100 if way == "at once" else 3)
+        monkeypatch.setattr(seal, "STEP", 100 if way == "at once" else 3)
         for b, bucket in enumerate(texts):
             end = T0 + (b + 1) * BUCKET
             log.add(0, bucket[::2], end + LATE)

@@ -23,10 +23,11 @@ from barometer.store import leases
 from barometer.store import tables as t
 from barometer.store.engine import Store
 from barometer.store.migrate import open_store
-from barometer.store.writer import Batch, Move, Writer
-from ingest.lateness import Lateness
-from monitor import sealing, voices
-from monitor.sealing import Sealer
+from barometer.store.stream.writer import Batch, Move, Writer
+from ingest.worker.lateness import Lateness
+from monitor.detection import voices
+from monitor.sealing import seal
+from monitor.sealing.seal import Sealer
 
 DAY = 86_400_000
 T0 = 1_699_977_600_000  # midnight in Shanghai
@@ -211,10 +212,10 @@ def piecemeal(store: Store, settings: Settings, reader: Reader, choose: random.R
                 sealer = Sealer(store, settings)
             pages = {"everything": False, "page": choose.choice([1, 9])}
             with (
-                patch.object(sealing, "STEP", choose.choice([1, 2, 100])),
-                patch.object(sealing, "JUDGEMENTS", choose.choice([1, 7, 10_000])),
-                patch.object(sealing, "DOCUMENTS", choose.choice([1, 10_000])),
-                patch.object(sealing.sql.voices, "__kwdefaults__", pages),
+                patch.object(seal, "STEP", choose.choice([1, 2, 100])),
+                patch.object(seal, "JUDGEMENTS", choose.choice([1, 7, 10_000])),
+                patch.object(seal, "DOCUMENTS", choose.choice([1, 10_000])),
+                patch.object(seal.sql.voices, "__kwdefaults__", pages),
                 patch.object(voices, "TOGETHER", choose.choice([0, 3, 20_000])),
             ):
                 sealer.seal_ready(lead(store))

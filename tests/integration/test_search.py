@@ -12,14 +12,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, insert, select, text
 
-from barometer.store import search
 from barometer.store.engine import Store
 from barometer.store.migrate import upgrade, upgrade_in
-from barometer.store.months import month_bounds, month_of
-from barometer.store.search import MOST_COPIES, Page, SearchError, Wanted, search_documents, with_copies
-from barometer.store.search_index import Key, forget, index_some, indexed
-from barometer.store.search_summary import add_up
-from barometer.store.search_terms import question
+from barometer.store.search import query
+from barometer.store.search.index import Key, forget, index_some, indexed
+from barometer.store.search.query import MOST_COPIES, Page, SearchError, Wanted, search_documents, with_copies
+from barometer.store.search.summary import add_up
+from barometer.store.search.terms import question
+from barometer.store.stream.months import month_bounds, month_of
 from barometer.store.tables import Document, Prediction, SearchQueue, SeriesDocument
 from tests.integration.corpus import MONTH, SOURCES, T0, TOPICS, Doc, lead, prepare, put
 
@@ -81,9 +81,9 @@ CASES: list[tuple[Wanted, list[int]]] = [
 ]
 
 
-@pytest.mark.parametrize("looked_through", [search.LOOKED_THROUGH, (2, 4)])
+@pytest.mark.parametrize("looked_through", [query.LOOKED_THROUGH, (2, 4)])
 def test_words_and_filters(ready: Store, monkeypatch: pytest.MonkeyPatch, looked_through: int) -> None:
-    monkeypatch.setattr(search, "LOOKED_THROUGH", looked_through)
+    monkeypatch.setattr(query, "LOOKED_THROUGH", looked_through)
     put(ready, DOCS)
     for indexed_too in (False, True):
         if indexed_too:
@@ -106,7 +106,7 @@ def test_what_was_found_is_added_up(ready: Store) -> None:
     put(ready, DOCS)
     for wanted, expected in [*CASES[:2], (Wanted(), [0, 1, 2, 3, 4]), (Wanted(unscored=True), [4])]:
         with ready.read() as c:
-            keys, _ = search.matching_keys(c, ready, wanted, 100)
+            keys, _ = query.matching_keys(c, ready, wanted, 100)
             found = add_up(c, keys)
             again = add_up(c, [*keys, (T0 - 5, 17)])
         docs = [DOCS[i] for i in expected]
@@ -173,7 +173,7 @@ def fits(d: Doc, w: Wanted) -> bool:
 
 def test_search_is_reading_every_text(ready: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever part of the texts is indexed, whatever is asked, page by page of any size."""
-    monkeypatch.setattr(search, "LOOKED_THROUGH", (3, 5))
+    monkeypatch.setattr(query, "LOOKED_THROUGH", (3, 5))
     lease = lead(ready)
 
     @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
@@ -232,7 +232,7 @@ def test_copies_and_who_was_first(ready: Store) -> None:
 
 def test_too_much_that_waits_is_said(ready: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     put(ready, DOCS)
-    monkeypatch.setattr(search, "READ_OF_QUEUE", 3)
+    monkeypatch.setattr(query, "READ_OF_QUEUE", 3)
     page = ask(ready, Wanted("恒大"))
     assert texts(page) == [DOCS[2].text]
     assert not page.complete

@@ -16,14 +16,14 @@ from sqlalchemy import select, update
 
 from barometer.errors import StoreError
 from barometer.settings import Settings
-from barometer.store import sessions, tokens
-from barometer.store.backup import make_backup, restore_backup
+from barometer.store.accounts import sessions, tokens
+from barometer.store.accounts.users import add_user, set_active, set_password, set_role
+from barometer.store.backup.archive import make_backup, restore_backup
 from barometer.store.engine import Store
 from barometer.store.migrate import open_store
 from barometer.store.tables import ApiToken, AuditEntry, RateCount, UserSession
-from barometer.store.users import add_user, set_active, set_password, set_role
 from dashboard.app import create_app
-from dashboard.limits import Limit
+from dashboard.security.limits import Limit
 from tests.browser.seed import PASSWORD, seed
 from tests.integration.api_client import watched
 from tests.integration.test_dashboard_auth import log_in

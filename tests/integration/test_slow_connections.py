@@ -72,7 +72,7 @@ def dashboard(settings_for: Callable[..., Settings], tmp_path: Path) -> Iterator
         s.bind(("127.0.0.1", 0))
         port = int(s.getsockname()[1])
     process = subprocess.Popen(
-        [sys.executable, "-m", "barometer", "dashboard"],
+        [sys.executable, "-m", "app", "dashboard"],
         env={**os.environ, "BAROMETER_DATABASE_URL": settings.database_url, "BAROMETER_DASHBOARD_PORT": str(port),
              "BAROMETER_DASHBOARD_WORKERS": "1"},
         cwd=tmp_path,

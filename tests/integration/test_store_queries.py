@@ -9,12 +9,19 @@ import pytest
 from sqlalchemy import delete, insert, update
 
 from barometer.settings import Settings
+from barometer.store.alerts.views import alert_page, alerts_between, open_alerts, past_alerts
+from barometer.store.documents.listing import latest_of, latest_texts, texts_behind
 from barometer.store.engine import Store
-from barometer.store.queries import find_series, list_series, sealed_totals, sealed_until, totals, with_open
-from barometer.store.queries_alerts import alert_page, alerts_between, open_alerts, past_alerts
-from barometer.store.queries_documents import latest_of, latest_texts, texts_behind
-from barometer.store.queries_points import points
-from barometer.store.status import status
+from barometer.store.health.status import status
+from barometer.store.series.points import points
+from barometer.store.series.series_totals import (
+    find_series,
+    list_series,
+    sealed_totals,
+    sealed_until,
+    totals,
+    with_open,
+)
 from barometer.store.tables import Log, Offset, Process, Rollup, SealedBucket, SealingState, Series
 from tests.browser.seed import DAY, seed
 

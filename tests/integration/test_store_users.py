@@ -7,11 +7,11 @@ from argon2 import PasswordHasher
 from sqlalchemy import select, update
 
 from barometer.errors import StoreError
-from barometer.store import users
+from barometer.store.accounts import users
+from barometer.store.accounts.users import add_user, get_user, list_users, secret_key, set_password, set_role, verify
 from barometer.store.engine import Store
 from barometer.store.tables import AuditEntry
 from barometer.store.tables import User as UserRow
-from barometer.store.users import add_user, get_user, list_users, secret_key, set_password, set_role, verify
 
 GOOD = "correct horse battery"
 

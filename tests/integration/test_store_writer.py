@@ -28,8 +28,8 @@ from barometer.records import (
 )
 from barometer.store import tables as t
 from barometer.store.engine import Store
-from barometer.store.months import month_bounds
-from barometer.store.writer import Batch, Move, Writer
+from barometer.store.stream.months import month_bounds
+from barometer.store.stream.writer import Batch, Move, Writer
 
 T0 = 1_700_000_000_000
 BUCKETS = Buckets(600, ZoneInfo("Asia/Shanghai"))

@@ -21,8 +21,8 @@ from barometer.settings import Settings
 from barometer.store.engine import Store
 from barometer.store.tables import Alert, Document
 from dashboard.app import create_app
-from dashboard.payload_shapes import shape_of
-from dashboard.payloads import PATH
+from dashboard.security.payload_shapes import shape_of
+from dashboard.security.payloads import PATH
 from tests.browser.seed import seed
 from tests.integration.api_client import watched
 from tests.integration.test_dashboard_auth import log_in
@@ -186,7 +186,7 @@ def test_what_pages_send_is_answered_and_what_is_changed_is_refused(client: Flas
 
 
 def test_every_property_that_a_callback_reads_has_a_shape(client: FlaskClient) -> None:
-    """A new store or a new kind of input gets a line in dashboard/payload_shapes.py."""
+    """A new store or a new kind of input gets a line in dashboard/security/payload_shapes.py."""
     client.get("/health")
     missing = []
     for callback in dash.get_app().callback_map.values():

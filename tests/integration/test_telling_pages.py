@@ -16,12 +16,13 @@ from flask.testing import FlaskClient
 from sqlalchemy import insert, select
 
 from barometer.settings import Settings, load_settings
-from barometer.store import audit_log, silences
-from barometer.store.alerts import Finding, apply_finding
+from barometer.store.accounts import audit_log
+from barometer.store.alerts import silences
+from barometer.store.alerts.deliveries import TEST, deliveries, last_test
+from barometer.store.alerts.life_cycle import Finding, apply_finding
+from barometer.store.alerts.rule_hits import hits_of_rules
 from barometer.store.engine import Store
 from barometer.store.migrate import open_store
-from barometer.store.queries_rules import hits_of_rules
-from barometer.store.queries_told import TEST, deliveries, last_test
 from barometer.store.tables import Alert, AuditEntry, Notification, NotificationAttempt, RuleHit, Silence
 from dashboard.app import create_app
 from tests.browser.seed import PASSWORD, seed

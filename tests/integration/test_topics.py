@@ -9,8 +9,8 @@ from kafka.admin import ConfigResource, ConfigResourceType
 
 from barometer.errors import BarometerError, SettingsError
 from barometer.settings import Settings
-from ingest.apache_kafka import ApacheKafka
-from ingest.topics import LONGEST, ensure_topics
+from ingest.local_broker.apache_kafka import ApacheKafka
+from ingest.topic.topics import LONGEST, ensure_topics
 
 
 def configs(kafka: ApacheKafka, topic: str) -> dict[str, str]:

@@ -12,7 +12,7 @@ from kafka import KafkaProducer
 from barometer.settings import Settings
 from barometer.store.engine import Store
 from barometer.store.migrate import open_store
-from ingest.apache_kafka import ApacheKafka
+from ingest.local_broker.apache_kafka import ApacheKafka
 from tests.integration.keyword_scorer import KeywordScorer
 from tests.integration.stream import message, rows, topic_of, totals, wait_for, worker
 

@@ -16,11 +16,11 @@ from barometer.store import leases
 from barometer.store.engine import Store
 from barometer.store.tables import Alert, Job, Notification
 from barometer.store.tables import Lease as LeaseRow
-from monitor.alarms import Alarms
-from monitor.heartbeat import NEEDED, Heartbeat
+from monitor.alarms.checks import Alarms
+from monitor.alarms.dead_mans_switch import NEEDED, Heartbeat
+from monitor.alarms.watchdog import FINGERPRINT, Watchdog, watching
 from monitor.notify.config import NotifyConfig
 from monitor.notify.outbox import enqueue, send_due
-from monitor.watchdog import FINGERPRINT, Watchdog, watching
 from tests.integration.post_box import PostBox
 from tests.integration.test_outbox import box, config, configured, fire, lead, receiver, rows, store
 

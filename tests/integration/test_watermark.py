@@ -10,8 +10,8 @@ from sqlalchemy import insert, update
 from barometer.settings import Settings
 from barometer.store import tables as t
 from barometer.store.engine import Store
-from barometer.store.logs import current_log
-from barometer.store.watermark import watermark
+from barometer.store.stream.log_epochs import current_log
+from barometer.store.stream.watermark import watermark
 
 NOW = 1_700_000_000_000
 LATE = 120_000

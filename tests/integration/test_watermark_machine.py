@@ -27,9 +27,9 @@ from barometer.store import leases
 from barometer.store import tables as t
 from barometer.store.engine import Store
 from barometer.store.migrate import open_store
-from barometer.store.writer import Batch, Move, Writer
-from ingest.lateness import Lateness
-from monitor.sealing import Sealer
+from barometer.store.stream.writer import Batch, Move, Writer
+from ingest.worker.lateness import Lateness
+from monitor.sealing.seal import Sealer
 
 WIDTH, LATE = 600_000, 120_000
 T0 = 1_760_000_400_000

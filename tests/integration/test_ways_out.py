@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from barometer.settings import load_settings
-from ingest.broker_certificates import Authority
+from ingest.local_broker.certificates import Authority
 from monitor.notify.channels import SendError
 from monitor.notify.channels.http import Request, post
 from monitor.notify.channels.mail import Mail

@@ -16,7 +16,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 
 from barometer.settings import Settings
-from barometer.store import tokens
+from barometer.store.accounts import tokens
 from barometer.store.engine import Store
 from barometer.store.migrate import open_store
 from barometer.store.tables import ApiToken, AuditEntry, Base, RateCount, User, UserSession
@@ -269,7 +269,7 @@ def test_names_cannot_be_told_apart_by_time(site: tuple[Flask, Store]) -> None:
     """The slow part, the hash, is done once whether or not there is such a user, or may come in."""
     from unittest import mock
 
-    from barometer.store import users
+    from barometer.store.accounts import users
 
     _, store = site
     users.set_active(store, "viewer", False, actor="tests")

@@ -11,8 +11,8 @@ import pytest
 from flask.testing import FlaskClient
 
 from barometer.settings import Settings
+from barometer.store.accounts.users import add_user
 from barometer.store.migrate import open_store
-from barometer.store.users import add_user
 from dashboard.app import create_app
 from tests.browser.seed import PASSWORD
 from tests.integration.test_dashboard_auth import log_in

@@ -13,11 +13,11 @@ from barometer.errors import StoreError
 from barometer.records import Flag
 from barometer.settings import Settings
 from barometer.store.engine import Store
-from barometer.store.logs import current_log
+from barometer.store.health.processes import list_processes
 from barometer.store.migrate import open_store
-from barometer.store.processes import list_processes
+from barometer.store.stream.log_epochs import current_log
 from barometer.store.tables import DeadLetter, Document, Offset, Prediction, Series, SeriesDocument
-from ingest.worker import run_worker
+from ingest.worker.main import run_worker
 from tests.conftest import Broker
 from tests.integration.keyword_scorer import KeywordScorer
 from tests.integration.stream import T0, assert_sums, message, rows, topic_of, totals, wait_for, worker

@@ -15,11 +15,11 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from barometer.errors import StoreError
 from barometer.settings import Settings
-from barometer.store import logs
 from barometer.store.engine import Store
 from barometer.store.migrate import open_store
+from barometer.store.stream import log_epochs
 from barometer.store.tables import AuditEntry, Log, Offset
-from ingest.topics import identity
+from ingest.topic.topics import identity
 from tests.conftest import Broker, MakeBroker, PostgresServer
 from tests.integration.keyword_scorer import KeywordScorer
 from tests.integration.proxy import Proxy
@@ -257,11 +257,11 @@ def test_another_cluster_is_never_read_without_leave(
             assert new.cluster_id in replaced(running)
             assert totals(store)["records"] == 20
             with store.read() as c:
-                row = logs.current_log(c, settings.topic_documents)
+                row = log_epochs.current_log(c, settings.topic_documents)
             assert row is not None
             assert "another cluster" in row.replaced_reason
             running.end()
-        logs.accept_replacement(store, settings, "operator", new.cluster_id)
+        log_epochs.accept_replacement(store, settings, "operator", new.cluster_id)
         # In another group: the new broker may hold joins of the old one for ever, where a member came over to it.
         anew = settings.model_copy(update={"consumer_group": f"{settings.consumer_group}-anew"})
         with worker(anew, store, KeywordScorer()) as running:
@@ -269,7 +269,7 @@ def test_another_cluster_is_never_read_without_leave(
             running.end()
         assert len(rows(store)) == 70
         with store.read() as c:
-            seen = logs.list_logs(c)
+            seen = log_epochs.list_logs(c)
             audit = c.execute(select(AuditEntry.actor, AuditEntry.action)).one()
         assert [(r.cluster_id, r.current) for r in seen] == [(old_id(seen), False), (new.cluster_id, True)]
         assert tuple(audit) == ("operator", "log.accept")
@@ -292,9 +292,9 @@ def test_a_broker_without_a_memory_is_another_log(
             with worker(settings, store, KeywordScorer()):
                 wait_for(lambda: totals(store)["records"] == 20)
     with own_broker(port=old.port, cluster_id="same"), worker(settings, store, KeywordScorer()) as running:
-        assert logs.MADE_ANEW in replaced(running)
+        assert log_epochs.MADE_ANEW in replaced(running)
         assert totals(store)["records"] == 20
-        logs.accept_replacement(store, settings, "operator", *identity(settings, settings.topic_documents))
+        log_epochs.accept_replacement(store, settings, "operator", *identity(settings, settings.topic_documents))
         with topic_of(settings) as topic:
             topic.documents(5)
             topic.flush()
@@ -320,24 +320,24 @@ def test_the_right_broker_comes_back(
         topic.flush()
         with worker(settings, store, KeywordScorer()) as running:
             assert "another cluster" in replaced(running)
-            log_id = logs.accept_replacement(store, settings, "operator", broker.cluster_id)
+            log_id = log_epochs.accept_replacement(store, settings, "operator", broker.cluster_id)
             wait_for(lambda: totals(store)["records"] == 15)
         assert_sums(store, 15)
         with store.read() as c:
-            assert [r.id for r in logs.list_logs(c)] == [log_id]
+            assert [r.id for r in log_epochs.list_logs(c)] == [log_id]
 
 
 def test_accepting_a_gap_goes_on_behind_it(store: Store, settings_for: MakeSettings) -> None:
     settings = settings_for(None, url_of(store))
-    log_id = int(logs.register_log(store, "c", settings.topic_documents, 2).id)
+    log_id = int(log_epochs.register_log(store, "c", settings.topic_documents, 2).id)
     with store.write() as c:
         for p, n in ((0, 10), (1, 20)):
             c.execute(Offset.__table__.insert().values(log_id=log_id, partition=p, next_offset=n, updated_at=0))
     with pytest.raises(StoreError, match="nothing to accept"):
-        logs.accept_replacement(store, settings, "me", "c")
-    logs.mark_replaced(store, log_id, logs.trimmed({0: (10, 25)}))
-    logs.mark_replaced(store, log_id, "a later reason does not replace the first")
-    assert logs.accept_replacement(store, settings, "me", "c") == log_id
+        log_epochs.accept_replacement(store, settings, "me", "c")
+    log_epochs.mark_replaced(store, log_id, log_epochs.trimmed({0: (10, 25)}))
+    log_epochs.mark_replaced(store, log_id, "a later reason does not replace the first")
+    assert log_epochs.accept_replacement(store, settings, "me", "c") == log_id
     with store.read() as c:
         assert dict(c.execute(select(Offset.partition, Offset.next_offset)).tuples().all()) == {0: 25, 1: 20}
         assert c.execute(select(Log.replaced_reason)).scalar() is None
@@ -351,11 +351,11 @@ def test_a_position_before_the_beginning_is_a_gap_to_be_accepted(
 ) -> None:
     """The embedded broker cannot delete records, so the position is put before its beginning instead."""
     settings = settings_for(broker, url_of(store))
-    log_id = int(logs.register_log(store, broker.cluster_id, settings.topic_documents, 3).id)
+    log_id = int(log_epochs.register_log(store, broker.cluster_id, settings.topic_documents, 3).id)
     with store.write() as c:
         c.execute(Offset.__table__.insert().values(log_id=log_id, partition=1, next_offset=-5, updated_at=0))
     with worker(settings, store, KeywordScorer()) as running:
-        assert f"{logs.TRIMMED}: partition 1: -5 -> 0" in replaced(running)
+        assert f"{log_epochs.TRIMMED}: partition 1: -5 -> 0" in replaced(running)
 
 
 def test_a_refused_log_stops_a_worker_that_is_at_work(store: Store, broker: Broker, settings_for: MakeSettings) -> None:
@@ -382,12 +382,12 @@ def test_a_log_that_is_closed_behind_a_worker_ends_its_session(
         wait_for(lambda: totals(store)["records"] == 6)
         with store.write() as c:
             c.execute(update(Log).values(replaced_reason="the operator knows why"))
-        new = logs.accept_replacement(store, settings, "operator", broker.cluster_id)
+        new = log_epochs.accept_replacement(store, settings, "operator", broker.cluster_id)
         topic.documents(6)
         topic.flush()
         wait_for(lambda: totals(store)["records"] == 12, what="the new log is read from its beginning")
         assert "log replaced" not in running.states
         with store.read() as c:
-            log = logs.current_log(c, settings.topic_documents)
+            log = log_epochs.current_log(c, settings.topic_documents)
         assert log is not None
         assert (log.id, log.partitions) == (new, 3)

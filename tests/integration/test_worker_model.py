@@ -51,7 +51,7 @@ def test_barometer_worker(broker: Broker, settings_for: Callable[..., Settings],
         topic.send(message("Ceci est un texte en français sur la bourse de Paris et les banques"))
         topic.flush()
         process = subprocess.Popen(
-            [sys.executable, "-m", "barometer", "worker"],
+            [sys.executable, "-m", "app", "worker"],
             env=os.environ | environment, stdout=log, stderr=log, cwd=tmp_path,
         )  # fmt: skip
         try:

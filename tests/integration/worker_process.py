@@ -10,7 +10,7 @@ import threading
 from barometer.logs import configure_logging
 from barometer.settings import load_settings
 from barometer.store.migrate import open_store
-from ingest.worker import run_worker
+from ingest.worker.main import run_worker
 from tests.integration.keyword_scorer import KeywordScorer
 
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from sqlalchemy import Connection, select
 
-from barometer.store import alerts
-from barometer.store.alerts import AlertError, Finding, apply_finding
+from barometer.store.alerts import life_cycle
+from barometer.store.alerts.life_cycle import AlertError, Finding, apply_finding
 from barometer.store.engine import Store
 from barometer.store.migrate import upgrade
 from barometer.store.tables import Alert, AlertEvent
@@ -66,13 +66,13 @@ def opened(c: Connection, **more: Any) -> int:
 
 def test_news_and_comments_merge_and_the_alert_ends_with_the_last_of_them(c: Connection) -> None:
     a = opened(c)
-    assert apply_finding(c, finding(True, 8, kind=2), 2) == alerts.AlertChange(a, NAME, None)
+    assert apply_finding(c, finding(True, 8, kind=2), 2) == life_cycle.AlertChange(a, NAME, None)
     alert = row(c, a)
     assert alert.kinds == [1, 2]
     assert (alert.started_at, alert.detected_at) == (8 * BUCKET, 11 * BUCKET)  # the earliest start is kept
-    assert apply_finding(c, finding(False, 12, kind=1), 3) == alerts.AlertChange(a, NAME, None)
+    assert apply_finding(c, finding(False, 12, kind=1), 3) == life_cycle.AlertChange(a, NAME, None)
     assert row(c, a).state == "firing"
-    assert apply_finding(c, finding(False, 13, kind=2), 4) == alerts.AlertChange(a, NAME, "resolved")
+    assert apply_finding(c, finding(False, 13, kind=2), 4) == life_cycle.AlertChange(a, NAME, "resolved")
     alert = row(c, a)
     assert (alert.state, alert.ended_at, alert.resolved_by, alert.resolved_at) == (
         "resolved",
@@ -110,7 +110,7 @@ def test_figures_and_evidence_are_those_of_the_peak_and_no_kind_loses_its_texts(
 
 def test_an_acknowledged_alert_resolves_by_itself_and_a_new_firing_is_a_new_alert(c: Connection) -> None:
     a = opened(c)
-    alerts.acknowledge(c, a, "li", "mine", 2)
+    life_cycle.acknowledge(c, a, "li", "mine", 2)
     ended = apply_finding(c, finding(False, 11), 3)
     assert ended is not None
     assert ended.reason == "resolved"
@@ -123,8 +123,8 @@ def test_an_acknowledged_alert_resolves_by_itself_and_a_new_firing_is_a_new_aler
 
 def test_what_a_person_closed_stays_closed_until_it_is_more_than_they_knew(c: Connection) -> None:
     a = opened(c)
-    assert alerts.resolve(c, a, "li", "false_alarm", None, 2).reason == "resolved"
-    assert apply_finding(c, finding(True, 11), 3) == alerts.AlertChange(a, NAME, None)
+    assert life_cycle.resolve(c, a, "li", "false_alarm", None, 2).reason == "resolved"
+    assert apply_finding(c, finding(True, 11), 3) == life_cycle.AlertChange(a, NAME, None)
     assert row(c, a).last_bucket_end == 12 * BUCKET
     worse = apply_finding(c, finding(True, 12, severity="critical"), 4)
     assert worse is not None
@@ -137,8 +137,8 @@ def test_what_a_person_closed_stays_closed_until_it_is_more_than_they_knew(c: Co
 
 def test_a_closed_alert_that_the_detector_lets_go_says_when(c: Connection) -> None:
     a = opened(c)
-    alerts.resolve(c, a, "li", "known", "planned", 2)
-    assert apply_finding(c, finding(False, 12), 3) == alerts.AlertChange(a, NAME, None)
+    life_cycle.resolve(c, a, "li", "known", "planned", 2)
+    assert apply_finding(c, finding(False, 12), 3) == life_cycle.AlertChange(a, NAME, None)
     alert = row(c, a)
     assert (alert.ended_at, alert.resolved_by, alert.resolution) == (13 * BUCKET, "li", "known")
 
@@ -153,25 +153,25 @@ def test_a_quiet_alert_that_becomes_audible_is_told_of(c: Connection) -> None:
 
 
 def test_an_infinite_score_can_be_stored(c: Connection) -> None:
-    assert row(c, opened(c, score=float("inf"))).score == alerts.MAX_SCORE
+    assert row(c, opened(c, score=float("inf"))).score == life_cycle.MAX_SCORE
 
 
 def test_wrong_moves_say_what_is_wrong_and_change_nothing(c: Connection) -> None:
     a = opened(c)
-    alerts.acknowledge(c, a, "li", None, 2)
+    life_cycle.acknowledge(c, a, "li", None, 2)
     with pytest.raises(AlertError, match="acknowledged already, by li"):
-        alerts.acknowledge(c, a, "wang", None, 3)
-    alerts.resolve(c, a, "wang", "real", None, 4)
+        life_cycle.acknowledge(c, a, "wang", None, 3)
+    life_cycle.resolve(c, a, "wang", "real", None, 4)
     with pytest.raises(AlertError, match="resolved already, by wang"):
-        alerts.resolve(c, a, "li", "real", None, 5)
+        life_cycle.resolve(c, a, "li", "real", None, 5)
     with pytest.raises(AlertError, match="nothing to acknowledge"):
-        alerts.acknowledge(c, a, "li", None, 5)
+        life_cycle.acknowledge(c, a, "li", None, 5)
     with pytest.raises(AlertError, match="cannot be assigned"):
-        alerts.assign(c, a, "li", "zhao", 5)
+        life_cycle.assign(c, a, "li", "zhao", 5)
     with pytest.raises(AlertError, match="level 'huge'"):
-        alerts.set_level(c, a, "li", "huge", 5)
+        life_cycle.set_level(c, a, "li", "huge", 5)
     with pytest.raises(AlertError, match="there is no alert 999999"):
-        alerts.comment(c, 999_999, "li", "hello", 5)
+        life_cycle.comment(c, 999_999, "li", "hello", 5)
     with pytest.raises(AlertError, match="severity 'loud'"):
         apply_finding(c, finding(True, 12, severity="loud"), 6)
     assert actions(c, a)[-1] == ("wang", "resolved")
@@ -179,9 +179,9 @@ def test_wrong_moves_say_what_is_wrong_and_change_nothing(c: Connection) -> None
 
 def test_assigning_commenting_and_levels_leave_events(c: Connection) -> None:
     a = opened(c, level="major")
-    alerts.assign(c, a, "li", "zhao", 2)
-    alerts.comment(c, a, "zhao", "calling the branch", 3)
-    alerts.set_level(c, a, "zhao", "grave", 4, "runs at three branches")
+    life_cycle.assign(c, a, "li", "zhao", 2)
+    life_cycle.comment(c, a, "zhao", "calling the branch", 3)
+    life_cycle.set_level(c, a, "zhao", "grave", 4, "runs at three branches")
     apply_finding(c, finding(True, 11, level="ordinary"), 5)
     alert = row(c, a)
     assert (alert.assignee, alert.level) == ("zhao", "grave")
@@ -225,12 +225,12 @@ class LifeCycle(RuleBasedStateMachine):
         self.known: set[int] = set()  # kinds that fired when a person closed it
         self.start = 0
 
-    @rule(kind=st.sampled_from([1, 2]), severity=st.sampled_from(alerts.SEVERITIES), score=st.floats(0, 10))
+    @rule(kind=st.sampled_from([1, 2]), severity=st.sampled_from(life_cycle.SEVERITIES), score=st.floats(0, 10))
     def fire(self, kind: int, severity: Any, score: float) -> None:
         self.bucket += 1
         change = apply_finding(self.connection, finding(True, self.bucket, kind, severity, score=score), self.bucket)
         assert change is not None
-        rank = alerts.SEVERITIES.index
+        rank = life_cycle.SEVERITIES.index
         worse = rank(severity) > rank(self.severity)
         silent = self.state == "resolved" and kind in self.known and not worse
         if self.current is None or (self.state == "resolved" and not silent):
@@ -267,11 +267,11 @@ class LifeCycle(RuleBasedStateMachine):
         if self.current is None:
             return
         if self.state == "firing":
-            alerts.acknowledge(self.connection, self.current, "li", None, self.bucket)
+            life_cycle.acknowledge(self.connection, self.current, "li", None, self.bucket)
             self.state = "acknowledged"
         else:
             with pytest.raises(AlertError):
-                alerts.acknowledge(self.connection, self.current, "wang", None, self.bucket)
+                life_cycle.acknowledge(self.connection, self.current, "wang", None, self.bucket)
 
     @rule()
     def resolve(self) -> None:
@@ -279,9 +279,9 @@ class LifeCycle(RuleBasedStateMachine):
             return
         if self.state == "resolved":
             with pytest.raises(AlertError):
-                alerts.resolve(self.connection, self.current, "wang", "other", None, self.bucket)
+                life_cycle.resolve(self.connection, self.current, "wang", "other", None, self.bucket)
         else:
-            alerts.resolve(self.connection, self.current, "li", "other", None, self.bucket)
+            life_cycle.resolve(self.connection, self.current, "li", "other", None, self.bucket)
             self.state, self.known = "resolved", set(self.kinds)
 
     @invariant()

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from barometer.cli import main
+from app.cli import main
 from barometer.settings import settings
 
 

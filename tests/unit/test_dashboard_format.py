@@ -14,14 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import dashboard.format as module
-from barometer.store.queries_points import Point
+from barometer.store.series.points import Point
 from barometer.workdays import Workdays
 from dashboard.components.charts import PALETTE, rolling_share
 from dashboard.components.days import LONGEST_MS, day_shapes
 from dashboard.components.spark import sparkline
 from dashboard.context import View
 from dashboard.format import ago, clock, duration, number, percent
-from dashboard.i18n import LANGS, TEXTS, as_lang, series_name, t
+from dashboard.i18n.texts import LANGS, TEXTS, as_lang, series_name, t
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 NOON = 1_795_406_400_000  # 2026-11-23 12:00 in Shanghai

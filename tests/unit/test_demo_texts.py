@@ -9,8 +9,8 @@ from itertools import combinations, pairwise
 
 import pytest
 
-from barometer.demo import scenario
-from barometer.demo.scenario import HOUR_MS, LIVE_MS, PAST_MS, ZONE, DemoText, live, load_texts, past
+from app.demo import scenario
+from app.demo.scenario import HOUR_MS, LIVE_MS, PAST_MS, ZONE, DemoText, live, load_texts, past
 from barometer.errors import BarometerError
 from barometer.records import fingerprint
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from barometer.cli import COMMANDS
+from app.cli import COMMANDS
 from barometer.errors import SettingsError
 from barometer.settings import PREFIX, Settings, load_settings
 from monitor.notify.config import load_config

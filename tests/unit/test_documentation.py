@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from barometer.cli import COMMANDS, load
+from app.cli import COMMANDS, load
 
 ROOT = Path(__file__).resolve().parents[2]
 LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)")

@@ -11,7 +11,7 @@ _CODE = """
 import sys, threading
 from pathlib import Path
 from zoneinfo import ZoneInfo
-import dashboard.app, dashboard.export, dashboard.server
+import dashboard.app, dashboard.exports.document_export, dashboard.web.server
 from dashboard.export_files import as_csv, write_parquet, write_xlsx
 from tests.unit.test_imports import a_text
 
@@ -39,7 +39,7 @@ print("LATE", sorted(x for x in late if not x.startswith("_")), "FAULTS", faults
 
 
 def a_text() -> object:
-    from barometer.store.queries_documents import Text
+    from barometer.store.documents.listing import Text
 
     return Text(
         1_700_000_000_000, 7, 1, 0, 0.9, "晨报", None, "正文", None, False, 1, {"market": 0.9}, "zh", None, False, 0.05,

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import settings as rules
 from hypothesis import strategies as st
 
-from barometer.store.sealing import Counts
-from monitor.judge import Judge, Sealed
+from barometer.store.series.sealing import Counts
+from monitor.detection.judge import Judge, Sealed
 
 DAY = 86_400_000
 T0 = 1_699_977_600_000

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from barometer.risen import risen_terms
-from barometer.store.search_terms import question
-from barometer.terms import terms_of
+from barometer.store.search.terms import question
 from dashboard.components.marked import SHOWN, excerpt, marked, spots
 from dashboard.components.texts import copies_phrase
+from monitor.explanation.term_lift import risen_terms
+from monitor.explanation.terms import terms_of
 
 
 @pytest.mark.parametrize(

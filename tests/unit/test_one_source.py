@@ -9,9 +9,9 @@ from zoneinfo import ZoneInfo
 import pytest
 import yaml
 
-from barometer.store.sealing import Counts
-from dashboard.i18n import series_name
-from monitor.judge import Judge
+from barometer.store.series.sealing import Counts
+from dashboard.i18n.texts import series_name
+from monitor.detection.judge import Judge
 from monitor.notify.wording import series_name as told_name
 
 TOPICS = yaml.safe_load(resources.files("models").joinpath("topics.yaml").read_text("utf-8"))

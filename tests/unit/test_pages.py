@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 from plotly.utils import PlotlyJSONEncoder
 
 from barometer.standing import stand
-from barometer.store.queries import Totals
-from dashboard.brief import Brief
+from barometer.store.series.series_totals import Totals
 from dashboard.context import DAY, HOUR, MINUTE, MOST_STEPS, RANGES, View, ranges, step_of
-from dashboard.i18n import Lang
-from dashboard.measure import group_of, peers, ranked_share, shown_share, standing
-from dashboard.model_files import Files
+from dashboard.i18n.texts import Lang
 from dashboard.pages.models import _figures as model_figures
 from dashboard.pages.system import SOURCES, sources_part
-from dashboard.visits import LONGEST_MS, PAUSE_MS, Visit, by_default, look
+from dashboard.services.last_seen import LONGEST_MS, PAUSE_MS, Visit, by_default, look
+from dashboard.services.measure import group_of, peers, ranked_share, shown_share, standing
+from dashboard.services.model_files import Files
+from dashboard.services.shared_cache import Brief
 from models.folder import read_folder
 
 

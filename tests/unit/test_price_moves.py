@@ -6,17 +6,17 @@ import doctest
 
 import pytest
 
-from barometer import price_moves, risen, terms
-from barometer.price_moves import is_price_move
+from monitor.explanation import price_moves, term_lift, terms
+from monitor.explanation.price_moves import is_price_move
 
 
-@pytest.mark.parametrize("module", [terms, risen, price_moves])
+@pytest.mark.parametrize("module", [terms, term_lift, price_moves])
 def test_examples_in_docstrings_run(module: object) -> None:
     assert doctest.testmod(module).failed == 0  # type: ignore[arg-type]
 
 
 def test_the_surest_come_first_and_what_fell_is_not_told() -> None:
-    found = risen.risen({"a": 30, "b": 20, "c": 4}, {"a": 30, "b": 2, "c": 40}, 40, 100)
+    found = term_lift.risen({"a": 30, "b": 20, "c": 4}, {"a": 30, "b": 2, "c": 40}, 40, 100)
     assert [r.name for r in found] == ["a", "b"]
     assert found[0].z > found[1].z
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from barometer.readable import around, readable
 from barometer.rules import load_rules
-from models.encoding import prepare
-from models.language import detect
+from models.scoring.encoding import prepare
+from models.text.language import detect
 
 EMOTICON = (
     '<span class="icon"><img alt=[哭] src="https://p.example/emoticon/others/k_ku-77.png" style="width:1em" /></span>'

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard.search_summary import BARS, bars
+from dashboard.services.search_summary import BARS, bars
 
 TIMES = st.integers(946_684_800_000, 4_102_444_800_000)
 ZONES = st.sampled_from(["Asia/Shanghai", "UTC", "America/New_York", "Asia/Kathmandu"]).map(ZoneInfo)

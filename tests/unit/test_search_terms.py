@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from barometer.store.search_terms import SearchError, question, terms, tsvector
+from barometer.store.search.terms import SearchError, question, terms, tsvector
 
 
 def found(texts: list[str], typed: str) -> list[int]:

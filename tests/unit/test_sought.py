@@ -8,14 +8,14 @@ from zoneinfo import ZoneInfo
 import pytest
 
 import dashboard.components.series_chart as chart
-from dashboard import sought
-from dashboard.sought import NotSought, time_words, wanted
+from dashboard.services import document_query
+from dashboard.services.document_query import NotSought, time_words, wanted
 
 ZONE = ZoneInfo("Asia/Shanghai")
 NOON = 1_795_492_800_000  # 2026-11-24 12:00 in Shanghai
 
 
-@pytest.mark.parametrize("module", [sought, chart])
+@pytest.mark.parametrize("module", [document_query, chart])
 def test_examples_run(module: object) -> None:
     assert doctest.testmod(module).failed == 0  # type: ignore[arg-type]
 

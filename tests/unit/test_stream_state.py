@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from barometer.settings import load_settings
-from barometer.store.stream_state import stream_state
+from barometer.store.health.stream_state import stream_state
 
 NOW = 1_700_000_000_000
 HOUR = 3_600_000

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from barometer.commands import supervise
-from barometer.commands.supervise import Supervisor
+from app import supervise
+from app.supervise import Supervisor
 
 
 @pytest.fixture

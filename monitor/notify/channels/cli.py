@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from barometer.errors import BarometerError
 from barometer.settings import settings
-from barometer.store.alerts import SEVERITIES
+from barometer.store.alerts.life_cycle import SEVERITIES
 from barometer.store.migrate import open_store
 from barometer.store.tables import Alert
 from monitor.notify.channels import open_channel

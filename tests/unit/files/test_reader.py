@@ -23,7 +23,7 @@ from opencc import OpenCC
 
 from barometer.errors import BarometerError
 from barometer.files import BadRow, FileRow, Form, Source
-from models.own_sets import rehearsal
+from models.data.own_sets import rehearsal
 
 ROWS = [
     {"标题": "某公司公告", "内容": "公司称，重组终止；股价下跌", "n": "1"},

@@ -5,9 +5,9 @@ from zoneinfo import ZoneInfo
 
 from barometer.buckets import Buckets
 from barometer.records import DeadLetter, Document, Kind, Progress, Reason, Tombstone
-from ingest.batching import QUIET_LINGER_SECONDS, Assembler
-from ingest.lateness import Lateness
-from ingest.positions import Position
+from ingest.worker.batching import QUIET_LINGER_SECONDS, Assembler
+from ingest.worker.lateness import Lateness
+from ingest.worker.positions import Position
 
 BUCKETS = Buckets(600, ZoneInfo("UTC"))
 

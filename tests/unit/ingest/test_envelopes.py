@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from barometer.records import DeadLetter, Document, Entry, Reason, Tombstone
-from ingest.envelopes import PATH
-from ingest.message import Decoder
+from ingest.messages.decoding import Decoder
+from ingest.messages.envelopes import PATH
 
 NOW = 1_700_000_000_000
 MESSAGE = {"text": "例城农商行门口排起长队", "kind": "comment", "source": "例子论坛"}

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from barometer.buckets import Buckets
 from barometer.records import Document, Kind, Progress, Tombstone
-from ingest.lateness import Lateness, is_late
+from ingest.worker.lateness import Lateness, is_late
 
 BUCKETS = Buckets(600, ZoneInfo("Asia/Shanghai"))
 LATENESS = 120_000

@@ -27,7 +27,7 @@ from barometer.records import (
     pack_row,
     unpack_row,
 )
-from ingest.message import MAX_DEPTH, MAX_VALUE_BYTES, Decoder, encode, parse_rfc3339
+from ingest.messages.decoding import MAX_DEPTH, MAX_VALUE_BYTES, Decoder, encode, parse_rfc3339
 
 NOW = 1_700_000_000_000
 MIN_TIME = 946_684_800_000

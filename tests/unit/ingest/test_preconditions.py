@@ -8,9 +8,10 @@ from types import ModuleType
 import pytest
 
 from barometer.settings import Settings
-from ingest import archive, preconditions
-from ingest.preconditions import Limits, Topic, check, check_archive, limits
-from ingest.topics import LONGEST
+from ingest.producing import archive
+from ingest.topic import preconditions
+from ingest.topic.preconditions import Limits, Topic, check, check_archive, limits
+from ingest.topic.topics import LONGEST
 
 GOOD = {
     "message.timestamp.type": "CreateTime",

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from barometer.errors import BarometerError
 from barometer.files import BadRow, FileRow, Form, read_rows
 from barometer.times import parse_time
-from ingest.archive import Archive
-from ingest.files import Columns, Records, parse_pairs
-from ingest.produce import Record
+from ingest.producing.archive import Archive
+from ingest.producing.files import Columns, Records, parse_pairs
+from ingest.producing.produce import Record
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from barometer.store.engine import Store
-from ingest.pulse import Pulse
+from ingest.worker.worker_heartbeat import Pulse
 
 
 def test_the_rate_is_over_the_last_minute(tmp_path: Path) -> None:

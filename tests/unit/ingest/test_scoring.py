@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from barometer.records import Document, Kind, Sentiment
-from ingest.scoring import SCORER_ERROR, score_documents
+from ingest.worker.scoring import SCORER_ERROR, score_documents
 from tests.integration.keyword_scorer import KeywordScorer, Said
 
 

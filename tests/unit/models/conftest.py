@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from models.scorer import Scorer, load_scorer
+from models.scoring.scorer import Scorer, load_scorer
 
 BAD = ["{}未能兑付到期债券，股价暴跌", "{}被立案调查，董事长失联", "{} missed a payment and its shares plunged",
        "{}提现困难，投资者报案", "{} warned of a record loss"]  # fmt: skip
@@ -71,9 +71,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trained]:
     """Train on 60 texts and export; skipped where the training install is missing."""
     for package in ("torch", "transformers", "onnx"):
         pytest.importorskip(package, reason="needs the training install (the extra `train`)")
-    from models.export import export_model
-    from models.recipe import load_recipe
-    from models.training import train_model
+    from models.export.exporting import export_model
+    from models.training.fine_tuning import train_model
+    from models.training.recipe import load_recipe
 
     root = tmp_path_factory.mktemp("trained")
     data, base = root / "data", root / "base"

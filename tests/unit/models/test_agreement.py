@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 from typer.testing import CliRunner
 
-from models.agreement import agreement, cohen_kappa, gold_report, krippendorff_alpha, markdown, masi_distance
 from models.cli import app
+from models.data.own_sets import Labels, known_topics
 from models.errors import TrainingDataError
+from models.evaluation.agreement import agreement, cohen_kappa, gold_report, krippendorff_alpha, markdown, masi_distance
 from models.labels import SENTIMENTS
-from models.own_sets import Labels, known_topics
 
 ROOT = Path(__file__).resolve().parents[3]
 sets = st.frozensets(st.sampled_from(known_topics()), min_size=1, max_size=3)
@@ -64,7 +64,7 @@ def test_agreement_is_symmetric_and_whole_with_oneself(pairs: list[tuple[Labels,
 def test_a_reading_of_an_unknown_text_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     row = {"id": "g-zh-n-9999", "sentiment": "neutral", "topics": ["market"]}
     (tmp_path / "labels.jsonl").write_text(json.dumps(row), "utf-8")
-    monkeypatch.setattr("models.agreement.READINGS", {"second": tmp_path / "labels.jsonl"})
+    monkeypatch.setattr("models.evaluation.agreement.READINGS", {"second": tmp_path / "labels.jsonl"})
     with pytest.raises(TrainingDataError, match=r"labels\.jsonl: no text of the gold set has the id 'g-zh-n-9999'"):
         gold_report()
 

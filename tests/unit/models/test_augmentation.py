@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.augmentation import CHANGES, augmented
 from models.behaviour import Check, checks, run, table
-from models.composition import composed
-from models.copies import copy_groups
-from models.data import Example
+from models.data.composition import composed
+from models.data.copies import copy_groups
+from models.data.sets import Example
 from models.errors import TrainingDataError
-from models.scorer import Scorer
+from models.scoring.scorer import Scorer
+from models.training.augmentation import CHANGES, augmented
 
 
 def test_composed_texts_are_different_balanced_and_the_same_again() -> None:
@@ -63,7 +63,7 @@ def test_a_share_of_texts_is_changed_and_no_label() -> None:
 
 
 def test_the_behaviour_suite_is_complete_and_never_trained_on() -> None:
-    from models.data import own_texts
+    from models.data.sets import own_texts
 
     suite = checks()
     for lang in ("zh", "en"):

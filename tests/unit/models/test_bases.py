@@ -20,10 +20,10 @@ pytest.importorskip("transformers", reason="needs the training install (the extr
 
 import torch
 
-from models.bases import find_base
 from models.errors import TrainingDataError
-from models.recipe import load_recipe
-from models.scorer import load_scorer
+from models.scoring.scorer import load_scorer
+from models.training.bases import find_base
+from models.training.recipe import load_recipe
 from tests.unit.models.conftest import BAD, FIRMS, GOOD, PLAIN, Trained
 
 PIECES = ["[PAD]", "[unused1]", "[unused2]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -59,8 +59,8 @@ def make_hub_base(folder: Path, one_file: bool) -> None:
 
 @pytest.mark.parametrize("one_file", [True, False], ids=["tokenizer.json, safetensors", "vocab.txt, pickle, head"])
 def test_a_base_from_the_hub_is_trained_exported_and_scores(trained: Trained, tmp_path: Path, one_file: bool) -> None:
-    from models.export import export_model
-    from models.training import train_model
+    from models.export.exporting import export_model
+    from models.training.fine_tuning import train_model
 
     base = tmp_path / "hub" / "macbert"
     make_hub_base(base, one_file)
@@ -118,7 +118,7 @@ def _edited(folder: Path, **fields: object) -> None:
 
 
 def test_masked_words_never_ask_for_markers_wherever_they_stand(trained: Trained, tmp_path: Path) -> None:
-    from models.pretraining import PretrainingRecipe, pretrain
+    from models.training.pretraining import PretrainingRecipe, pretrain
 
     make_hub_base(tmp_path / "base", one_file=False)
     (tmp_path / "texts.csv").write_text("body\n" + "\n".join(t.format("Kelso") for t in [*BAD, *GOOD]) + "\n", "utf-8")
@@ -206,7 +206,7 @@ def hub(tmp_path: Path) -> Iterator[str]:
 
 def test_a_name_on_the_hub_is_downloaded(hub: str, tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from models.bases import find_base\n"
+        "import sys; from pathlib import Path; from models.training.bases import find_base\n"
         "from barometer.errors import BarometerError\n"
         "print(find_base(Path('house/bert'), Path(sys.argv[1])))\n"
         "try: find_base(Path('nobody/nothing'), Path(sys.argv[1]))\n"

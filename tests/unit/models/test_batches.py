@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from models.folder import ModelFolder
-from models.scorer import Scored, Scorer
+from models.scoring.scorer import Scored, Scorer
 from tests.unit.models.test_scorer import WORDS, close
 
 Item = tuple[str, str | None, str | None, str | None]

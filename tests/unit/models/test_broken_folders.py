@@ -18,9 +18,9 @@ import onnx
 from onnx import numpy_helper
 
 from models.errors import ModelError
+from models.export.rebuild import rebuild
 from models.folder import DEFAULT_MODEL, read_folder
-from models.rebuild import rebuild
-from models.scorer import load_scorer
+from models.scoring.scorer import load_scorer
 from tests.unit.models.conftest import Trained
 
 Fault = Callable[[Path], object]
@@ -201,7 +201,7 @@ def test_a_command_shows_the_message_and_no_traceback(folder: Path) -> None:
 
     cut("model.onnx", 0.5)(folder)
     done = subprocess.run(
-        [sys.executable, "-m", "barometer", "score", "-", "--model", str(folder)], input="text\n公司公告\n",
+        [sys.executable, "-m", "app", "score", "-", "--model", str(folder)], input="text\n公司公告\n",
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert done.returncode != 0

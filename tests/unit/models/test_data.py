@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from models.copies import copy_groups
-from models.data import load_sets, read_split
+from models.data.copies import copy_groups
+from models.data.sets import load_sets, read_split
 from models.errors import TrainingDataError
 from models.labels import load_topics
 
@@ -101,7 +101,7 @@ def test_copy_groups_join_copies_alone() -> None:
 
 
 def test_unrelated_texts_are_not_joined() -> None:
-    from models.data import own_texts
+    from models.data.sets import own_texts
 
     texts = [e.text for e in own_texts()]
     assert len(set(copy_groups(texts))) > 0.97 * len(texts)

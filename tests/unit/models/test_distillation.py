@@ -12,11 +12,11 @@ import pytest
 pytest.importorskip("torch", reason="needs the training install (the extra `train`)")
 pytest.importorskip("transformers", reason="needs the training install (the extra `train`)")
 
-from models.data import Example
-from models.distillation import load_teacher, soft_labels, softened, transfer_texts
+from models.data.sets import Example
 from models.errors import TrainingDataError
 from models.labels import load_topics
-from models.recipe import load_recipe
+from models.training.distillation import load_teacher, soft_labels, softened, transfer_texts
+from models.training.recipe import load_recipe
 from tests.unit.models.conftest import BAD, GOOD, PLAIN, Trained
 
 TOPICS = [t.id for t in load_topics()]
@@ -72,8 +72,8 @@ def test_teachers_are_runs_or_model_folders_and_agree(trained: Trained, tmp_path
 
 def test_a_student_learns_texts_that_nobody_labelled(trained: Trained, tmp_path: Path) -> None:
     """Labels of one class only; the teacher knows the others from the transfer texts."""
-    from models.export import load_run
-    from models.training import train_model
+    from models.export.exporting import load_run
+    from models.training.fine_tuning import train_model
 
     firms = ["晨光电子", "Kelso", "南江股份", "Orchard"]
     with (tmp_path / "stream.csv").open("w", encoding="utf-8", newline="") as f:

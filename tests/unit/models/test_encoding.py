@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.encoding import batches, pad, padded_length, prepare
-from models.traditional import simplified
+from models.scoring.encoding import batches, pad, padded_length, prepare
+from models.text.traditional import simplified
 
 
 def test_title_and_text_become_one_line() -> None:

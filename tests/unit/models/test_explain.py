@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.explain import MOST_PARTS, explain, passes_of
-from models.own_sets import gold
-from models.scorer import Scorer
+from models.data.own_sets import gold
+from models.scoring.explain import MOST_PARTS, explain, passes_of
+from models.scoring.scorer import Scorer
 
 TEXTS = [
     ("news", "恒信地产未能兑付到期债券，多家银行账户被冻结，供应商上门讨债"),

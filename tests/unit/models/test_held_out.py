@@ -13,14 +13,14 @@ import yaml
 pytest.importorskip("torch", reason="needs the training install (the extra `train`)")
 pytest.importorskip("transformers", reason="needs the training install (the extra `train`)")
 
-from models.data import read_split, whole_set
+from models.data.sets import read_split, whole_set
 from models.errors import ModelError
-from models.evaluation import trained_on_dev_of
-from models.export import export_model
-from models.provenance import licences
-from models.recipe import Recipe, load_recipe
-from models.report import markdown
-from models.training import gather, train_model
+from models.evaluation.measuring import trained_on_dev_of
+from models.evaluation.report import markdown
+from models.export.exporting import export_model
+from models.training.fine_tuning import gather, train_model
+from models.training.provenance import licences
+from models.training.recipe import Recipe, load_recipe
 from tests.unit.models.conftest import Trained
 
 

@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 
 from barometer.errors import BarometerError
 from models.cli import app
+from models.data.label_files import WORDS, LabelForm, check_labels, read_labelled
 from models.errors import TrainingDataError
-from models.label_files import WORDS, LabelForm, check_labels, read_labelled
 from models.labels import SENTIMENTS, load_topics
 
 TOPICS = [t.id for t in load_topics()]

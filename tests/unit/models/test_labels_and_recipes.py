@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from models.data import KEYWORDS_FILE, load_sets, own_texts
+from models.data.sets import KEYWORDS_FILE, load_sets, own_texts
 from models.errors import ModelError, TrainingDataError
 from models.labels import load_topics
-from models.recipe import RECIPES, load_recipe
+from models.training.recipe import RECIPES, load_recipe
 
 FORBIDDEN = {"phrasebank", "gold_headlines"}
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.language import detect, normalise_code
+from models.text.language import detect, normalise_code
 
 
 @pytest.mark.parametrize(

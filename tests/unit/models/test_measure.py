@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.data import Example
-from models.measure import (
+from models.data.sets import Example
+from models.evaluation.figures import (
     binary_calibration_error,
     by_set,
     calibration_error,
@@ -109,7 +109,7 @@ def test_a_choice_is_among_the_topics_that_the_set_knows() -> None:
 
 def test_groups_and_report(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="needs the training install")
-    from models.report import save
+    from models.evaluation.report import save
 
     examples = [
         Example(f"t{i}", kind, lang, f"set_{lang}", (i % 3,), topics={"a": (i % 2, 1.0)})
@@ -133,7 +133,7 @@ def test_groups_and_report(tmp_path: Path) -> None:
 
 def test_the_baseline_learns_what_words_tell() -> None:
     pytest.importorskip("sklearn", reason="needs the training install")
-    from models.baseline import baseline_logits
+    from models.training.baseline import baseline_logits
     from tests.unit.models.conftest import BAD, FIRMS, GOOD
 
     def made(firms: list[str]) -> list[Example]:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from models.objectives import Tensors, divergence, losses, perturbed
-from models.recipe import Recipe
+from models.training.objectives import Tensors, divergence, losses, perturbed
+from models.training.recipe import Recipe
 
 RECIPE = Recipe("test", {"own": {}})
 

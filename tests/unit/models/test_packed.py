@@ -14,14 +14,14 @@ pytest.importorskip("transformers", reason="needs the training install (the extr
 
 import torch
 
-from models.backends import TorchBackend, choose_backend
-from models.bulk import BulkScorer, Chunk
 from models.cli import app
-from models.encoding import pad
+from models.export.rebuild import rebuild
 from models.folder import read_folder
-from models.packed import PackedNetwork, pack
-from models.rebuild import rebuild
-from models.scorer import Scorer, load_scorer
+from models.scoring.backends import TorchBackend, choose_backend
+from models.scoring.bulk import BulkScorer, Chunk
+from models.scoring.encoding import pad
+from models.scoring.packed import PackedNetwork, pack
+from models.scoring.scorer import Scorer, load_scorer
 from tests.unit.models.conftest import BAD, GOOD, PLAIN, Trained
 
 TEXTS = [t.format("晨光电子") for t in [*BAD, *PLAIN, *GOOD]]

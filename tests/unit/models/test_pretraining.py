@@ -15,8 +15,8 @@ pytest.importorskip("torch", reason="needs the training install (the extra `trai
 pytest.importorskip("transformers", reason="needs the training install (the extra `train`)")
 
 from models.errors import TrainingDataError
-from models.pretraining import PretrainingRecipe, gather_texts, load_pretraining, mask, pretrain
-from models.recipe import load_recipe
+from models.training.pretraining import PretrainingRecipe, gather_texts, load_pretraining, mask, pretrain
+from models.training.recipe import load_recipe
 from tests.unit.models.conftest import BAD, FIRMS, GOOD, PLAIN, Trained
 
 
@@ -73,7 +73,7 @@ def test_what_is_missing_is_named(stream: Path, trained: Trained, tmp_path: Path
 
 
 def test_the_loss_falls_and_the_result_is_a_base(stream: Path, trained: Trained, tmp_path: Path) -> None:
-    from models.training import train_model
+    from models.training.fine_tuning import train_model
 
     losses: list[float] = []
     facts = pretrain(RECIPE, stream, trained.base, tmp_path / "base", 1,

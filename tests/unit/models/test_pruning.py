@@ -17,13 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
-from models.data import Example
-from models.encoding import encode, load_tokenizer, prepare
+from models.data.sets import Example
 from models.errors import ModelError
-from models.export import export_model, load_run
-from models.labels import load_topics
-from models.objectives import losses, to_tensors
-from models.pruning import (
+from models.export.exporting import export_model, load_run
+from models.export.pruning import (
     Pruning,
     coverage,
     cut_tokenizer,
@@ -34,8 +31,11 @@ from models.pruning import (
     needed_pieces,
     read_pruning,
 )
-from models.recipe import load_recipe
-from models.scorer import Scorer, load_scorer
+from models.labels import load_topics
+from models.scoring.encoding import encode, load_tokenizer, prepare
+from models.scoring.scorer import Scorer, load_scorer
+from models.training.objectives import losses, to_tensors
+from models.training.recipe import load_recipe
 from tests.unit.models.conftest import BAD, FIRMS, GOOD, PLAIN, Trained
 
 TEXTS = [(t.format(f), k) for k, ts in enumerate((BAD, PLAIN, GOOD)) for t in ts for f in FIRMS]
@@ -79,7 +79,7 @@ def test_layers_are_dropped(trained: Trained, tmp_path: Path) -> None:
     scorer = agree(tmp_path / "small")
     assert scorer.folder.encoder["num_hidden_layers"] == 1
     whole = load_run(trained.run, len(TOPICS)).encoder.encoder.layer[1].state_dict()
-    from models.rebuild import rebuild
+    from models.export.rebuild import rebuild
 
     for name, value in rebuild(scorer.folder).encoder.encoder.layer[0].state_dict().items():
         assert torch.allclose(value, whole[name], atol=0.02), name
@@ -88,7 +88,7 @@ def test_layers_are_dropped(trained: Trained, tmp_path: Path) -> None:
 
 
 def test_heads_are_removed_and_the_folder_can_be_trained_on(trained: Trained, tmp_path: Path) -> None:
-    from models.training import train_model
+    from models.training.fine_tuning import train_model
 
     network, data, recipe = load_run(trained.run, len(TOPICS)), dev_set(trained), load_recipe(trained.recipe)
     importance = head_importance(network, data, recipe)  # type: ignore[arg-type]
@@ -98,8 +98,8 @@ def test_heads_are_removed_and_the_folder_can_be_trained_on(trained: Trained, tm
     # As export does it, on a folder whose sets have no dev texts to measure heads by.
     import onnx
 
-    from models.export import encoder_of
-    from models.onnx_graph import build
+    from models.export.exporting import encoder_of
+    from models.export.onnx_graph import build
 
     (tmp_path / "small").mkdir()
     state = {k: v.float().numpy() for k, v in network.state_dict().items() if v.is_floating_point()}

@@ -17,8 +17,8 @@ from typer.testing import CliRunner
 from barometer.errors import BarometerError
 from barometer.files import Form
 from models.cli import app
-from models.score_files import Line, line_of, read_lines, score_lines
-from models.scorer import Scorer
+from models.scoring.score_files import Line, line_of, read_lines, score_lines
+from models.scoring.scorer import Scorer
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=8),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from models.folder import read_folder
 from models.labels import SENTIMENTS, load_topics
-from models.scorer import Scored, Scorer, load_scorer
+from models.scoring.scorer import Scored, Scorer, load_scorer
 
 WORDS = [
     "跌停", "房企", "债券", "违约", "公告", "上涨", "净利润", "银行", "the bank", "shares", "fell", "$ACME", "回购",
@@ -156,7 +156,7 @@ def test_the_serving_path_needs_no_torch() -> None:
     import sys
 
     code = (
-        "import sys; from models.scorer import load_scorer; load_scorer(threads=1).score(['公司公告']);"
+        "import sys; from models.scoring.scorer import load_scorer; load_scorer(threads=1).score(['公司公告']);"
         "bad = {'torch', 'transformers', 'sklearn', 'onnx'} & set(sys.modules); assert not bad, bad"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

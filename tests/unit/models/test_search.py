@@ -20,9 +20,9 @@ pytest.importorskip("transformers", reason="needs the training install (the extr
 pytest.importorskip("optuna", reason="needs the extra `search`")
 
 from models.errors import TrainingDataError
-from models.recipe import Recipe, load_recipe
-from models.search import SPACES, Found, load_space, search
-from models.training import train_model
+from models.training.fine_tuning import train_model
+from models.training.hyperparameters import SPACES, Found, load_space, search
+from models.training.recipe import Recipe, load_recipe
 from tests.unit.models.conftest import Trained
 
 SPACE = {"learning_rate": {"low": 1e-3, "high": 5e-3, "log": True}, "probe_texts": {"choices": [0, 60]}}
@@ -115,7 +115,7 @@ def test_a_signal_ends_the_command_cleanly_and_it_goes_on(trained: Trained, reci
     (tmp_path / "space.yaml").write_text(yaml.safe_dump(SPACE), "utf-8")
     out = tmp_path / "out"
     command = [
-        sys.executable, "-m", "barometer", "search", str(recipe.path), "--data", str(trained.data), "--base",
+        sys.executable, "-m", "app", "search", str(recipe.path), "--data", str(trained.data), "--base",
         str(trained.base), "--out", str(out), "--space", str(tmp_path / "space.yaml"),
     ]  # fmt: skip
     long = subprocess.Popen([*command, "--trials", "500"], stderr=subprocess.PIPE, text=True, env=os.environ)

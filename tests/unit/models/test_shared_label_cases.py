@@ -9,11 +9,11 @@ import pytest
 from typer.testing import CliRunner
 
 from models.cli import app as models_app
+from models.data.label_files import LabelForm, read_labelled
 from models.errors import TrainingDataError
-from models.label_files import LabelForm, read_labelled
 from models.labels import SENTIMENTS, load_topics
 from monitor.cli import app as backtest_app
-from monitor.rules_cli import app as rules_app
+from monitor.rules.cli import app as rules_app
 
 TOPICS = [t.id for t in load_topics()]
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from models.errors import ModelError, TrainingDataError
-from models.recipe import load_recipe
-from models.scorer import load_scorer
+from models.scoring.scorer import load_scorer
+from models.training.recipe import load_recipe
 from tests.unit.models.conftest import BAD, FIRMS, GOOD, PLAIN, Trained
 
 torch = pytest.importorskip("torch", reason="needs the training install (the extra `train`)")
@@ -53,7 +53,7 @@ def test_the_rebuilt_network_agrees_with_the_exported_one(trained: Trained) -> N
 
 
 def test_export_refuses_to_overwrite_and_unfinished_runs(trained: Trained, tmp_path: Path) -> None:
-    from models.export import export_model
+    from models.export.exporting import export_model
 
     with pytest.raises(ModelError, match="exists already"):
         export_model(trained.run, trained.data, trained.model, "tiny")
@@ -65,7 +65,7 @@ def test_export_refuses_to_overwrite_and_unfinished_runs(trained: Trained, tmp_p
 def test_training_goes_on_from_a_model_folder(trained: Trained, tmp_path: Path) -> None:
     from dataclasses import replace
 
-    from models.training import train_model
+    from models.training.fine_tuning import train_model
 
     seen: list[float] = []
     recipe = replace(load_recipe(trained.recipe), epochs=1)
@@ -77,7 +77,7 @@ def test_training_goes_on_from_a_model_folder(trained: Trained, tmp_path: Path) 
 
 
 def test_a_stopped_run_goes_on(trained: Trained, tmp_path: Path) -> None:
-    from models.training import train_model
+    from models.training.fine_tuning import train_model
 
     class Stop(Exception):
         pass
@@ -98,7 +98,7 @@ def test_a_stopped_run_goes_on(trained: Trained, tmp_path: Path) -> None:
 
 
 def test_a_missing_base_is_named(trained: Trained, tmp_path: Path) -> None:
-    from models.training import train_model
+    from models.training.fine_tuning import train_model
 
     with pytest.raises(TrainingDataError, match="must hold config"):
         train_model(load_recipe(trained.recipe), trained.data, tmp_path / "none", tmp_path / "run")

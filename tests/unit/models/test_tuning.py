@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from models.errors import TrainingDataError
-from models.recipe import load_recipe
+from models.training.recipe import load_recipe
 from tests.unit.models.conftest import Trained
 
 torch = pytest.importorskip("torch", reason="needs the training install (the extra `train`)")
@@ -17,8 +17,8 @@ torch = pytest.importorskip("torch", reason="needs the training install (the ext
 
 @pytest.mark.parametrize("how", ["head", "lora", "ia3"])
 def test_limited_tuning_leaves_a_plain_network(trained: Trained, tmp_path: Path, how: str) -> None:
-    from models.export import load_run
-    from models.training import train_model
+    from models.export.exporting import load_run
+    from models.training.fine_tuning import train_model
 
     if how != "head":
         pytest.importorskip("peft", reason="needs the training install (the extra `train`)")
@@ -37,14 +37,14 @@ def test_limited_tuning_leaves_a_plain_network(trained: Trained, tmp_path: Path,
 
 
 def test_an_unknown_way_of_tuning_is_named(trained: Trained, tmp_path: Path) -> None:
-    from models.training import train_model
+    from models.training.fine_tuning import train_model
 
     with pytest.raises(TrainingDataError, match="tuning must be one of full, lora, ia3, head, not 'bits'"):
         train_model(replace(load_recipe(trained.recipe), tuning="bits"), trained.data, trained.base, tmp_path, 1)
 
 
 def test_cheap_dropout_drops_its_share_and_scales_the_rest() -> None:
-    from models.dropout import CheapDropout
+    from models.training.dropout import CheapDropout
 
     torch.manual_seed(3)
     layer = CheapDropout(0.1)

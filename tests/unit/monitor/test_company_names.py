@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.company_names import name_of
+from monitor.explanation.company_names import name_of
 
 OTHERS = ["今天大盘跌停一片", "业主维权", "停工", "公告称未能兑付利息"]
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor.detector import Detector, DetectorParams, Judgement
+from monitor.detection.detector import Detector, DetectorParams, Judgement
 
 DAY = 86_400
 T0 = 1_709_510_400

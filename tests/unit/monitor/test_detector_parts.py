@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor.tails import count_surprise, share_surprise
-from monitor.windows import Scatter, Windows, block_buckets
+from monitor.detection.tail_probabilities import count_surprise, share_surprise
+from monitor.detection.windows import Scatter, Windows, block_buckets
 
 
 def exact_count(seen: int, mean: float, dispersion: float) -> float:

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from barometer.buckets import Buckets
-from ingest.lateness import is_late
-from monitor import promises
-from monitor.promises import Promises
+from ingest.worker.lateness import is_late
+from monitor.sealing import promises
+from monitor.sealing.promises import Promises
 
 LATENESS = 120_000
 BUCKETS = Buckets(600, ZoneInfo("UTC"))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.rebase import Compared, odds_ratios, ratio_between
+from monitor.detection.rebase import Compared, odds_ratios, ratio_between
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from sqlalchemy import Connection, select, update
 
 from barometer.settings import load_settings
-from barometer.store import alerts, handling, leases, silences
-from barometer.store.alerts import AlertError, Finding, apply_finding
+from barometer.store import leases
+from barometer.store.alerts import handling, life_cycle, silences
+from barometer.store.alerts.life_cycle import AlertError, Finding, apply_finding
 from barometer.store.engine import Store
 from barometer.store.migrate import upgrade
 from barometer.store.tables import Alert, Notification
@@ -78,7 +79,7 @@ class Told(RuleBasedStateMachine):
                 except AlertError:
                     pass  # not in a state for it
 
-    @rule(series=st.sampled_from("abc"), firing=st.booleans(), severity=st.sampled_from(alerts.SEVERITIES))
+    @rule(series=st.sampled_from("abc"), firing=st.booleans(), severity=st.sampled_from(life_cycle.SEVERITIES))
     def detect(self, series: str, firing: bool, severity: Any) -> None:
         evidence = [{"row_id": series, "text": STORY if series != "c" else "北湖物流园凌晨发生火灾，居民被疏散"}]
         f = Finding("surge", f"topic:{series}", None, 1, firing, severity, self.now, self.now, 4.0, evidence=evidence)
@@ -87,11 +88,11 @@ class Told(RuleBasedStateMachine):
 
     @rule()
     def acknowledge(self) -> None:
-        self.act(lambda c, a: alerts.acknowledge(c, a, "li", None, self.now))
+        self.act(lambda c, a: life_cycle.acknowledge(c, a, "li", None, self.now))
 
     @rule(outcome=st.sampled_from(["real", "false_alarm"]))
     def resolve(self, outcome: str) -> None:
-        self.act(lambda c, a: alerts.resolve(c, a, "li", outcome, None, self.now))
+        self.act(lambda c, a: life_cycle.resolve(c, a, "li", outcome, None, self.now))
 
     @rule(level=st.sampled_from([None, *handling.LEVELS]))
     def say_level(self, level: str | None) -> None:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from barometer.faults import FAULTS, fault_wording
+from barometer.alarm_runbook import FAULTS, fault_wording
 from barometer.settings import load_settings
 from monitor.notify import formats, wording
 from monitor.notify.channels import http, markdown, slack, sms, telegram

@@ -1,0 +1,1 @@
+"""Alerts: their rows, life cycle, handling, incidents, silences, evidence."""

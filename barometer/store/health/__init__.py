@@ -1,0 +1,1 @@
+"""How the product is: processes, status, state of the stream."""

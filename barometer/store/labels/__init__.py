@@ -1,0 +1,1 @@
+"""Labels by people: annotations, queues, sampling, and how good labels are."""

@@ -1,0 +1,222 @@
+"""How good the labels are, as people found who looked at texts drawn at random; and how often alerts were right.
+
+Figures are of *different* texts: a group of near-copies counts once. Texts drawn from a series, and those drawn from
+all that are in the series, are both uniform samples of the series' texts, so the two are taken together; figures of
+all texts are only of those drawn from all. A text about which people disagree counts in parts, by their votes.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, Row, select
+
+from barometer.store.labels.annotations import standing_labels
+from barometer.store.labels.intervals import Share, wilson
+from barometer.store.labels.queues import in_sample
+from barometer.store.labels.sampling import ALL
+from barometer.store.tables import Alert, AlertEvent, LabelText
+
+SINCE_MS = 90 * 86_400_000
+"""Texts drawn in the last so many milliseconds count."""
+ALERTS_SINCE_MS = 30 * 86_400_000
+_NEGATIVE = 0
+
+
+@dataclass(slots=True)
+class Audit:
+    """Of one series, or of all texts; of one model version."""
+
+    model_id: int
+    texts: int = 0
+    """Different texts that were drawn at random and labelled."""
+    called_negative: int = 0
+    """By the model."""
+    are_negative: float = 0.0
+    """As people say."""
+    both: float = 0.0
+    agree: float = 0.0
+    """Texts whose sentiment people say as the model does."""
+    on_topic: float = 0.0
+    topic_said: int = 0
+    """Texts of which people said topics."""
+
+    @property
+    def precision(self) -> Share | None:
+        """Of the texts that the model calls negative, the share that people do."""
+        return wilson(self.both, self.called_negative)
+
+    @property
+    def recall(self) -> Share | None:
+        """Of the texts that people call negative, the share that the model does."""
+        return wilson(self.both, self.are_negative)
+
+    @property
+    def accuracy(self) -> Share | None:
+        return wilson(self.agree, self.texts)
+
+    @property
+    def topic(self) -> Share | None:
+        """Of the series' texts, the share that people say belong to it."""
+        return wilson(self.on_topic, self.topic_said)
+
+    def as_dict(self) -> dict[str, Any]:
+        shares = ("precision", "recall", "accuracy", "topic")
+        return {"texts": self.texts, **{name: _share(getattr(self, name)) for name in shares}}
+
+
+@dataclass(slots=True)
+class Agreement:
+    """How far people agree about the sentiment of the same random texts, each without knowing the other's label."""
+
+    pairs: int = 0
+    same: int = 0
+    shares: dict[int, float] = field(default_factory=lambda: defaultdict(float))
+
+    @property
+    def share(self) -> Share | None:
+        return wilson(self.same, self.pairs)
+
+    @property
+    def beyond_chance(self) -> float | None:
+        """Scott's pi (1955): 1 is perfect, 0 what chance would give."""
+        total = sum(self.shares.values())
+        if not self.pairs or not total:
+            return None
+        expected = sum((x / total) ** 2 for x in self.shares.values())
+        return None if expected == 1 else (self.same / self.pairs - expected) / (1 - expected)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"pairs": self.pairs, "share": _share(self.share), "beyond_chance": self.beyond_chance}
+
+
+@dataclass(slots=True)
+class Audits:
+    """All figures of the random sample."""
+
+    by_series: dict[str, list[Audit]]
+    """Series name -> audits by model, the newest model first; ``all``: of all texts."""
+    agreement: Agreement
+    drawn: int
+    labelled: int
+    skipped: int
+    """Drawn, and nobody could say what they are."""
+
+    def of(self, series: str) -> Audit | None:
+        found = self.by_series.get(series)
+        return found[0] if found else None
+
+
+def audits(c: Connection, now_ms: int, since_ms: int = SINCE_MS) -> Audits:
+    """The figures of texts drawn since then."""
+    x = LabelText
+    columns = (x.id, x.group_id, x.model_id, x.sentiment, x.topics, x.samples, x.labels, x.skips)
+    rows = c.execute(select(*columns).where(x.origin == "random", x.drawn_at >= now_ms - since_ms).order_by(x.id)).all()
+    labelled = [r for r in rows if r.labels]
+    standing = standing_labels(c, [r.id for r in labelled], blind_only=True)
+    found: dict[str, dict[int, Audit]] = defaultdict(dict)
+    agreement = Agreement()
+    groups: set[tuple[str, int]] = set()
+    for r in labelled:
+        said = [s for s in standing.get(r.id, []) if s.action == "label"]
+        if not said:
+            continue
+        _agree(agreement, said)
+        if r.model_id is None:
+            continue
+        for name in (ALL, *(f"topic:{t}" for t in r.topics)):
+            if in_sample(r.samples, r.topics, name) and (name, r.group_id) not in groups:
+                groups.add((name, r.group_id))
+                _add(found[name].setdefault(r.model_id, Audit(r.model_id)), r, said, name)
+    by_series = {name: [of[m] for m in sorted(of, reverse=True)] for name, of in found.items()}
+    nobody = sum(1 for r in rows if not r.labels and r.skips)
+    return Audits(by_series, agreement, len(rows), len(labelled), nobody)
+
+
+def _add(audit: Audit, r: Row[Any], said: Sequence[Row[Any]], series: str) -> None:
+    negative = sum(s.sentiment == _NEGATIVE for s in said) / len(said)
+    audit.texts += 1
+    audit.are_negative += negative
+    audit.agree += sum(s.sentiment == r.sentiment for s in said) / len(said)
+    if r.sentiment == _NEGATIVE:
+        audit.called_negative += 1
+        audit.both += negative
+    topics = [s.topics for s in said if s.topics is not None]
+    if topics and series != ALL:
+        audit.topic_said += 1
+        audit.on_topic += sum(series.removeprefix("topic:") in t for t in topics) / len(topics)
+
+
+def _agree(agreement: Agreement, said: Sequence[Row[Any]]) -> None:
+    for i, a in enumerate(said):
+        for b in said[i + 1 :]:
+            agreement.pairs += 1
+            agreement.same += a.sentiment == b.sentiment
+    if len(said) > 1:
+        for s in said:
+            agreement.shares[s.sentiment] += 1
+
+
+# --- alerts ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class AlertAudit:
+    """What people found of alerts that were closed."""
+
+    right: int = 0
+    """Real, or known already."""
+    wrong: int = 0
+    other: int = 0
+    """Closed without saying."""
+    reasons: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+
+    @property
+    def precision(self) -> Share | None:
+        return wilson(self.right, self.right + self.wrong)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"right": self.right, "wrong": self.wrong, "other": self.other, "reasons": dict(self.reasons),
+                "precision": _share(self.precision)}  # fmt: skip
+
+
+def alert_audits(c: Connection, now_ms: int, since_ms: int = ALERTS_SINCE_MS) -> dict[str, AlertAudit]:
+    """Of alerts that people closed since then, by series, and of ``all``. Alerts about the product itself are not in
+    it."""
+    a, e = Alert, AlertEvent
+    rows = c.execute(
+        select(a.id, a.fingerprint, a.resolution).where(
+            a.state == "resolved", a.resolved_at >= now_ms - since_ms, a.type != "system"
+        )
+    ).all()
+    wrong = [r.id for r in rows if r.resolution == "false_alarm"]
+    why: dict[int, Any] = {}
+    for start in range(0, len(wrong), 500):
+        q = (
+            select(e.alert_id, e.data)
+            .where(e.alert_id.in_(wrong[start : start + 500]), e.action == "resolved")
+            .order_by(e.id)
+        )
+        why |= {r.alert_id: r.data for r in c.execute(q)}
+    out: dict[str, AlertAudit] = defaultdict(AlertAudit)
+    for r in rows:
+        for audit in (out[ALL], out[r.fingerprint]):
+            if r.resolution == "false_alarm":
+                audit.wrong += 1
+                reason = (why.get(r.id) or {}).get("reason")
+                audit.reasons[str(reason or "unsaid")] += 1
+            elif r.resolution in ("real", "known"):
+                audit.right += 1
+            else:
+                audit.other += 1
+    return dict(out)
+
+
+def _share(share: Share | None) -> dict[str, float] | None:
+    return None if share is None else share._asdict()
+
+
+__all__ = ["Agreement", "AlertAudit", "Audit", "Audits", "alert_audits", "audits"]

@@ -1,0 +1,1 @@
+"""Model versions: short ids, and what the screens read about them."""

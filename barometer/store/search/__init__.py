@@ -1,0 +1,1 @@
+"""Full-text search: the index, its terms, queries and their summary."""

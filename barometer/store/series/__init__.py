@@ -1,0 +1,1 @@
+"""Counts over time: sealed buckets, totals and points of a series."""

@@ -1,0 +1,102 @@
+"""What stands beside the texts of a point: who said it first, and what was said before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, and_, func, select, tuple_
+
+from barometer.readable import readable
+from barometer.records import Sentiment
+from barometer.store.documents.listing import Text
+from barometer.store.tables import Document, SeriesDocument, Source
+
+COPY_WINDOW_MS = 48 * 3_600_000
+_TEXT = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """``first_*``: of the earliest copy in the series within the copy window, also before the period."""
+
+    first_at: int
+    first_source: str | None
+    earlier: int
+    """Copies before the period."""
+
+
+def beside(c: Connection, series_id: int, texts: Sequence[Text], from_ms: int) -> dict[str, Beside]:
+    """By :attr:`Text.key`, of texts that :func:`texts_behind` gave for a period that began at ``from_ms``."""
+    if not texts:
+        return {}
+    m = SeriesDocument
+    prints = {x.fingerprint for x in texts}
+    before = {
+        int(r[0]): (int(r[1]), int(r[2]))
+        for r in c.execute(
+            select(m.fingerprint, func.min(m.observed_at), func.count())
+            .where(
+                m.series_id == series_id, m.observed_at >= from_ms - COPY_WINDOW_MS, m.observed_at < from_ms,
+                m.fingerprint.in_(prints),
+            )
+            .group_by(m.fingerprint)
+        )
+    }  # fmt: skip
+    sources = _sources_of(c, series_id, {p: at for p, (at, _) in before.items()})
+    out = {}
+    for text in texts:
+        at, earlier = before.get(text.fingerprint, (text.observed_at, 0))
+        source = sources.get(text.fingerprint) if earlier else text.source
+        out[text.key] = Beside(at, source, earlier)
+    return out
+
+
+def _sources_of(c: Connection, series_id: int, firsts: dict[int, int]) -> dict[int, str | None]:
+    """Who sent the copy of a text that was observed at a time, by fingerprint."""
+    if not firsts:
+        return {}
+    m, d = SeriesDocument, Document
+    rows = c.execute(
+        select(m.fingerprint, Source.name)
+        .join(d, and_(d.observed_at == m.observed_at, d.row_id == m.row_id))
+        .outerjoin(Source, Source.id == d.source_id)
+        .where(
+            m.series_id == series_id, m.observed_at >= min(firsts.values()), m.observed_at <= max(firsts.values()),
+            tuple_(m.fingerprint, m.observed_at).in_(list(firsts.items())),
+        )
+    )  # fmt: skip
+    return {int(r[0]): r[1] for r in rows}
+
+
+class Said(NamedTuple):
+    """One negative text, as far as it matters for what changed."""
+
+    fingerprint: int
+    source: str | None
+    symbols: list[str]
+    text: str
+    """Title and beginning."""
+    lang: str
+    at: int
+    """When it was observed."""
+
+
+def said(c: Connection, series_id: int, from_ms: int, to_ms: int, kinds: Sequence[int], limit: int) -> list[Said]:
+    """The latest negative texts of a series in a period, copies included."""
+    m, d = SeriesDocument, Document
+    rows: Any = c.execute(
+        select(m.fingerprint, Source.name, d.symbols, d.title, func.substr(d.text, 1, _TEXT), d.lang, m.observed_at)
+        .join(d, and_(d.observed_at == m.observed_at, d.row_id == m.row_id))
+        .outerjoin(Source, Source.id == d.source_id)
+        .where(
+            m.series_id == series_id, m.observed_at >= from_ms, m.observed_at < to_ms, m.kind.in_(kinds),
+            m.sentiment == int(Sentiment.NEGATIVE), m.late.is_(False),
+        )
+        .order_by(m.observed_at.desc(), m.row_id.desc())
+        .limit(limit)
+    )  # fmt: skip
+    return [
+        Said(int(r[0]), r[1], list(r[2] or []), readable(f"{r[3]}\n{r[4]}" if r[3] else r[4]), r[5], r[6]) for r in rows
+    ]

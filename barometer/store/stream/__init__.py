@@ -1,0 +1,1 @@
+"""What was read: positions, identities, the worker's transaction, sources, the watermark."""

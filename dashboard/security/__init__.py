@@ -1,0 +1,1 @@
+"""Log-in, OpenID, rate limits, checks of requests, security headers."""

@@ -1,0 +1,1 @@
+"""Queries and acts that pages and the API share."""

@@ -1,0 +1,57 @@
+"""What changed: which terms, sources and companies the negatives of a period have more of than those before it, by the
+measure of :mod:`monitor.explanation.term_lift`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from barometer.store.series.context import Said, said
+from dashboard.context import DAY, HOUR, Context
+from monitor.explanation.term_lift import Risen, risen, risen_terms
+
+NOW, BEFORE = 600, 1_200
+"""At most so many texts are compared."""
+LONGEST_BASELINE, SHORTEST_BASELINE = 7 * DAY, 24 * HOUR
+_KEPT_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """``texts`` and ``before``: how many negatives were compared."""
+
+    texts: int
+    before: int
+    baseline_ms: int
+    terms: tuple[Risen, ...]
+    sources: tuple[Risen, ...]
+    companies: tuple[Risen, ...]
+
+
+def changes(ctx: Context, series_id: int, begin: int, end: int, kinds: Sequence[int]) -> Changes:
+    """Of the latest negatives of a series in [begin, end), against those of the time just before."""
+    baseline = min(LONGEST_BASELINE, max(SHORTEST_BASELINE, 6 * (end - begin)))
+
+    def make() -> Changes:
+        with ctx.store.read() as c:
+            now = said(c, series_id, begin, end, kinds, NOW)
+            before = said(c, series_id, begin - baseline, begin, kinds, BEFORE) if now else []
+        return Changes(
+            len(now),
+            len(before),
+            baseline,
+            risen_terms([x.text for x in now], [x.text for x in before]),
+            risen(_by_source(now), _by_source(before), len(now), len(before)),
+            risen(_by_company(now), _by_company(before), len(now), len(before)),
+        )
+
+    return ctx.brief.get(("changes", series_id, begin, end, tuple(kinds)), make, _KEPT_SECONDS)
+
+
+def _by_source(texts: Iterable[Said]) -> Counter[str]:
+    return Counter(x.source for x in texts if x.source)
+
+
+def _by_company(texts: Iterable[Said]) -> Counter[str]:
+    return Counter(symbol for x in texts for symbol in {str(s) for s in x.symbols})

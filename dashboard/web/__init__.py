@@ -1,0 +1,1 @@
+"""Serving: gunicorn, compression, a path in front, health and metrics."""

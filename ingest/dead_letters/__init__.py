@@ -1,0 +1,1 @@
+"""Dead letters: list, replay, and the copy for other systems."""

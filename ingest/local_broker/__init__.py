@@ -1,0 +1,1 @@
+"""Brokers on this machine for tests, benches and demos: Tansu (embedded) and Apache Kafka."""

@@ -1,0 +1,1 @@
+"""``barometer produce``: files into the topic."""

@@ -1,0 +1,1 @@
+"""The topic and its log: settings, preconditions, identity, ends."""

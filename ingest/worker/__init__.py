@@ -1,0 +1,1 @@
+"""The worker: reads the topic, labels the texts, writes the store."""

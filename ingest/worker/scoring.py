@@ -1,0 +1,108 @@
+"""From the scorer's words to predictions; a text that the scorer chokes on is found and left unscored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
+
+import structlog
+
+from barometer.records import Document, Kind, Prediction, Sentiment
+
+log = structlog.get_logger(__name__)
+
+SCORER_ERROR = "scorer_error"
+UNKNOWN_LANGUAGE = "und"
+_KINDS = {Kind.NEWS: "news", Kind.COMMENT: "comment", Kind.UNKNOWN: None}
+
+
+class Result(Protocol):
+    """What a scorer says of one text."""
+
+    scored: bool
+    reason: str | None
+    lang: str
+    sentiment: int
+    sentiment_probabilities: tuple[float, float, float]
+    topics: Sequence[str]
+    topic_probabilities: Sequence[float]
+
+
+class Scorer(Protocol):
+    """What the worker needs of a scorer; see ``models.scoring.scorer``."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def precision(self) -> str: ...
+
+    @property
+    def topics(self) -> Sequence[str]: ...
+
+    def score(
+        self,
+        texts: Sequence[str],
+        kinds: Sequence[str | None],
+        langs: Sequence[str | None],
+        titles: Sequence[str | None],
+    ) -> Sequence[Any]: ...
+
+
+class Scores(NamedTuple):
+    """Parallel to the documents; no prediction: unscored, and the reason why."""
+
+    predictions: list[Prediction | None]
+    langs: list[str]
+    reasons: list[str | None]
+
+
+def score_documents(scorer: Scorer, documents: Sequence[Document]) -> Scores:
+    """Score all documents. Never raises for what a text does to the scorer: a batch that fails is halved until the
+    text is found; that one is unscored (``scorer_error``) and the others are scored as ever."""
+    scores = Scores([], [], [])
+    failures = 0
+    for document, result in zip(documents, _results(scorer, list(documents)), strict=True):
+        if result is None:
+            failures += 1
+            scores.predictions.append(None)
+            scores.langs.append(document.lang or UNKNOWN_LANGUAGE)
+            scores.reasons.append(SCORER_ERROR)
+        else:
+            scores.predictions.append(_prediction(scorer.topics, result) if result.scored else None)
+            scores.langs.append(result.lang or document.lang or UNKNOWN_LANGUAGE)
+            scores.reasons.append(None if result.scored else result.reason)
+    if failures:
+        log.error("texts that the scorer failed on are stored unscored", texts=failures, of=len(documents))
+    return scores
+
+
+def _results(scorer: Scorer, documents: list[Document]) -> list[Result | None]:
+    if not documents:
+        return []
+    try:
+        results = list(
+            scorer.score(
+                [d.text for d in documents],
+                kinds=[_KINDS[d.kind] for d in documents],
+                langs=[d.lang for d in documents],
+                titles=[d.title for d in documents],
+            )
+        )
+        if len(results) != len(documents):
+            raise ValueError(f"the scorer gave {len(results)} results for {len(documents)} texts")
+        return results
+    except Exception as e:  # whatever a backend throws: the stream goes on
+        if len(documents) == 1:
+            log.warning("scorer failed on a text", row=documents[0].row_id, error=f"{type(e).__name__}: {e}"[:300])
+            return [None]
+        middle = len(documents) // 2
+        return _results(scorer, documents[:middle]) + _results(scorer, documents[middle:])
+
+
+def _prediction(topics: Sequence[str], result: Result) -> Prediction:
+    probability = dict(zip(topics, result.topic_probabilities, strict=True))
+    negative, neutral, positive = (float(p) for p in result.sentiment_probabilities)
+    return Prediction(
+        Sentiment(result.sentiment), negative, neutral, positive, {t: float(probability[t]) for t in result.topics}
+    )

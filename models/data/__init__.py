@@ -1,0 +1,1 @@
+"""Labelled sets: others' and our own, composed texts, near-copy groups."""

@@ -1,0 +1,1 @@
+"""Measures, reports and agreement of readers."""

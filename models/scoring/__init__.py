@@ -1,0 +1,1 @@
+"""Texts in, sentiment and topics out: the scorer, its backends, files, explanations."""

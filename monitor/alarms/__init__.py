@@ -1,0 +1,1 @@
+"""Alarms about Barometer itself: lag, silent sources, missing leaders."""

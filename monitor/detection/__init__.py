@@ -1,0 +1,1 @@
+"""The detector of negative surges, and what feeds it."""

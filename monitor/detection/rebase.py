@@ -1,0 +1,222 @@
+"""How much more negative one model version is than another: a change of model is not news.
+
+Before a model goes live it scores recent texts in the shadow: texts that the store has with the present model's
+predictions. What comes of it is kept with its row, in ``model_versions.metrics["rebase"]``:
+
+    {"against": 1, "*": 1.5, "@comment": 1.8, "topic:market": 2.0, "topic:market@news": 1.7}
+
+Numbers are odds ratios of calling a text negative, the new model's odds over those of the model ``against`` (its id).
+For a series and kind the closest key that is there holds; a plain number in the place of the mapping holds for all.
+When a series' bucket is the first of another model, its detector's expected share is re-based by the ratio between the
+two (:meth:`monitor.detection.detector.Detector.rebase`), also over several changes and also on the way back.
+
+**Contract for whoever promotes a model**: ``measure(store, scorer)`` before the first batch that the model scores for
+the store (a worker does so when it starts). Nothing else needs to be told: sealing finds the ratios when the first
+predictions of the new model come.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import structlog
+from sqlalchemy import Connection, and_, select, update
+
+from barometer.records import Kind, Sentiment
+from barometer.store.engine import Store
+from barometer.store.model_versions.ids import ensure_model
+from barometer.store.series.sealing import model_ratios
+from barometer.store.tables import Document, ModelVersion, Prediction
+
+log = structlog.get_logger(__name__)
+
+AGAINST = "against"
+TEXTS = 3_000
+"""Most texts that are scored in the shadow: the latest ones."""
+FEWEST = 100
+"""With fewer texts in the store nothing is measured: no series can know its share from them."""
+SPREAD = 0.3
+"""Standard deviation of log odds ratios between series; a series' own ratio is drawn toward that of all by it."""
+BATCH = 256
+KINDS: dict[int, str] = {Kind.NEWS: "news", Kind.COMMENT: "comment"}
+
+
+class Scorer(Protocol):
+    """What is needed of the model that is to go live; see ``models.scoring.scorer``."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def precision(self) -> str: ...
+
+    @property
+    def topics(self) -> Sequence[str]: ...
+
+    def score(
+        self, texts: Sequence[str], kinds: Sequence[str | None], langs: Sequence[str | None],
+        titles: Sequence[str | None],
+    ) -> Sequence[Any]: ...  # fmt: skip
+
+
+@dataclass(slots=True)
+class Compared:
+    """Texts of a series and how many are negative, as each model has it."""
+
+    texts_before: int = 0
+    negative_before: int = 0
+    texts_now: int = 0
+    negative_now: int = 0
+
+    @property
+    def log_ratio(self) -> float:
+        """Log odds ratio, Haldane-Anscombe corrected."""
+        now, before = self.negative_now + 0.5, self.negative_before + 0.5
+        return math.log(now / (self.texts_now + 1 - now)) - math.log(before / (self.texts_before + 1 - before))
+
+    @property
+    def variance(self) -> float:
+        """Of the log ratio, as of independent samples (the same texts differ less): Woolf (1955)."""
+        now, before = self.negative_now + 0.5, self.negative_before + 0.5
+        return 1 / now + 1 / (self.texts_now + 1 - now) + 1 / before + 1 / (self.texts_before + 1 - before)
+
+
+def odds_ratios(compared: Mapping[str, Compared]) -> dict[str, float]:
+    """Ratios by key as the store keeps them, each drawn toward that of all texts (``*``) by how little is known of it.
+
+    Args:
+        compared: by key; ``*`` must be there.
+    """
+    everything = compared["*"].log_ratio
+    out = {"*": round(math.exp(everything), 4)}
+    for key, c in compared.items():
+        if key != "*":
+            own = SPREAD**2 / (SPREAD**2 + c.variance)
+            out[key] = round(math.exp(own * c.log_ratio + (1 - own) * everything), 4)
+    return out
+
+
+def compare(rows: Sequence[Any], scorer: Scorer) -> dict[str, Compared]:
+    """Score texts in the shadow.
+
+    Args:
+        rows: of :func:`latest_texts`.
+    """
+    out: dict[str, Compared] = defaultdict(Compared)
+    for start in range(0, len(rows), BATCH):
+        part = rows[start : start + BATCH]
+        kinds = [KINDS.get(r.kind) for r in part]
+        said = scorer.score([r.text for r in part], kinds, [r.lang for r in part], [r.title for r in part])
+        for row, kind, s in zip(part, kinds, said, strict=True):
+            for key in _keys(row.topics, kind):
+                out[key].texts_before += 1
+                out[key].negative_before += row.sentiment == Sentiment.NEGATIVE
+            for key in _keys(s.topics, kind) if s.scored else ():
+                out[key].texts_now += 1
+                out[key].negative_now += s.sentiment == Sentiment.NEGATIVE
+    return dict(out)
+
+
+def latest_texts(c: Connection, model_id: int, most: int) -> Sequence[Any]:
+    """The latest texts that a model has predictions of, with these."""
+    d, p = Document, Prediction
+    return c.execute(
+        select(d.text, d.title, d.kind, d.lang, p.sentiment, p.topics)
+        .join(p, and_(p.observed_at == d.observed_at, p.row_id == d.row_id))
+        .where(p.model_id == model_id)
+        .order_by(d.observed_at.desc(), d.row_id.desc())
+        .limit(most)
+    ).all()
+
+
+def _keys(topics: Iterable[str], kind: str | None) -> list[str]:
+    keys = ["*", *(f"topic:{topic}" for topic in topics)]
+    return keys + [f"{'' if k == '*' else k}@{kind}" for k in keys] if kind else keys
+
+
+def measure(store: Store, scorer: Scorer, texts: int = TEXTS) -> dict[str, float] | None:
+    """Measure a model that is about to go live against the one that scores now, and keep the ratios.
+
+    Nothing happens, and None is returned, where the store has no other model's predictions (or hardly any), where the
+    ratio is known, or the model has gone live unmeasured already.
+
+    Args:
+        texts: most that are scored in the shadow, the latest ones.
+    """
+    model_id = ensure_model(store, scorer.name, scorer.precision, scorer.topics)
+    with store.read() as c:
+        live = _live_models(c)
+        if not live or model_id in live or ratio_between(model_ratios(c), "*", None, live[0], model_id) is not None:
+            return None
+        rows = latest_texts(c, live[0], texts)
+    if len(rows) < FEWEST:
+        return None
+    ratios = odds_ratios(compare(rows, scorer))
+    with store.write() as c:
+        kept = {**_metrics(c, model_id), "rebase": {AGAINST: live[0], **ratios}}
+        c.execute(update(ModelVersion).where(ModelVersion.id == model_id).values(metrics=kept))
+    log.info(
+        "model measured in the shadow", model=scorer.name, against=live[0], texts=len(rows), odds_ratio=ratios["*"]
+    )
+    return ratios
+
+
+def _live_models(c: Connection) -> list[int]:
+    """Models of the latest predictions, the latest first."""
+    latest = select(Prediction.model_id).order_by(Prediction.observed_at.desc(), Prediction.row_id.desc())
+    return list(dict.fromkeys(int(m) for m in c.execute(latest.limit(FEWEST)).scalars()))
+
+
+def _metrics(c: Connection, model_id: int) -> dict[str, Any]:
+    return dict(c.execute(select(ModelVersion.metrics).where(ModelVersion.id == model_id)).scalar_one())
+
+
+def ratio_between(ratios: Mapping[int, Any], series: str, kind: str | None, before: int, now: int) -> float | None:
+    """The odds ratio from model ``before`` to model ``now``; None if it was not measured.
+
+    Going back to an older model takes back what the newer one's promotion had set; where models between were measured
+    against each other, the ratios multiply.
+
+    Args:
+        ratios: model id -> its ``metrics['rebase']``; one without ``against`` was measured against the other model of
+            the pair.
+        kind: news, comment or None.
+
+    >>> ratio_between({2: {"topic:market": 2.0, "*": 1.5}}, "topic:market", None, 1, 2)
+    2.0
+    >>> ratio_between({2: 4.0}, "topic:macro", "news", before=2, now=1)
+    0.25
+    >>> ratio_between({2: {"against": 1, "*": 2.0}, 3: {"against": 2, "@news": 1.5}}, "topic:macro", "news", 1, 3)
+    3.0
+    """
+    up, down = (_ancestors(ratios, series, kind, a, b) for a, b in ((now, before), (before, now)))
+    shared = [a for a in up if a in down]
+    return up[shared[0]] / down[shared[0]] if shared else None
+
+
+def _ancestors(ratios: Mapping[int, Any], series: str, kind: str | None, model: int, other: int) -> dict[int, float]:
+    """The model's odds over those of each model that it descends from by measurements; nearest first."""
+    out = {model: 1.0}
+    while (measured := ratios.get(model)) is not None:
+        value = _closest(measured, series, kind)
+        against = measured.get(AGAINST) if isinstance(measured, Mapping) else None
+        if against is None and model > other:
+            against = other
+        if value is None or against is None or against in out:
+            break
+        out[against] = out[model] * value
+        model = against
+    return out
+
+
+def _closest(measured: Any, series: str, kind: str | None) -> float | None:
+    if isinstance(measured, Mapping):
+        keys = (f"{series}@{kind}", series, f"@{kind}", "*")
+        measured = next((measured[k] for k in keys if k in measured), None)
+    if not isinstance(measured, int | float) or isinstance(measured, bool) or not 0 < measured < float("inf"):
+        return None
+    return float(measured)

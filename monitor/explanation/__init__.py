@@ -1,0 +1,1 @@
+"""Why an alert: texts, terms, sources, companies."""

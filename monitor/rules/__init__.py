@@ -1,0 +1,1 @@
+"""Red-line rules: the leader's part, and the command that tests them."""

@@ -1,0 +1,1 @@
+"""Closing buckets: progress records, promises, sealing."""
