@@ -22,8 +22,8 @@ from pydantic import Field, PrivateAttr, SecretStr, ValidationError, field_valid
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as SourceError
 
-from barometer.broker.options import wrong_addresses, wrong_options, wrong_together
 from barometer.errors import SettingsError
+from barometer.kafka_options import wrong_addresses, wrong_options, wrong_together
 
 PREFIX = "BAROMETER_"
 STEPS = ("assess", "respond", "report", "review")

@@ -12,9 +12,9 @@ from typing import Any
 
 import structlog
 
-from barometer.broker.options import PASSWORD_MECHANISMS, wrong_options, wrong_together
 from barometer.broker.tls import tls_context
 from barometer.errors import SettingsError
+from barometer.kafka_options import PASSWORD_MECHANISMS, wrong_options, wrong_together
 from barometer.settings import PREFIX, Settings
 
 log = structlog.get_logger(__name__)

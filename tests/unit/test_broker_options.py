@@ -2,7 +2,7 @@
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 
-from barometer.broker.options import OPTIONS, REFUSED, wrong_options
+from barometer.kafka_options import OPTIONS, REFUSED, wrong_options
 
 
 def test_the_table_is_the_clients() -> None:
