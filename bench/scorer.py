@@ -43,7 +43,7 @@ MUST = {"times_pipeline": 2.5, "times_bare": 1.15, "load_s": 2.0, "memory_mb": 8
 _FRESH = """
 import json, sys, time
 began = time.perf_counter()
-from models.scorer import load_scorer
+from models.scoring.scorer import load_scorer
 imported = time.perf_counter()
 scorer = load_scorer(sys.argv[1], int(sys.argv[2]))
 loaded = time.perf_counter()

@@ -12,7 +12,7 @@ import sys, threading
 from pathlib import Path
 from zoneinfo import ZoneInfo
 import dashboard.app, dashboard.exports.document_export, dashboard.web.server
-from dashboard.export_files import as_csv, write_parquet, write_xlsx
+from dashboard.exports.document_files import as_csv, write_parquet, write_xlsx
 from tests.unit.test_imports import a_text
 
 def packages():
