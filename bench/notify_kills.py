@@ -38,7 +38,7 @@ from barometer.store.engine import Store
 from barometer.store.migrate import open_store
 from barometer.store.tables import Notification, NotificationAttempt
 from monitor.notify.config import load_config
-from monitor.notify.outbox import enqueue
+from monitor.notify.outbox.enqueue import enqueue
 from tests.integration.post_box import PostBox, post_box
 
 LEASE_SECONDS = 2.0

@@ -39,9 +39,11 @@ from monitor.alarms.checks import Alarms
 from monitor.alarms.dead_mans_switch import Heartbeat
 from monitor.jobs import Job, Runner
 from monitor.notify.health import notify_conditions
-from monitor.notify.outbox import Sending, enqueue, send_due
+from monitor.notify.outbox.enqueue import enqueue
+from monitor.notify.outbox.reminders import repeat_due
+from monitor.notify.outbox.sender_pool import SenderPool
+from monitor.notify.outbox.sending import send_due
 from monitor.notify.reload import Watched
-from monitor.notify.reminders import repeat_due
 from monitor.rules.redlines import raise_hits
 from monitor.sealing.progress import ProgressTicker
 from monitor.sealing.seal import Sealer
@@ -93,7 +95,7 @@ class Monitor:
         self._beat_at = time.monotonic()
         self._database = "unknown"
         self._notify = Watched(settings)
-        self._sending = Sending()
+        self._pool = SenderPool()
         self._sealer = Sealer(store, settings, self._enqueue)
         self._ticker = ProgressTicker(settings, store, self.id)
         self._alarms = Alarms(
@@ -146,7 +148,7 @@ class Monitor:
         finally:
             scheduler.shutdown(wait=True)
             self._ticker.close()
-            self._sending.close()
+            self._pool.close()
             self._release()
             server.shutdown()
 
@@ -218,7 +220,7 @@ class Monitor:
 
     def _send(self, lease: Lease) -> None:
         config, now = self._notify.current(), self._now_ms()
-        send_due(self._store, lease, config, now, leading=lambda: self.lease() is not None, sending=self._sending)
+        send_due(self._store, lease, config, now, leading=lambda: self.lease() is not None, pool=self._pool)
 
     def _remind(self, lease: Lease) -> None:
         repeat_due(self._store, lease, self._notify.current(), self._now_ms())

@@ -18,7 +18,7 @@ import ingest.worker.main
 import models.scoring.scorer
 import monitor.leader
 import monitor.notify.channels.webhook
-import monitor.notify.outbox
+import monitor.notify.outbox.sending
 import monitor.sealing.seal
 from barometer.logs import configure_logging
 from barometer.settings import Settings, load_settings
@@ -72,7 +72,7 @@ def run(
     ingest.worker.consumer.PARTITION_FETCH_BYTES = PARTITION_FETCH_BYTES
     monitor.sealing.seal.STEP = STEP
     monitor.leader.SEND_SECONDS = SEND_SECONDS
-    monitor.notify.outbox.SENDING_TIMEOUT_MS = SENDING_TIMEOUT_MS
+    monitor.notify.outbox.sending.SENDING_TIMEOUT_MS = SENDING_TIMEOUT_MS
     sys.exit(_ROLES[role](settings, pace))
 
 

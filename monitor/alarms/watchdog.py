@@ -29,8 +29,9 @@ from barometer.store.leases import Lease
 from barometer.store.tables import Alert
 from barometer.store.tables import Lease as LeaseRow
 from monitor.notify.config import NotifyConfig, load_config
-from monitor.notify.outbox import enqueue, send_due
-from monitor.notify.reminders import repeat_due
+from monitor.notify.outbox.enqueue import enqueue
+from monitor.notify.outbox.reminders import repeat_due
+from monitor.notify.outbox.sending import send_due
 
 log = structlog.get_logger(__name__)
 

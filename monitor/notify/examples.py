@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
+
+from barometer.store.alerts.notifiable import NotifiableAlert
 
 EXAMPLE_AT = 1_700_000_400_000
 EXAMPLES = ("surge", "rule", "system")
 
 
-def example(type_: str = "surge", **more: Any) -> dict[str, Any]:
-    """A row of ``alerts`` as the store would have it, with texts of our own.
+def example(type_: str = "surge") -> NotifiableAlert:
+    """An alert as the store would have it, with texts of our own.
 
     Args:
         type_: surge, rule or system.
-        more: values that replace those of the example.
     """
-    values: dict[str, Any] = {
-        "id": 0, "type": type_, "fingerprint": "topic:real_estate", "kinds": [1, 2], "severity": "warning",
-        "level": None, "state": "firing", "started_at": EXAMPLE_AT - 1_200_000, "detected_at": EXAMPLE_AT,
-        "peak_at": EXAMPLE_AT, "ended_at": None, "acknowledged_by": None, "resolved_at": None, "resolved_by": None,
-        "resolution": None, "score": 4.2, "expected_negative": 6.5, "seen_negative": 31, "seen_total": 88,
-        "window_seconds": 1800, "arm": "volume", "explanation": _WHY, "evidence": _TEXTS,
-    }  # fmt: skip
-    return values | _OTHERS.get(type_, {}) | more
+    surge = NotifiableAlert(
+        id=0, type=type_, fingerprint="topic:real_estate", kinds=[1, 2], severity="warning", state="firing",
+        started_at=EXAMPLE_AT - 1_200_000, detected_at=EXAMPLE_AT, peak_at=EXAMPLE_AT, score=4.2,
+        expected_negative=6.5, seen_negative=31, seen_total=88, window_seconds=1800, arm="volume", explanation=_WHY,
+        evidence=_TEXTS,
+    )  # fmt: skip
+    return replace(surge, **_OTHERS.get(type_, {}))
 
 
 _TEXTS: list[Mapping[str, Any]] = [

@@ -1,12 +1,12 @@
-"""What a receiver is told, so that somebody woken at three in the morning knows what happened and what to do.
+"""The words of a notification, so that somebody woken at three in the morning knows what happened and what to do.
 
-:func:`facts_of` freezes what is known when a notification is made; :func:`render` turns that into words when it is
-sent, so that every attempt says the same.
+:func:`render` turns the facts that were frozen when the notification was made (:mod:`monitor.notify.facts`) into words
+when it is sent, so that every attempt says the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -15,22 +15,11 @@ from zoneinfo import ZoneInfo
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from barometer.alarm_runbook import fault_wording
-from barometer.readable import around, readable
-from barometer.settings import Settings
 from barometer.store.alerts.evidence import MOSTLY
 from barometer.store.alerts.life_cycle import DETECTOR
-from barometer.telling import company_label, telling
 from monitor.notify import wording as w
-from monitor.notify.config import Receiver
 from monitor.notify.formats import Lang, clock, cut, duration, number, one_line
 
-MAX_TEXTS = 3
-MAX_TERMS = 5
-MAX_LISTED = 50
-MAX_TEXT = 140
-"""Code points of each text that a message quotes."""
-OWN = ("kinds", "quiet", "summary", "told_score")
-"""Keys of an alert's explanation that are about the alert's own state, not figures of the check."""
 COLOURS = {"critical": "#b42318", "warning": "#b54708", "info": "#475467"}
 
 
@@ -72,77 +61,6 @@ class Message:
     @property
     def resolved(self) -> bool:
         return bool(self.facts["reason"] == "resolved")
-
-
-def facts_of(
-    alert: Mapping[str, Any], *, reason: str, receiver: Receiver, settings: Settings, now_ms: int
-) -> dict[str, Any]:
-    """What a message says, as plain JSON values.
-
-    The outbox adds what is not the alert's own: ``runbook`` (by language) and ``contact`` of the series, the ``steps``
-    that its level asks for and which are ``overdue``, and the ``incident`` with the other alerts of one cause.
-
-    Args:
-        alert: a row of ``alerts``.
-        now_ms: when the notification was made.
-    """
-    copied = (
-        "type", "fingerprint", "kinds", "severity", "level", "state", "started_at", "detected_at", "peak_at",
-        "ended_at", "acknowledged_by", "resolved_at", "resolved_by", "resolution", "score", "expected_negative",
-        "seen_negative", "seen_total", "window_seconds", "arm",
-    )  # fmt: skip
-    explanation = alert["explanation"]
-    terms = [str(t["term"]) for t in explanation.get("terms") or ()]
-    evidence = [
-        {
-            "text": around(one_line(readable(_titled(e))), [*e.get("words", ()), *terms], MAX_TEXT),
-            "source": cut(one_line(str(e.get("source") or "")), 40),
-            "kind": e.get("kind"),
-            "observed_at": e.get("observed_at"),
-            "copies": int(e.get("copies") or 1),
-        }
-        for e in alert["evidence"][:MAX_TEXTS]
-    ]
-    return {
-        **{name: alert[name] for name in copied},
-        "alert_id": alert["id"],
-        "reason": reason,
-        "receiver": receiver.name,
-        "lang": receiver.lang,
-        "series": {lang: w.series_name(alert["fingerprint"], lang, settings.topics_file) for lang in ("zh", "en")},
-        "summary": cut(one_line(str(explanation.get("summary") or "")), 300),
-        "figures": {k: v[:MAX_LISTED] if isinstance(v, list) else v for k, v in explanation.items() if k not in OWN}
-        if alert["type"] == "system"
-        else {},
-        "evidence": evidence,
-        "different": explanation.get("independent_negative"),
-        "copies": explanation.get("copies"),
-        "one_text": explanation.get("one_text"),
-        "price_moves": explanation.get("price_moves"),
-        "sources": _counted(explanation.get("sources") or (), "source"),
-        "companies": _counted(
-            [{**x, "label": company_label(x)} for x in explanation.get("companies") or () if x.get("company")], "label"
-        ),
-        "about": [cut(one_line(x), 20) for x in telling(explanation, alert["seen_negative"])],
-        "by_kind": explanation.get("by_kind") or [],
-        "terms": [cut(one_line(str(t["term"])), 20) for t in (explanation.get("terms") or ())[:MAX_TERMS]],
-        "expected_share": explanation.get("expected_share"),
-        "told_at": now_ms,
-        "repeat_minutes": settings.repeat_interval_minutes,
-        "zone": settings.timezone,
-        "external_url": settings.public_url.rstrip("/"),
-        "link": f"{settings.public_url.rstrip('/')}/alerts/{alert['id']}",
-    }
-
-
-def _counted(found: Sequence[Mapping[str, Any]], name: str) -> list[tuple[str, int]]:
-    named = [(cut(one_line(str(s[name])), 20), int(s["negative"])) for s in found if s.get(name)]
-    return named[:MAX_TEXTS]
-
-
-def _titled(e: Mapping[str, Any]) -> str:
-    title, text = str(e.get("title") or ""), str(e.get("text") or "")
-    return text if not title or text.startswith(title) else f"{title} {text}"
 
 
 def render(facts: Mapping[str, Any], message_id: str) -> Message:

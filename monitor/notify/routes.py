@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from barometer.hours import end_of_hours
 from barometer.records import Kind
 from barometer.store.alerts.life_cycle import SEVERITIES
+from barometer.store.alerts.notifiable import NotifiableAlert
 from barometer.when import minute
 from barometer.workdays import Workdays
 from monitor.notify.config import NotifyConfig, Receiver
@@ -28,14 +29,13 @@ class Target:
     level: str | None = None
 
     @classmethod
-    def of(cls, alert: Mapping[str, Any]) -> Target:
-        """The target of a row of ``alerts``."""
-        return cls(alert["fingerprint"], alert["type"], alert["severity"], tuple(alert["kinds"]), alert["level"])
+    def of(cls, alert: NotifiableAlert) -> Target:
+        return cls(alert.fingerprint, alert.type, alert.severity, tuple(alert.kinds), alert.level)
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """What one route said to an alert, for people who ask why somebody was told."""
+class RouteMatch:
+    """Whether one route matched an alert, and why."""
 
     route: str
     matched: bool
@@ -80,31 +80,31 @@ class Router:
         """Who is told, each once, in the order of the routes."""
         return self.explain(target, at_ms)[0]
 
-    def explain(self, target: Target, at_ms: int) -> tuple[list[Recipient], list[Step]]:
+    def explain(self, target: Target, at_ms: int) -> tuple[list[Recipient], list[RouteMatch]]:
         """Who is told, and what each route said."""
-        steps: list[Step] = []
+        steps: list[RouteMatch] = []
         if SEVERITIES.index(target.severity) < SEVERITIES.index("warning"):
-            return [], [Step("-", False, "alerts of severity info are shown, not notified")]
+            return [], [RouteMatch("-", False, "alerts of severity info are shown, not notified")]
         found: dict[str, Recipient] = {}
         matched = stopped = False
         for label, r in self._labelled():
             if stopped:
-                steps.append(Step(label, False, "not looked at: a route above ended the search"))
+                steps.append(RouteMatch(label, False, "not looked at: a route above ended the search"))
                 continue
             why = self._refuses(r, target, at_ms)
             if why is None:
                 matched, stopped = True, r.then == "stop"
                 for recipient in self._recipients(r.receivers, r, label, target, at_ms):
                     found.setdefault(recipient.receiver.name, recipient)
-                steps.append(Step(label, True, f"tells {', '.join(r.receivers) or 'nobody'}, then {r.then}s"))
+                steps.append(RouteMatch(label, True, f"tells {', '.join(r.receivers) or 'nobody'}, then {r.then}s"))
             else:
-                steps.append(Step(label, False, why))
+                steps.append(RouteMatch(label, False, why))
         if not matched:
             default = self.config.file.default
             names = [r.name for r in self.config.file.receivers] if default is None else default
             for recipient in self._recipients(names, None, "default", target, at_ms):
                 found.setdefault(recipient.receiver.name, recipient)
-            steps.append(Step("default", True, "no route matched: tells " + (", ".join(names) or "nobody")))
+            steps.append(RouteMatch("default", True, "no route matched: tells " + (", ".join(names) or "nobody")))
         return list(found.values()), steps
 
     def escalations(self, target: Target, at_ms: int) -> list[Recipient]:
@@ -127,7 +127,7 @@ class Router:
         """A receiver who is told for another reason than a route."""
         return next(self._recipients([receiver.name], None, why, target, at_ms))
 
-    def level(self, alert: Mapping[str, Any]) -> LevelRule | None:
+    def level(self, alert: NotifiableAlert) -> LevelRule | None:
         """The first rule of the file that says which level an alert has."""
         target = Target.of(alert)
         return next((r for r in self.config.file.levels if _level_fits(r, alert, target)), None)
@@ -203,12 +203,12 @@ def _mismatch(r: Matcher, target: Target) -> str | None:
     return None
 
 
-def _level_fits(r: LevelRule, alert: Mapping[str, Any], target: Target) -> bool:
-    if _mismatch(r, target) is not None or alert["seen_negative"] < r.min_negative:
+def _level_fits(r: LevelRule, alert: NotifiableAlert, target: Target) -> bool:
+    if _mismatch(r, target) is not None or alert.seen_negative < r.min_negative:
         return False
-    if r.min_sources and len({e.get("source") for e in alert["evidence"]} - {None}) < r.min_sources:
+    if r.min_sources and len({e.get("source") for e in alert.evidence} - {None}) < r.min_sources:
         return False
     if r.word is None:
         return True
-    texts = " ".join(f"{e.get('title') or ''} {e.get('text') or ''}" for e in alert["evidence"]).casefold()
+    texts = " ".join(f"{e.get('title') or ''} {e.get('text') or ''}" for e in alert.evidence).casefold()
     return any(word.casefold() in texts for word in r.word)

@@ -10,7 +10,8 @@ from barometer.errors import SettingsError
 from monitor.notify.channels import SendError, Sent, open_channel
 from monitor.notify.config import ChannelConfig, NotifyConfig, Receiver
 from monitor.notify.examples import EXAMPLE_AT, example
-from monitor.notify.message import facts_of, render
+from monitor.notify.facts import facts_of
+from monitor.notify.message import render
 
 
 @dataclass(frozen=True, slots=True)

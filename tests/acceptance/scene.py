@@ -38,8 +38,9 @@ from barometer.store.engine import Store
 from barometer.store.migrate import open_store
 from barometer.store.stream.writer import Batch, Move, Writer
 from monitor.notify.config import load_config
-from monitor.notify.outbox import enqueue, send_due
-from monitor.notify.reminders import repeat_due
+from monitor.notify.outbox.enqueue import enqueue
+from monitor.notify.outbox.reminders import repeat_due
+from monitor.notify.outbox.sending import send_due
 from monitor.sealing.seal import Buckets, Sealer
 from tests.integration.post_box import PostBox
 

@@ -14,8 +14,8 @@ from barometer.store.alerts import life_cycle
 from barometer.store.engine import Store
 from barometer.store.tables import AlertEvent, Notification, Silence
 from monitor.notify.config import NotifyConfig
-from monitor.notify.outbox import send_due
-from monitor.notify.reminders import repeat_due
+from monitor.notify.outbox.reminders import repeat_due
+from monitor.notify.outbox.sending import send_due
 from tests.integration.post_box import PostBox
 from tests.integration.test_outbox import T0, box, configured, fire, lead, receiver, store
 

@@ -16,7 +16,7 @@ from barometer.store.tables import Alert
 from monitor.alarms.checks import Alarms, Condition
 from monitor.leader import Monitor
 from monitor.notify.health import notify_conditions
-from monitor.notify.outbox import send_due
+from monitor.notify.outbox.sending import send_due
 from monitor.notify.reload import LOOK_SECONDS, Watched
 from tests.integration.post_box import PostBox
 from tests.integration.test_outbox import T0, box, fire, lead, rows, store

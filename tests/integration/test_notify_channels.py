@@ -19,7 +19,8 @@ from barometer.errors import SettingsError
 from barometer.settings import Settings, load_settings
 from monitor.notify.channels import SendError, Sent, open_channel
 from monitor.notify.config import AppriseChannel, MailChannel, Receiver, WebhookChannel
-from monitor.notify.message import Message, facts_of, render
+from monitor.notify.facts import facts_of
+from monitor.notify.message import Message, render
 from tests.integration.post_box import PostBox, post_box
 from tests.unit.notify.examples import AT, alert
 

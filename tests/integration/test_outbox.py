@@ -30,17 +30,10 @@ from barometer.store.migrate import upgrade
 from barometer.store.tables import Alert, AlertEvent, Notification, NotificationAttempt, Series
 from barometer.store.tables import Lease as LeaseRow
 from monitor.notify.config import NotifyConfig, load_config
-from monitor.notify.outbox import (
-    A_CHANNEL,
-    FIRST_WAIT_MS,
-    LONGEST_WAIT_MS,
-    SENDING_TIMEOUT_MS,
-    Sending,
-    backoff_ms,
-    enqueue,
-    send_due,
-)
-from monitor.notify.reminders import repeat_due
+from monitor.notify.outbox.enqueue import enqueue
+from monitor.notify.outbox.reminders import repeat_due
+from monitor.notify.outbox.sender_pool import A_CHANNEL, SenderPool
+from monitor.notify.outbox.sending import FIRST_WAIT_MS, LONGEST_WAIT_MS, SENDING_TIMEOUT_MS, backoff_ms, send_due
 from tests.integration.post_box import PostBox, post_box
 
 BUCKET = 600_000
@@ -114,6 +107,13 @@ def events(store: Store, action: str) -> list[Any]:
 
 
 # --- writing ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_message_has_the_runbook_and_contact_of_its_series(store: Store, box: PostBox, tmp_path: Path) -> None:
+    guide = {"series": "topic:*", "runbook": "https://wiki.test/x", "contact": "8123"}
+    fire(store, configured(tmp_path, {"receivers": [receiver("oncall", box)], "series": [guide]}))
+    (written,) = rows(store)
+    assert (written.payload["contact"], written.payload["runbook"]["en"]) == ("8123", "https://wiki.test/x")
 
 
 def test_a_notification_stands_and_falls_with_the_change_it_tells_of(store: Store, config: NotifyConfig) -> None:
@@ -350,7 +350,7 @@ from barometer.settings import load_settings
 from barometer.store import leases
 from barometer.store.engine import Store
 from monitor.notify.config import load_config
-from monitor.notify.outbox import send_due
+from monitor.notify.outbox.sending import send_due
 store = Store(sys.argv[1])
 lease = leases.acquire(store, leases.LEADER, "killed", 3600)
 send_due(store, lease, load_config(load_settings(notify_file=sys.argv[2])), int(sys.argv[3]), budget_seconds=60)
@@ -410,17 +410,17 @@ def test_a_receiver_that_hangs_delays_nobody_else(store: Store, box: PostBox, tm
     with post_box() as slow:
         slow.delay = 3.0
         config = configured(tmp_path, {"receivers": [receiver("slow", slow), receiver("quick", box)]})
-        lease, sending = lead(store), Sending()
+        lease, sending = lead(store), SenderPool()
         for n in range(8):
             fire(store, config, f"topic:t{n}")
         begin = time.monotonic()
-        send_due(store, lease, config, T0 + 60_000, sending=sending)
+        send_due(store, lease, config, T0 + 60_000, pool=sending)
         assert len(box.received) == 8
         assert len(slow.received) == A_CHANNEL
         assert sending, "what hangs is left to the next call"
         assert time.monotonic() - begin < slow.delay
         while sending:
-            send_due(store, lease, config, T0 + 90_000, sending=sending)
+            send_due(store, lease, config, T0 + 90_000, pool=sending)
         assert len(slow.received) == 8
         assert {n.state for n in rows(store)} == {"sent"}
         sending.close()

@@ -20,7 +20,8 @@ from monitor.alarms.checks import Alarms
 from monitor.alarms.dead_mans_switch import NEEDED, Heartbeat
 from monitor.alarms.watchdog import FINGERPRINT, Watchdog, watching
 from monitor.notify.config import NotifyConfig
-from monitor.notify.outbox import enqueue, send_due
+from monitor.notify.outbox.enqueue import enqueue
+from monitor.notify.outbox.sending import send_due
 from tests.integration.post_box import PostBox
 from tests.integration.test_outbox import box, config, configured, fire, lead, receiver, rows, store
 

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import typer
 from pydantic import TypeAdapter
-from sqlalchemy import select
 
 from barometer.errors import BarometerError
 from barometer.settings import settings
 from barometer.store.alerts.life_cycle import SEVERITIES
+from barometer.store.alerts.notifiable import NotifiableAlert, notifiable_alert
 from barometer.store.migrate import open_store
-from barometer.store.tables import Alert
 from monitor.notify.channels import open_channel
 from monitor.notify.config import ChannelConfig, Receiver, load_config
 from monitor.notify.examples import EXAMPLE_AT, EXAMPLES, example
-from monitor.notify.message import facts_of, render
+from monitor.notify.facts import facts_of
+from monitor.notify.message import render
 from monitor.notify.routes import guide_of
 from monitor.notify.testing import send_test
 from monitor.notify.wording import REASON
@@ -60,20 +61,20 @@ def preview(
     _one_of("--language", language, ("zh", "en", "both"))
     _one_of("--type", type_, EXAMPLES)
     _one_of("--reason", reason, tuple(REASON))
-    row = _stored(alert) if alert else example(type_)
+    shown = _stored(alert) if alert else example(type_)
     if severity:
         _one_of("--severity", severity, SEVERITIES)
-        row["severity"] = severity
-    if reason == "resolved" and row["state"] != "resolved" and not alert:
-        row |= {"state": "resolved", "ended_at": EXAMPLE_AT + 1_800_000, "resolved_at": EXAMPLE_AT + 1_800_000,
-                "resolved_by": "detector"}  # fmt: skip
+        shown = replace(shown, severity=severity)
+    if reason == "resolved" and shown.state != "resolved" and not alert:
+        over = EXAMPLE_AT + 1_800_000
+        shown = replace(shown, state="resolved", ended_at=over, resolved_at=over, resolved_by="detector")
     found = _channel(channel)
     mail = {"type": "mail", **CHANNELS["mail"]}
     receiver = Receiver.model_validate({"name": "preview", "lang": language, "channels": [mail]})
-    now = EXAMPLE_AT + 600_000 if not alert else row["detected_at"]
-    facts = facts_of(row, reason=reason, receiver=receiver, settings=settings(), now_ms=now)
+    now = EXAMPLE_AT + 600_000 if not alert else shown.detected_at
+    facts = facts_of(shown, reason=reason, receiver=receiver, settings=settings(), now_ms=now)
     if settings().notify_file is not None:
-        facts |= guide_of(load_config(settings(), check_secrets=False), row["fingerprint"])
+        facts |= guide_of(load_config(settings(), check_secrets=False), shown.fingerprint)
     message = render(facts, "barometer-preview")
     print(message.html if html else open_channel(found, settings()).preview(message))
 
@@ -107,12 +108,12 @@ def _channel(name: str) -> ChannelConfig:
     return receiver.channels[int(place)]
 
 
-def _stored(alert_id: int) -> dict[str, Any]:
+def _stored(alert_id: int) -> NotifiableAlert:
     with open_store(settings()).read() as c:
-        row = c.execute(select(Alert.__table__).where(Alert.id == alert_id)).one_or_none()
-    if row is None:
+        found = notifiable_alert(c, alert_id)
+    if found is None:
         raise BarometerError(f"there is no alert {alert_id}")
-    return dict(row._mapping)
+    return found
 
 
 def _one_of(option: str, value: str, known: tuple[str, ...]) -> None:

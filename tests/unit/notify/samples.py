@@ -9,7 +9,8 @@ from pydantic import TypeAdapter
 from barometer.settings import load_settings
 from monitor.notify.channels import Channel, open_channel
 from monitor.notify.config import ChannelConfig, Receiver
-from monitor.notify.message import Message, facts_of, render
+from monitor.notify.facts import facts_of
+from monitor.notify.message import Message, render
 from tests.unit.notify.examples import AT, alert
 
 HTTP = ("webhook", "feishu", "dingtalk", "wecom", "slack", "telegram", "teams", "sms", "voice")

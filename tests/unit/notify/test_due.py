@@ -22,8 +22,8 @@ from barometer.store.engine import Store
 from barometer.store.migrate import upgrade
 from barometer.store.tables import Alert, Notification
 from monitor.notify.config import NotifyConfig, load_config
-from monitor.notify.outbox import enqueue
-from monitor.notify.reminders import repeat_due
+from monitor.notify.outbox.enqueue import enqueue
+from monitor.notify.outbox.reminders import repeat_due
 
 MINUTE = 60_000
 T0 = 1_795_000_000_000

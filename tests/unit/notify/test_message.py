@@ -18,8 +18,9 @@ from barometer.settings import load_settings
 from monitor.notify import formats, wording
 from monitor.notify.channels import http, markdown, slack, sms, telegram
 from monitor.notify.config import Receiver
+from monitor.notify.facts import facts_of
 from monitor.notify.formats import cut, one_line
-from monitor.notify.message import Message, facts_of, render
+from monitor.notify.message import Message, render
 from monitor.notify.wording import REASON
 from tests.unit.notify.examples import AT, alert
 
