@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import os
 import re
 import shutil
 import subprocess
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import pytest
@@ -17,7 +20,10 @@ from barometer.settings import PREFIX, Settings, load_settings
 from monitor.notify.config import load_config
 
 ROOT = Path(__file__).resolve().parents[2]
-FILLED = {"POSTGRES_PASSWORD": "a", "BAROMETER_SECRET_KEY": "b", "BAROMETER_AUTHOR_SALT": "c", "KAFKA_CLUSTER_ID": "d"}
+FILLED = {
+    "POSTGRES_PASSWORD": "a", "BAROMETER_SECRET_KEY": "b", "BAROMETER_AUTHOR_SALT": "c", "KAFKA_CLUSTER_ID": "d",
+    "BAROMETER_SMTP_HOST": "e",
+}  # fmt: skip
 
 
 def compose() -> dict:
@@ -55,6 +61,21 @@ def test_every_variable_of_the_compose_file_is_in_the_example() -> None:
     example = set(re.findall(r"^#? ?(\w+)=", (ROOT / "deploy" / "env.example").read_text("utf-8"), re.M))
     assert required == set(FILLED)
     assert required <= example
+
+
+def test_what_the_example_says_to_fill_in_with_does() -> None:
+    """A cluster's id is sixteen bytes, and Kafka's tools take one that begins with a dash for an option."""
+    text = (ROOT / "deploy" / "env.example").read_text("utf-8")
+    found = re.search(r"^# python3 -c '(.+)'\nKAFKA_CLUSTER_ID=$", text, re.M)
+    assert found
+    code = compile(found[1], "env.example", "exec")
+    for _ in range(500):
+        said = io.StringIO()
+        with redirect_stdout(said):
+            exec(code, {})
+        made = said.getvalue().strip()
+        assert not made.startswith("-")
+        assert len(base64.urlsafe_b64decode(made + "==")) == 16
 
 
 def test_topics_are_made_as_the_program_would() -> None:
