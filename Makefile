@@ -10,7 +10,7 @@ APT := postgresql chromium fonts-noto-cjk nginx
 # Three processes on two cores: most integration tests wait for a broker or a database rather than for a processor.
 PYTEST_OPTIONS ?= -n 3 --dist loadfile --durations 15
 
-.PHONY: demo test test-kafka kafka serve-env test-env system java screenshots clean help
+.PHONY: demo test test-kafka test-compose kafka serve-env test-env system java screenshots clean help
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -26,6 +26,10 @@ test: test-env system  ## everything that must pass: lint, types, unit, integrat
 
 test-kafka: test-env system  ## all integration tests that need a broker, on Apache Kafka
 	$(BIN)/pytest $(PYTEST_OPTIONS) --broker kafka tests/integration
+
+test-compose: test-env java  ## what docker-compose.yml starts, in containers; needs root and Debian's docker.io and debootstrap
+	$(BIN)/python -m tests.containers.engine
+	$(BIN)/pytest tests/containers
 
 kafka: serve-env java  ## Apache Kafka on 127.0.0.1:9092 until Ctrl-C; KAFKA_OPTIONS="--brokers 3 --secure --folder DIR"
 	@$(BIN)/barometer broker --kafka $(KAFKA_OPTIONS)

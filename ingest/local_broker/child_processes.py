@@ -11,10 +11,10 @@ from collections.abc import Callable
 _PR_SET_PDEATHSIG = 1
 
 
-def die_with_parent() -> Callable[[], None] | None:
+def die_with_parent(by: signal.Signals = signal.SIGKILL) -> Callable[[], None] | None:
     """What a child is to call before it becomes another program (``preexec_fn``); None where there is no such thing.
 
-    The kernel kills the child when the *thread* that started it ends (Linux: prctl(2), PR_SET_PDEATHSIG).
+    The kernel sends the child this signal when the *thread* that started it ends (Linux: prctl(2), PR_SET_PDEATHSIG).
     """
     if sys.platform != "linux":
         return None
@@ -22,7 +22,7 @@ def die_with_parent() -> Callable[[], None] | None:
     parent = os.getpid()
 
     def in_child() -> None:
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        libc.prctl(_PR_SET_PDEATHSIG, by)
         if os.getppid() != parent:
             os._exit(1)
 

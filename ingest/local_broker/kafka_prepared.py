@@ -42,7 +42,7 @@ class Prepared:
 
     def __init__(self, home: KafkaHome) -> None:
         self.home = home
-        self.folder = _cache_folder() / f"kafka-{home.digest}"
+        self.folder = cache_folder() / f"kafka-{home.digest}"
         self.folder.mkdir(parents=True, exist_ok=True)
         self.log4j = self.folder / "log4j2.xml"
         self._archive = self.folder / "classes.jsa"
@@ -154,7 +154,8 @@ def _run_until_started(command: list[str]) -> None:
             process.kill()
 
 
-def _cache_folder() -> Path:
+def cache_folder() -> Path:
+    """Where what is made once per machine is kept; made if it is not there."""
     wanted = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "barometer"
     try:
         wanted.mkdir(parents=True, exist_ok=True)

@@ -38,7 +38,7 @@ class PostBox:
 
 
 @contextmanager
-def post_box() -> Iterator[PostBox]:
+def post_box(host: str = "127.0.0.1") -> Iterator[PostBox]:
     box = PostBox()
 
     class Handler(BaseHTTPRequestHandler):
@@ -64,8 +64,8 @@ def post_box() -> Iterator[PostBox]:
         def log_message(self, *_: Any) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    box.url = f"http://127.0.0.1:{server.server_port}/hook"
+    server = ThreadingHTTPServer((host, 0), Handler)
+    box.url = f"http://{host}:{server.server_port}/hook"
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:

@@ -44,7 +44,7 @@ FIRST = ("barometer", "curl", "make", "docker", "python", "pip", "cp", "export",
 
 NOT_RUN = {
     r"make |make$": "`make demo` and the tests of `make test` are tests themselves; `make kafka` needs Apache Kafka",
-    r"docker compose ": "needs an engine; test_deploy.py holds the file against the commands",
+    r"docker compose ": "in containers, where there is an engine: tests/containers",
     r"cp deploy/": "the files are checked by test_deploy.py",
     r"kafka-(topics|acls|configs)\.sh ": "Apache Kafka's own tools; test_kafka_doc.py, test_rights.py, test_topics.py",
     r"export BAROMETER_KAFKA_": "loaded as settings by test_kafka_doc.py",

@@ -1,0 +1,2 @@
+#!/bin/bash
+exec "${0%/*}/run.sh" org.apache.kafka.tools.BrokerApiVersionsCommand "$@"
