@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
 
-Lang = Literal["zh", "en"]
+from barometer.vocabulary import Lang
 
 # code: (what it means, what to do), for the alarms about Barometer itself
 FAULTS: Mapping[str, Mapping[Lang, tuple[str, tuple[str, ...]]]] = {

@@ -9,9 +9,11 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass, field
-from enum import IntEnum, IntFlag, StrEnum
+from enum import IntFlag, StrEnum
 from hashlib import blake2b
 from typing import Any, NamedTuple
+
+from barometer.vocabulary import Kind, Sentiment
 
 PROGRESS_HEADER = "barometer-progress"
 REPLAY_HEADER = "barometer-replay-of"
@@ -22,22 +24,6 @@ MAX_TEXT = 20_000
 MAX_SYMBOLS = 64
 MAX_LETTER_BYTES = 65_536
 """A dead letter keeps this much of the record's value; longer values keep length and hash as well."""
-
-
-class Kind(IntEnum):
-    """What sort of text it is; news and comments are judged apart."""
-
-    UNKNOWN = 0
-    NEWS = 1
-    COMMENT = 2
-
-
-class Sentiment(IntEnum):
-    """Classes in the order of the model's output."""
-
-    NEGATIVE = 0
-    NEUTRAL = 1
-    POSITIVE = 2
 
 
 class Flag(IntFlag):

@@ -24,10 +24,9 @@ from pydantic_settings import SettingsError as SourceError
 
 from barometer.errors import SettingsError
 from barometer.kafka_options import wrong_addresses, wrong_options, wrong_together
+from barometer.vocabulary import STEPS, Role
 
 PREFIX = "BAROMETER_"
-STEPS = ("assess", "respond", "report", "review")
-"""研判, 处置, 报告, 总结: what a bank's rules on reputational risk ask for."""
 LEVEL_STEPS: dict[str, dict[str, float]] = {
     "ordinary": {"assess": 240, "respond": 1440},
     "major": {"assess": 60, "respond": 240, "report": 720, "review": 10_080},
@@ -191,8 +190,8 @@ class Settings(BaseSettings):
     oidc_scopes: str = "openid profile email"
     oidc_name_claim: str = "preferred_username"
     oidc_role_claim: str = "groups"
-    oidc_roles: dict[str, Literal["viewer", "analyst", "admin"]] = Field(default_factory=dict)
-    oidc_default_role: Literal["", "viewer", "analyst", "admin"] = ""
+    oidc_roles: dict[str, Role] = Field(default_factory=dict)
+    oidc_default_role: Literal["", Role] = ""
     oidc_label: str = ""
     export_rows: int = Field(50_000, ge=1, le=1_000_000)
     explain_texts: bool = True

@@ -25,9 +25,10 @@ import yaml
 from torch import Tensor, nn
 
 import models.training.fine_tuning as training
+from barometer.vocabulary import KINDS, SENTIMENTS
 from models.data.sets import Example
 from models.evaluation.figures import by_set, summary
-from models.labels import KINDS, SENTIMENTS, load_topics
+from models.labels import load_topics
 from models.network import Network, network_from_base
 from models.scoring.encoding import load_tokenizer
 from models.training.fine_tuning import gather

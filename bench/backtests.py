@@ -25,8 +25,8 @@ from zoneinfo import ZoneInfo
 
 from scored_streams import CachedScorer, Matter, Stream, arguments, chosen, texts_of
 
-from barometer.records import Sentiment
 from barometer.settings import load_settings
+from barometer.vocabulary import Sentiment
 from barometer.workdays import Sessions
 from models.scoring.scorer import load_scorer
 from monitor.backtest import BacktestAlert, Text, backtest

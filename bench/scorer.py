@@ -31,9 +31,9 @@ from typing import Any
 
 import numpy as np
 
+from barometer.vocabulary import KINDS, SENTIMENTS
 from bench.stream_texts import message
 from models.folder import DEFAULT_MODEL, ModelFolder, read_folder
-from models.labels import KINDS, SENTIMENTS
 from models.scoring.encoding import batches, encode_windows, pad, padded_length, prepare
 from models.scoring.scorer import Scorer, load_scorer
 

@@ -14,11 +14,12 @@ import time
 from sqlalchemy import insert
 
 from barometer.buckets import Buckets
-from barometer.records import Document, Kind, Prediction, Sentiment, fingerprint, hash64, pack_row
+from barometer.records import Document, Prediction, fingerprint, hash64, pack_row
 from barometer.settings import load_settings
 from barometer.store.migrate import open_store
 from barometer.store.stream.writer import Batch, Move, Writer
 from barometer.store.tables import Log
+from barometer.vocabulary import Kind, Sentiment
 
 SIZE, BATCHES = 1000, 40
 TOPICS = ("market", "macro", "real_estate")

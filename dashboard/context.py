@@ -18,6 +18,7 @@ from barometer.store.engine import Store
 from barometer.store.health.status import status
 from barometer.store.series.downsampling import align
 from barometer.store.series.series_totals import last_bucket
+from barometer.vocabulary import KIND_CODES, Kind
 from barometer.workdays import Workdays
 from dashboard.i18n.texts import Lang, Theme, as_lang, as_theme, t
 from dashboard.services.shared_cache import Brief
@@ -30,7 +31,8 @@ RANGES = {
     "15m": 15 * MINUTE, "1h": HOUR, "6h": 6 * HOUR, "24h": DAY, "7d": 7 * DAY, "30d": 30 * DAY, "90d": 90 * DAY,
     "365d": 365 * DAY,
 }  # fmt: skip
-KINDS = {"all": (0, 1, 2), "news": (1,), "comment": (2,)}
+KIND_FILTERS: Mapping[str, tuple[int, ...]] = {"all": KIND_CODES, **{k.label: (int(k),) for k in Kind if k}}
+"""What a page or a call may show: the kinds behind each choice."""
 
 
 @dataclass(frozen=True)

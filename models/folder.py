@@ -14,8 +14,8 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
+from barometer.vocabulary import KINDS, LANGUAGES, SENTIMENTS
 from models.errors import REMEDY, ModelError
-from models.labels import KINDS, LANGUAGES, SENTIMENTS
 from models.scoring.encoding import padded_length
 
 DEFAULT_MODEL = Path(__file__).with_name("default")

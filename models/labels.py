@@ -1,4 +1,4 @@
-"""The labels: three sentiments, three kinds, and the list of topics, which is data (``topics.yaml``)."""
+"""The list of topics, which is data (``topics.yaml``)."""
 
 from __future__ import annotations
 
@@ -9,15 +9,6 @@ from pathlib import Path
 import yaml
 
 from models.errors import ModelError
-
-SENTIMENTS = ("negative", "neutral", "positive")
-"""In the order of the model's output; the index is the stored code."""
-
-KINDS = ("unknown", "news", "comment")
-"""The index is the model's input."""
-
-LANGUAGES = ("zh", "en")
-"""Languages a model may be trained for; others are left unscored."""
 
 TOPICS_FILE = Path(__file__).with_name("topics.yaml")
 _ID = re.compile(r"[a-z][a-z0-9_]{0,39}")

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from transformers import BertConfig, BertModel
 
+from barometer.vocabulary import KINDS, SENTIMENTS
 from models.errors import TrainingDataError
-from models.labels import KINDS, SENTIMENTS
 from models.training.dropout import for_cpu
 
 

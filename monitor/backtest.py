@@ -19,9 +19,9 @@ from barometer.errors import BarometerError
 from barometer.files import BadRow, FileRow, Form, Source
 from barometer.files.look import looked_at
 from barometer.files.mapping import Columns, Mapper
-from barometer.records import Kind, Sentiment, fingerprint
-from barometer.store.alerts.life_cycle import SEVERITIES
+from barometer.records import fingerprint
 from barometer.store.series.sealing import Counts, Key
+from barometer.vocabulary import SEVERITIES, Kind, Sentiment
 from monitor.detection.judge import Found, Judge, stopped_after_ms
 
 BATCH = 2_048
@@ -245,7 +245,7 @@ class _Running:
 
     def _update(self, name: str, kind: int, f: Found, end: int) -> None:
         j = f.judgement
-        label = Kind(kind).name.lower()
+        label = Kind(kind).label
         alert = self._alerts.get(name)
         if alert is None:
             alert = self._alerts[name] = BacktestAlert(

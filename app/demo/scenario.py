@@ -21,6 +21,7 @@ from zoneinfo import ZoneInfo
 import yaml
 
 from barometer.errors import BarometerError
+from barometer.vocabulary import LANGUAGES, SENTIMENTS, STATED_KINDS
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -29,9 +30,6 @@ PAST_MS = 10 * DAY_MS
 LIVE_MS = 3 * HOUR_MS
 
 PARTS = ("calm", "bad_turn", "neutral_burst")
-KINDS = ("news", "comment")
-LANGUAGES = ("zh", "en")
-SENTIMENTS = ("negative", "neutral", "positive")
 
 TURNING_TOPIC = "real_estate"
 LOUD_TOPIC = "financial_sector"
@@ -92,7 +90,7 @@ def _entry(part: str, where: str, entry: Any) -> DemoText:
         text = DemoText(part, **{**entry, "topics": tuple(entry["topics"]), "symbols": tuple(entry.get("symbols", ()))})
     except (TypeError, KeyError) as e:
         raise BarometerError(f"{where}: a field is missing or unknown: {e}") from e
-    for field, allowed in (("kind", KINDS), ("lang", LANGUAGES), ("sentiment", SENTIMENTS)):
+    for field, allowed in (("kind", STATED_KINDS), ("lang", LANGUAGES), ("sentiment", SENTIMENTS)):
         if getattr(text, field) not in allowed:
             raise BarometerError(f"{where}: {field} is {getattr(text, field)!r}; use one of {', '.join(allowed)}")
     if not text.text.strip() or not text.topics or not text.source:

@@ -23,6 +23,7 @@ from barometer.errors import SettingsError
 from barometer.matters import named
 from barometer.readable import readable
 from barometer.symbols import canonical_set, symbols_in
+from barometer.vocabulary import STATED_KINDS, Level, Severity, StatedKind
 
 SHIPPED = Path(__file__).with_name("redlines.yaml")
 OTHERS = 3
@@ -74,9 +75,9 @@ class Rule(_Strict):
     unless: tuple[Word, ...] = ()
     companies: Literal["any", "watched"] = "any"
     tiers: tuple[Literal[1, 2, 3], ...] = (1, 2, 3)
-    kinds: tuple[Literal["news", "comment"], ...] = ("news", "comment")
-    severity: Literal["info", "warning", "critical"] = "critical"
-    level: Literal["ordinary", "major", "grave"] | None = None
+    kinds: tuple[StatedKind, ...] = STATED_KINDS
+    severity: Severity = "critical"
+    level: Level | None = None
     quiet: bool = False
 
 

@@ -12,6 +12,7 @@ from barometer.store.alerts.silences import silenced_alerts
 from barometer.store.alerts.views import alert_page
 from barometer.store.alerts.worklist import Wanted, work_list
 from barometer.telling import telling
+from barometer.vocabulary import AlertState, FalseAlarmReason, HandlingStep, Level, Resolution, Severity
 from dashboard.api.contract import MAX_ID, Contract
 from dashboard.api.shapes import Answer, Asked, Count, Json, Time
 from dashboard.context import context
@@ -19,10 +20,6 @@ from dashboard.services.acts import ACTS, MAX_COMMENT, MAX_NAME, NoSuchAlert, ac
 
 TAG = "Alerts"
 MAX_PAGE = 200
-Severity = Literal["critical", "warning", "info"]
-Level = Literal["grave", "major", "ordinary"]
-State = Literal["firing", "acknowledged", "resolved"]
-StepName = Literal["assess", "respond", "report", "review"]
 Comment = Annotated[str | None, Field(max_length=MAX_COMMENT)]
 Until = Annotated[
     int | Annotated[str, Field(max_length=MAX_NAME)],
@@ -31,9 +28,9 @@ Until = Annotated[
 
 
 class ListQuery(Asked):
-    state: Literal["open", "firing", "acknowledged", "resolved", "all"] = "open"
+    state: Literal["open", AlertState, "all"] = "open"
     severity: Severity | None = None
-    level: Literal["grave", "major", "ordinary", "none"] | None = None
+    level: Literal[Level, "none"] | None = None
     owner: str | None = Field(None, max_length=MAX_NAME, description="a user's name; none: nobody's")
     series: str | None = Field(None, max_length=MAX_NAME, description="topic:real_estate, system:lag")
     sort: (
@@ -65,7 +62,7 @@ class AlertRow(Answer):
     fingerprint: str = Field(description="what merges into one alert: the series' name, system:lag and the like")
     series: str | None
     kinds: list[Any]
-    state: State
+    state: AlertState
     severity: Severity
     level: Level | None
     level_at: Time | None
@@ -114,7 +111,7 @@ class Event(Answer):
 
 
 class Step(Answer):
-    step: StepName
+    step: HandlingStep
     state: Literal["open", "done", "waived"]
     due_at: Time
     done_at: Time | None
@@ -144,7 +141,7 @@ class Together(Answer):
 
     id: int
     fingerprint: str
-    state: State
+    state: AlertState
     severity: Severity
     level: Level | None
     started_at: Time
@@ -200,23 +197,21 @@ class SetLevel(Asked):
 
 class DoStep(Asked):
     says = {"step": "which_step"}
-    step: StepName
+    step: HandlingStep
     note: str | None = Field(None, max_length=MAX_COMMENT)
     waive: bool = Field(False, description="it is not needed; the note says why")
 
 
 class Resolve(Asked):
-    resolution: Literal["real", "known", "other", "false_alarm"] = "other"
-    reason: Literal["mislabelled", "irrelevant", "old", "advertisement", "copies"] | None = Field(
-        None, description="of a false alarm"
-    )
+    resolution: Resolution = "other"
+    reason: FalseAlarmReason | None = Field(None, description="of a false alarm")
     comment: Comment = None
     incident: bool = Field(False, description="all alerts of its incident")
 
 
 class FalseAlarm(Asked):
     says = {"reason": "no_reason"}
-    reason: Literal["mislabelled", "irrelevant", "old", "advertisement", "copies"]
+    reason: FalseAlarmReason
     comment: Comment = None
     incident: bool = Field(False, description="all alerts of its incident")
 

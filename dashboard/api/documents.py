@@ -6,13 +6,14 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from barometer.records import Flag, Kind, Sentiment
+from barometer.records import Flag
 from barometer.store.documents.detail import whole_document
 from barometer.store.documents.listing import Text
 from barometer.store.search.query import search_documents, with_copies
+from barometer.vocabulary import Kind, Sentiment, SentimentName, StatedKind
 from dashboard.api.contract import Contract
 from dashboard.api.errors import NotThere
-from dashboard.api.shapes import Answer, Asked, Count, Probabilities, RangeName, SentimentName, Time
+from dashboard.api.shapes import Answer, Asked, Count, Probabilities, RangeName, Time
 from dashboard.context import context
 from dashboard.exports.document_export import FORMATS, documents
 from dashboard.services.acts import Malformed
@@ -28,8 +29,8 @@ class Filters(Asked):
 
     q: str | None = Field(None, max_length=LONGEST, description='words, "phrases", -without; Chinese as it stands')
     series: str | None = Field(None, max_length=200, description="a topic: topic:real_estate")
-    kind: Literal["all", "news", "comment"] | None = None
-    sentiment: Literal["negative", "neutral", "positive", "unscored"] | None = None
+    kind: Literal["all", StatedKind] | None = None
+    sentiment: Literal[SentimentName, "unscored"] | None = None
     range: RangeName | None = Field(None, description="back from now")
     from_: str | None = Field(None, alias="from", max_length=40, description="epoch ms, or a date, inclusive")
     to: str | None = Field(None, max_length=40, description="epoch ms (exclusive), or a date (inclusive)")
@@ -171,7 +172,7 @@ def as_row(t: Text, counted: bool = True) -> DocumentRow:
     known = t.p_negative is not None and t.p_neutral is not None and t.p_positive is not None
     return DocumentRow(
         id=as_cursor((t.observed_at, t.row_id)), row_id=t.key, observed_at=t.observed_at, published_at=t.published_at,
-        kind=Kind(t.kind).name.lower(), lang=t.lang, source=t.source, title=t.title, text=t.text, cut=t.cut, url=t.url,
+        kind=Kind(t.kind).label, lang=t.lang, source=t.source, title=t.title, text=t.text, cut=t.cut, url=t.url,
         symbols=[str(x) for x in t.symbols], engagement=t.engagement,
         sentiment=None if t.sentiment is None else _feeling(t.sentiment),
         probabilities=Probabilities(negative=t.p_negative or 0, neutral=t.p_neutral or 0, positive=t.p_positive or 0)
@@ -184,7 +185,7 @@ def as_row(t: Text, counted: bool = True) -> DocumentRow:
 
 
 def _feeling(value: int) -> SentimentName:
-    name: Any = Sentiment(value).name.lower()
+    name: Any = Sentiment(value).label
     return name  # type: ignore[no-any-return]
 
 

@@ -7,17 +7,17 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from barometer.records import Kind, Sentiment
 from barometer.store.labels.annotations import MAX_COMMENT, history
 from barometer.store.labels.sampling import ALL
 from barometer.store.labels.views import Kept, kept_labels
+from barometer.vocabulary import SENTIMENTS, Kind, Sentiment, SentimentName
 from dashboard.api.contract import Contract
 from dashboard.api.errors import NotThere, Unavailable
-from dashboard.api.shapes import Answer, Asked, Count, Json, Probabilities, SentimentName, Time
+from dashboard.api.shapes import Answer, Asked, Count, Json, Probabilities, Time
 from dashboard.context import context
 from dashboard.services.acts import MAX_NAME, Malformed
 from dashboard.services.document_query import cursor
-from dashboard.services.labelling import SENTIMENTS, Labelling, audit_figures, label, look_at, next_of, take_back
+from dashboard.services.labelling import Labelling, audit_figures, label, look_at, next_of, take_back
 from dashboard.services.why import NoExplanation, why
 
 TAG = "Labels"
@@ -245,7 +245,7 @@ def as_json(r: Kept) -> Mapping[str, Any]:
     """The fields of :class:`Label`, also of the files."""
     return {
         "id": r.id, "text_id": r.text_id, "observed_at": r.observed_at, "row_id": str(r.row_id),
-        "kind": Kind(r.kind).name.lower(), "lang": r.lang, "source": r.source, "title": r.title, "text": r.text,
+        "kind": Kind(r.kind).label, "lang": r.lang, "source": r.source, "title": r.title, "text": r.text,
         "group": r.group_id, "action": r.action, "sentiment": _word(r.sentiment), "topics": r.topics,
         "comment": r.comment, "origin": r.origin, "samples": r.samples, "blind": r.blind, "user": r.user,
         "created_at": r.created_at, "previous_id": r.previous_id, "model": r.model,
@@ -259,10 +259,10 @@ def _text(found: Labelling | None) -> dict[str, Any] | None:
         return None
     x = found.text
     return {
-        "text": x.id, "observed_at": x.observed_at, "row_id": str(x.row_id), "kind": Kind(x.kind).name.lower(),
+        "text": x.id, "observed_at": x.observed_at, "row_id": str(x.row_id), "kind": Kind(x.kind).label,
         "lang": x.lang, "source": x.source, "title": x.title, "body": x.text, "url": x.url, "origin": x.origin,
     }  # fmt: skip
 
 
 def _word(sentiment: int | None) -> str | None:
-    return None if sentiment is None else Sentiment(sentiment).name.lower()
+    return None if sentiment is None else Sentiment(sentiment).label

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import threading
-from typing import Any, Literal
+from typing import Any
 
 import structlog
 from flask import current_app
 from pydantic import Field
 
 from barometer.records import MAX_TEXT
+from barometer.vocabulary import KindName, SentimentName
 from dashboard.api.contract import Contract
 from dashboard.api.errors import Unavailable
-from dashboard.api.shapes import Answer, Asked, Probabilities, SentimentName
+from dashboard.api.shapes import Answer, Asked, Probabilities
 from dashboard.context import context
 from dashboard.services.acts import Malformed
 
@@ -26,7 +27,7 @@ _KEY = "barometer_scorer"
 
 class TextIn(Asked):
     text: str = Field(description=f"beyond {MAX_TEXT} characters it is cut")
-    kind: Literal["news", "comment", "unknown"] | None = None
+    kind: KindName | None = None
     lang: str | None = Field(None, max_length=20, description="left out: found out")
     title: str | None = Field(None, max_length=MAX_TEXT)
 

@@ -9,16 +9,16 @@ from typing import Any, Literal
 from pydantic import Field
 from sqlalchemy import Connection
 
-from barometer.records import Sentiment
 from barometer.standing import Way
 from barometer.store.documents.listing import texts_behind
 from barometer.store.series.points import points
 from barometer.store.series.series_totals import SeriesRow, find_series, list_series, totals
+from barometer.vocabulary import Sentiment, SentimentName, StatedKind
 from dashboard.api.contract import Contract
 from dashboard.api.documents import DocumentRow, as_row
 from dashboard.api.errors import NotThere
-from dashboard.api.shapes import Answer, Asked, Count, RangeName, SentimentName, Time
-from dashboard.context import KINDS, Period, context, period
+from dashboard.api.shapes import Answer, Asked, Count, RangeName, Time
+from dashboard.context import KIND_FILTERS, Period, context, period
 from dashboard.services.acts import Malformed
 from dashboard.services.measure import standing
 
@@ -26,12 +26,12 @@ TAG = "Series"
 MAX_POINTS = 5_000
 MAX_TEXTS = 200
 LATEST = (1 << 53) - 1
-KindName = Literal["all", "news", "comment"]
+KindFilter = Literal["all", StatedKind]
 
 
 class SeriesQuery(Asked):
     range: RangeName | None = Field(None, description="back from now; an archive's ends with its data")
-    kind: KindName = Field("all", description="all, or one of both kinds, which are judged apart")
+    kind: KindFilter = Field("all", description="all, or one of both kinds, which are judged apart")
 
 
 class SeriesTotals(Answer):
@@ -116,7 +116,7 @@ def register(contract: Contract) -> None:
         """All series with their totals."""
         with context().store.read() as c:
             span = period(c, query.range)
-            counts = totals(c, span.from_ms, span.to_ms, 1, KINDS[query.kind])
+            counts = totals(c, span.from_ms, span.to_ms, 1, KIND_FILTERS[query.kind])
             out = []
             for s in list_series(c):
                 n = counts.get(s.id)
@@ -164,7 +164,7 @@ def _found(c: Connection, name: str) -> SeriesRow:
 
 
 def _kinds(query: SeriesQuery) -> Sequence[int]:
-    return KINDS[query.kind]
+    return KIND_FILTERS[query.kind]
 
 
 def _span(query: Stretch, span: Period) -> tuple[int, int]:

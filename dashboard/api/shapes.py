@@ -10,7 +10,6 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Time = Annotated[int, Field(description="UTC epoch milliseconds")]
-SentimentName = Literal["negative", "neutral", "positive"]
 RangeName = Literal["15m", "1h", "6h", "24h", "7d", "30d", "90d", "365d"]
 Count = Annotated[int, Field(ge=0)]
 

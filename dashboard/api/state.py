@@ -7,6 +7,8 @@ from typing import Any, Literal
 from flask_login import current_user
 from pydantic import ConfigDict, Field
 
+from barometer.store.health.stream_state import StreamState
+from barometer.vocabulary import Role
 from dashboard.api.contract import Contract
 from dashboard.api.shapes import Answer, Count, Json, Time
 from dashboard.context import context
@@ -18,7 +20,7 @@ class Me(Answer):
     """Who stands behind this session or token."""
 
     name: str
-    role: Literal["viewer", "analyst", "admin"]
+    role: Role
     may_act: bool = Field(description="by role and, for a token, by its scope")
     by: Literal["session", "token"]
     timezone: str = Field(description="of the installation: days and hours are of this zone")
@@ -85,7 +87,7 @@ class Status(Answer):
     leader: str | None
     leases: list[Json]
     jobs: list[Json]
-    stream: Literal["live", "quiet", "behind", "stale", "empty"] = Field(description="whether what is shown is of now")
+    stream: StreamState = Field(description="whether what is shown is of now")
     alarms: list[Json] = Field(description="running alerts about the product itself")
     alerts: dict[str, int] = Field(description="by state")
     notifications: dict[str, int] = Field(description="by state")

@@ -13,13 +13,11 @@ import dash_mantine_components as dmc
 from dash import ClientsideFunction, Dash, Input, Output, State, ctx, html, no_update
 
 from barometer.errors import BarometerError
-from barometer.settings import STEPS
-from barometer.store.alerts.handling import LEVELS
-from barometer.store.alerts.life_cycle import FALSE_ALARM_REASONS, SEVERITIES
+from barometer.vocabulary import FALSE_ALARM_REASONS, LEVELS, RESOLUTIONS, SEVERITIES, STEPS
 from dashboard.components.parts import aria
 from dashboard.context import DAY, HOUR, MINUTE, View, context, view
 from dashboard.format import duration, local, stamp
-from dashboard.services.acts import RESOLUTIONS, SCOPES, Malformed, Refused, act, act_on_all
+from dashboard.services.acts import SCOPES, Malformed, Refused, act, act_on_all
 
 FIELDS: Mapping[str, Mapping[str, str]] = {
     "assign": {"to": "value"},

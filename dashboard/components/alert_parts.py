@@ -9,8 +9,8 @@ from dash import dcc, html
 
 from barometer.alarm_runbook import fault_wording
 from barometer.store.alerts.handling import RULE, snoozed
-from barometer.store.alerts.life_cycle import SEVERITIES
 from barometer.telling import telling
+from barometer.vocabulary import SEVERITIES
 from dashboard.components.parts import icon, or_code, severity_pill, state_pill
 from dashboard.context import View, context
 from dashboard.format import ago, clock, duration, number

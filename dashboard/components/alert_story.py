@@ -8,8 +8,8 @@ from typing import Any
 from dash import dcc, html
 
 from barometer.store.alerts.evidence import MOSTLY
-from barometer.store.alerts.life_cycle import SEVERITIES
 from barometer.telling import company_label
+from barometer.vocabulary import SEVERITIES
 from dashboard.components.alert_list import due
 from dashboard.components.alert_parts import actor_name, alert_href, joined
 from dashboard.components.parts import aria, facts, href, kind_name, or_code, section, severity_pill, state_pill

@@ -9,18 +9,18 @@ import dash_mantine_components as dmc
 from dash import dcc, html
 
 from barometer.readable import around, readable
-from barometer.records import Sentiment
+from barometer.vocabulary import SENTIMENTS, Sentiment
 from dashboard.components.parts import aria, data, empty, kind_name, safe_link, section, sentiment_pill
 from dashboard.context import View, context
 from dashboard.format import clock
 from dashboard.i18n.texts import series_name
-from dashboard.services.labelling import SENTIMENTS, TOPIC_KEYS, Labelling
+from dashboard.services.labelling import TOPIC_KEYS, Labelling
 
 _SHORT = 60
 
 
 def sentiment_word(v: View, sentiment: int | None) -> str:
-    return v.t("sentiment.unscored" if sentiment is None else f"sentiment.{Sentiment(sentiment).name.lower()}")
+    return v.t("sentiment.unscored" if sentiment is None else f"sentiment.{Sentiment(sentiment).label}")
 
 
 def said_words(v: View, row: Any) -> str:

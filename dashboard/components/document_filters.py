@@ -12,13 +12,14 @@ import dash_mantine_components as dmc
 from dash import dcc, html
 from flask_login import current_user
 
+from barometer.vocabulary import STATED_KINDS
 from dashboard.components.date_fields import day
 from dashboard.components.parts import aria, chips, href
 from dashboard.context import View, context
 from dashboard.exports.document_export import FORMATS
 from dashboard.format import number
 from dashboard.i18n.texts import has, series_name
-from dashboard.services.document_query import CONFIDENCES, FIELDS, FLAGS, KINDS, SENTIMENTS, SPANS, time_words
+from dashboard.services.document_query import CONFIDENCES, FIELDS, FLAGS, SENTIMENT_FILTERS, SPANS, time_words
 
 PATH = "/documents"
 MORE = ("lang", "source", "confidence", "flag", "from", "to")
@@ -64,9 +65,9 @@ def filters(v: View, query: Query, series: Iterable[str], sources: Sequence[str]
     n = sum(bool(query.get(f)) for f in MORE)
     main = [
         _select(v, "series", query, [(s, series_name(v.lang, s)) for s in series], v.t("documents.series"), 190),
-        chips(v.t("sentiment.label"), [("", v.t("kind.all")), *((f, v.t(f"sentiment.{f}")) for f in SENTIMENTS)],
+        chips(v.t("sentiment.label"), [("", v.t("kind.all")), *((f, v.t(f"sentiment.{f}")) for f in SENTIMENT_FILTERS)],
               query.get("sentiment") or "", PATH, kept, "sentiment"),
-        chips(v.t("kind.label"), [("", v.t("kind.all")), *((k, v.t(f"kind.{k}")) for k in KINDS)],
+        chips(v.t("kind.label"), [("", v.t("kind.all")), *((k, v.t(f"kind.{k}")) for k in STATED_KINDS)],
               query.get("kind") or "", PATH, kept, "kind"),
         chips(v.t("range.label"), [("", v.t("documents.any")), *((r, v.t(f"range.{r}")) for r in SPANS)],
               query.get("range") or "", PATH, {**kept, "from": None, "to": None}, "range"),

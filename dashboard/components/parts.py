@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from dash import dcc, html
 
-from barometer.records import Kind, Sentiment
+from barometer.vocabulary import Kind, Sentiment
 from dashboard.context import View
 from dashboard.i18n.texts import has, series_name
 
@@ -44,7 +44,7 @@ def sentiment_pill(
     """A label with its probability; ``title`` says more to who points at it."""
     if sentiment is None:
         return html.Span(v.t("sentiment.unscored"), className="pill sentiment-unscored")
-    name = Sentiment(sentiment).name.lower()
+    name = Sentiment(sentiment).label
     label: list[Any] = [v.t(f"sentiment.{name}")]
     if confidence is not None:
         label.append(html.Span(f"{confidence:.2f}", className="num pill-figure"))
@@ -52,7 +52,7 @@ def sentiment_pill(
 
 
 def kind_name(v: View, kind: int) -> str:
-    return v.t(f"kind.{Kind(kind).name.lower()}") if kind in set(Kind) else str(kind)
+    return v.t(f"kind.{Kind(kind).label}") if kind in set(Kind) else str(kind)
 
 
 def or_code(v: View, prefix: str, code: str | None) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from dash import dcc, html
 
-from barometer.records import Sentiment
+from barometer.vocabulary import Sentiment
 from dashboard.components.parts import aria, href
 from dashboard.context import View, context
 from dashboard.format import exact, percent, period
@@ -59,7 +59,7 @@ def _trend(v: View, s: Summary, now: int) -> Any:
 def _sentiments(v: View, query: Query, s: Summary) -> Any:
     rows = []
     for code in (Sentiment.NEGATIVE, Sentiment.NEUTRAL, Sentiment.POSITIVE, None):
-        name = "unscored" if code is None else code.name.lower()
+        name = "unscored" if code is None else code.label
         n = s.found.sentiments.get(None if code is None else int(code), 0)
         if n:
             link = href(PATH, {**query, "sentiment": name, "before": None})

@@ -10,6 +10,7 @@ from dash import ClientsideFunction, Input, Output, State, ctx, dcc, html, no_up
 from flask_login import current_user
 
 from barometer.store.accounts.users import change_preferences
+from barometer.vocabulary import LANGUAGES
 from dashboard.components import why_parts
 from dashboard.components.keys import help_body, help_button, help_dialog
 from dashboard.components.keys import register as register_keys
@@ -17,7 +18,7 @@ from dashboard.components.live import fresh, live, register_live, target
 from dashboard.components.parts import aria, data, icon
 from dashboard.components.truth import truth_line
 from dashboard.context import View, context, view
-from dashboard.i18n.texts import LANGS, THEMES
+from dashboard.i18n.texts import THEMES
 
 TICK_MS = 4_000
 PAGES = (
@@ -111,7 +112,7 @@ def register(app: dash.Dash) -> None:
         v = view(ui)
         new: dict[str, Any] = {"lang": v.lang, "theme": v.theme}
         if ctx.triggered_id == "switch-lang":
-            new["lang"] = LANGS[1 - LANGS.index(v.lang)]
+            new["lang"] = LANGUAGES[1 - LANGUAGES.index(v.lang)]
         else:
             new["theme"] = THEMES[1 - THEMES.index(v.theme)]
         change_preferences(context().store, current_user.user.id, new)

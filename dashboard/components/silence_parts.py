@@ -10,7 +10,7 @@ from dash import dcc, html
 from sqlalchemy import Row
 
 from barometer.hours import Window, end_of_hours
-from barometer.store.alerts.life_cycle import SEVERITIES
+from barometer.vocabulary import SEVERITIES
 from dashboard.components.alert_forms import SILENCES, spans
 from dashboard.components.date_fields import moment
 from dashboard.components.parts import aria, empty, section, table

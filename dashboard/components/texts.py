@@ -12,10 +12,11 @@ from flask_login import current_user
 from sqlalchemy import Row
 
 from barometer.readable import readable
-from barometer.records import Flag, Sentiment
+from barometer.records import Flag
 from barometer.store.documents.listing import Text
 from barometer.store.search.query import texts_of
 from barometer.store.search.terms import CJK, Question, SearchError, question
+from barometer.vocabulary import Sentiment
 from dashboard.components.marked import excerpt, marked, spots
 from dashboard.components.parts import data, href, kind_name, or_code, safe_link, sentiment_pill, topic_links
 from dashboard.components.why_parts import text_tools
@@ -86,8 +87,8 @@ def said_by_people(v: View, people: Sequence[Row[Any]]) -> list[Any]:
     for r in people:
         by_sentiment.setdefault(r.sentiment, []).append(r.user)
     return [
-        html.Span(v.t("annotate.person", what=v.t(f"sentiment.{Sentiment(sentiment).name.lower()}")),
-                  className=f"pill people sentiment-{Sentiment(sentiment).name.lower()}",
+        html.Span(v.t("annotate.person", what=v.t(f"sentiment.{Sentiment(sentiment).label}")),
+                  className=f"pill people sentiment-{Sentiment(sentiment).label}",
                   title=", ".join(dict.fromkeys(users)))
         for sentiment, users in sorted(by_sentiment.items())
     ]  # fmt: skip

@@ -9,7 +9,7 @@ import dash_mantine_components as dmc
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html
 from flask_login import current_user
 
-from barometer.records import Sentiment
+from barometer.vocabulary import Sentiment
 from dashboard.components.annotate_parts import sentiment_word
 from dashboard.components.parts import aria, data, empty, sentiment_pill
 from dashboard.context import View, view

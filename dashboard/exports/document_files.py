@@ -25,8 +25,9 @@ from openpyxl import Workbook
 from openpyxl.cell import WriteOnlyCell
 from openpyxl.styles import Font
 
-from barometer.records import Flag, Kind, Sentiment
+from barometer.records import Flag
 from barometer.store.documents.listing import Text
+from barometer.vocabulary import Kind, Sentiment
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 # Characters that XML 1.0 does not have.
@@ -42,13 +43,13 @@ COLUMNS: tuple[tuple[str, Any, Callable[[Text], Any], int], ...] = (
     ("row_id", _STRING, lambda t: t.key, 20),
     ("observed_at", _TIME, lambda t: t.observed_at, 20),
     ("published_at", _TIME, lambda t: t.published_at, 20),
-    ("kind", _STRING, lambda t: Kind(t.kind).name.lower(), 9),
+    ("kind", _STRING, lambda t: Kind(t.kind).label, 9),
     ("source", _STRING, lambda t: t.source, 14),
     ("title", _STRING, lambda t: t.title, 30),
     ("text", _STRING, lambda t: t.text, 80),
     ("url", _STRING, lambda t: t.url, 24),
     ("lang", _STRING, lambda t: t.lang, 6),
-    ("sentiment", _STRING, lambda t: None if t.sentiment is None else Sentiment(t.sentiment).name.lower(), 10),
+    ("sentiment", _STRING, lambda t: None if t.sentiment is None else Sentiment(t.sentiment).label, 10),
     ("confidence", _FLOAT, lambda t: _rounded(t.confidence), 10),
     ("p_negative", _FLOAT, lambda t: _rounded(t.p_negative), 10),
     ("p_neutral", _FLOAT, lambda t: _rounded(t.p_neutral), 10),

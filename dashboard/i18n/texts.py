@@ -8,6 +8,7 @@ from typing import Literal
 
 import yaml
 
+from barometer.vocabulary import LANGUAGES, Lang
 from dashboard.i18n.account import ACCOUNT_TEXTS
 from dashboard.i18n.alerts import ALERT_TEXTS
 from dashboard.i18n.documents import DOCUMENT_TEXTS
@@ -16,9 +17,7 @@ from dashboard.i18n.pages import PAGE_TEXTS
 from dashboard.i18n.shell import SHELL_TEXTS
 from dashboard.i18n.telling import TELLING_TEXTS
 
-Lang = Literal["zh", "en"]
 Theme = Literal["light", "dark"]
-LANGS: tuple[Lang, ...] = ("zh", "en")
 THEMES: tuple[Theme, ...] = ("light", "dark")
 
 
@@ -37,7 +36,7 @@ def t(lang: Lang, key: str, **values: object) -> str:
     Raises:
         KeyError: no such key.
     """
-    text = TEXTS[key][LANGS.index(lang)]
+    text = TEXTS[key][LANGUAGES.index(lang)]
     return text.format(**values) if values else text
 
 

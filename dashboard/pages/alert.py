@@ -35,7 +35,7 @@ from dashboard.components.parts import (
 )
 from dashboard.components.texts import evidence_card, text_list
 from dashboard.components.trust_parts import trust_section
-from dashboard.context import KINDS, View, context, view
+from dashboard.context import KIND_FILTERS, View, context, view
 from dashboard.format import clock, duration, exact, number, percent, stamp
 from dashboard.i18n.texts import series_name, t
 from dashboard.services.acts import people
@@ -223,7 +223,7 @@ def chart(v: View, page: AlertPage) -> dict[str, Any] | None:
     until = end + max(6 * width, (end - a.started_at) // 2)
     with ctx_.store.read() as c:
         until = min(until, ctx_.store.now_ms(c) // width * width + width)
-        found: list[Point] = points(c, a.series_id, begin, until, KINDS["all"], width)[0]
+        found: list[Point] = points(c, a.series_id, begin, until, KIND_FILTERS["all"], width)[0]
     return trend_figure(v, found, [(a.started_at, end)], compact=True, window=(begin, until))
 
 

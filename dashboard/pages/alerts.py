@@ -154,8 +154,8 @@ def _wanted(query: dict[str, Any]) -> worklist.Wanted:
     owner = query.get("owner")
     return worklist.Wanted(
         state=choose(query.get("state"), worklist.STATES, "open"),
-        severity=query.get("severity") if query.get("severity") in worklist.SEVERITIES else None,
-        level=query.get("level") if query.get("level") in (*worklist.LEVELS, worklist.NONE) else None,
+        severity=query.get("severity") if query.get("severity") in worklist.WORST_FIRST else None,
+        level=query.get("level") if query.get("level") in (*worklist.GRAVEST_FIRST, worklist.NONE) else None,
         owner=current_user.name if owner == MINE else str(owner)[:64] if owner else None,
         series=str(query["series"])[:200] if query.get("series") else None,
     )
@@ -203,8 +203,8 @@ def _filters(v: View, query: dict[str, Any]) -> Any:
     return html.Div(
         [
             live("alerts-chips", _chips(v, query), "chip-groups"),
-            _select(v, "severity", query, options("severity", worklist.SEVERITIES), 128),
-            _select(v, "level", query, [*options("level", worklist.LEVELS),
+            _select(v, "severity", query, options("severity", worklist.WORST_FIRST), 128),
+            _select(v, "level", query, [*options("level", worklist.GRAVEST_FIRST),
                                         {"value": worklist.NONE, "label": v.t("alerts.no_level")}], 118),
             _select(v, "series", query, [{"value": x, "label": series_name(v.lang, x)} for x in names], 170),
             _select(v, "sort", query, [{"value": x, "label": v.t(f"alerts.sort_{x.removeprefix('-')}" if x != "-started"

@@ -18,7 +18,7 @@ from dashboard.components.grid import board_grid, heat_legend
 from dashboard.components.live import fresh, live, register_live, target
 from dashboard.components.parts import aria, chips, empty, href, kpi
 from dashboard.components.peers import group_name
-from dashboard.context import DAY, KINDS, RANGES, View, choose, context, ranges, view
+from dashboard.context import DAY, KIND_FILTERS, RANGES, View, choose, context, ranges, view
 from dashboard.format import clock, number, percent
 from dashboard.i18n.texts import has, t
 from dashboard.services.board import board_rows, board_words, version
@@ -142,7 +142,7 @@ def _chosen(query: Mapping[str, str | None]) -> dict[str, str | None]:
     """What the address asks for; what is usual is left out, so that addresses stay short."""
     offered, first = ranges(context().settings.bucket_ms)
     span = choose(query.get("range"), {r: r for r in offered}, first)
-    kind = choose(query.get("kind"), KINDS, "all")
+    kind = choose(query.get("kind"), KIND_FILTERS, "all")
     how = choose(query.get("view"), {x: x for x in VIEWS}, "table")
     rest = {name: (query.get(name) or "")[:200] or None for name in ("group", "source", "lang", "find")}
     return {
@@ -179,7 +179,7 @@ def _head(v: View, query: Mapping[str, str | None], found: Figures | int) -> Any
         langs = languages(c)
     sources = ctx.source_names()
     boxes = [
-        chips(v.t("kind.label"), [(k, v.t(f"kind.{k}")) for k in KINDS], query.get("kind") or "all", path, query,
+        chips(v.t("kind.label"), [(k, v.t(f"kind.{k}")) for k in KIND_FILTERS], query.get("kind") or "all", path, query,
               "kind"),
         chips(v.t("range.label"), [(r, v.t(f"range.{r}")) for r in offered], chosen, path, query, "range"),
         chips(v.t("overview.view"), [(x, v.t(f"overview.view_{x}")) for x in VIEWS], query.get("view") or "table", path,

@@ -14,6 +14,7 @@ from barometer.errors import SettingsError
 from barometer.store.accounts import audit_log
 from barometer.store.alerts.deliveries import TEST, deliveries, last_test
 from barometer.store.series.series_totals import list_series
+from barometer.vocabulary import NOTIFIED_SEVERITIES
 from dashboard.components.alert_nav import alert_nav
 from dashboard.components.live import fresh, live, register_live, target
 from dashboard.components.parts import aria, empty, section
@@ -28,7 +29,6 @@ from monitor.notify.testing import Tested, send_test
 
 TEST_EVERY_MS = 10_000
 """A receiver is tested at most so often: the messages reach people."""
-SEVERITIES = ("warning", "critical")
 
 
 def layout(ui: dict[str, Any] | None = None, **_query: str) -> Any:
@@ -80,7 +80,7 @@ def register(app: dash.Dash) -> None:
     )
     def would_tell(series: object, severity: object, ui: dict[str, Any]) -> Any:
         config, _ = people_file()
-        if config is None or not isinstance(series, str) or severity not in SEVERITIES:
+        if config is None or not isinstance(series, str) or severity not in NOTIFIED_SEVERITIES:
             return no_update
         return _told(view(ui), config, series[:200], str(severity))
 
@@ -160,7 +160,7 @@ def _try_form(v: View) -> Any:
                                    data=[*data, *({"value": code, "label": name} for code, name in kinds)]),
                         dmc.Select(id="receivers-severity", label=v.t("receivers.try_severity"), value="critical",
                                    allowDeselect=False, size="sm",
-                                   data=[{"value": s, "label": v.t(f"severity.{s}")} for s in SEVERITIES]),
+                                   data=[{"value": s, "label": v.t(f"severity.{s}")} for s in NOTIFIED_SEVERITIES]),
                     ],
                     className="fields",
                 ),

@@ -16,8 +16,9 @@ from barometer.store.accounts import sessions, users
 from barometer.store.accounts.audit_log import note
 from barometer.store.engine import Store
 from barometer.store.tables import User
+from barometer.vocabulary import LANGUAGES
 from dashboard.context import context, view
-from dashboard.i18n.texts import LANGS, THEMES, t
+from dashboard.i18n.texts import THEMES, t
 from dashboard.security.limits import Limit
 from dashboard.security.oidc import Oidc, Refused
 
@@ -184,7 +185,7 @@ def _form(problem: str | None, code: int = 200) -> Response:
         t=lambda key: t(how.lang, key),
         lang=how.lang,
         theme=how.theme,
-        other_lang=LANGS[1 - LANGS.index(how.lang)],
+        other_lang=LANGUAGES[1 - LANGUAGES.index(how.lang)],
         other_theme=THEMES[1 - THEMES.index(how.theme)],
         problem=problem,
         name=request.form.get("name", "")[:64],

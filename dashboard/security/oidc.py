@@ -20,6 +20,7 @@ from barometer.errors import BarometerError, StoreError
 from barometer.settings import Settings
 from barometer.store.accounts import users
 from barometer.store.engine import Store
+from barometer.vocabulary import ROLES
 
 log = structlog.get_logger(__name__)
 CALLBACK = "/login/oidc/callback"
@@ -123,7 +124,7 @@ def role_of(claims: Mapping[str, Any], settings: Settings) -> str | None:
     found = _claim(claims, settings.oidc_role_claim)
     values = [found] if isinstance(found, str) else found if isinstance(found, list) else []
     given = {settings.oidc_roles[v] for v in values if isinstance(v, str) and v in settings.oidc_roles}
-    for role in reversed(users.ROLES):
+    for role in reversed(ROLES):
         if role in given:
             return role
     return settings.oidc_default_role or None

@@ -17,17 +17,16 @@ from sqlalchemy import Connection, Row, select
 
 from barometer.errors import BarometerError
 from barometer.hours import HoursError
-from barometer.settings import STEPS
 from barometer.store.accounts.users import list_users
 from barometer.store.alerts import handling, life_cycle, silences
 from barometer.store.alerts.incidents import incident_alerts
 from barometer.store.alerts.rows import locked
 from barometer.store.tables import Alert, AlertEvent
+from barometer.vocabulary import FALSE_ALARM_REASONS, LEVELS, RESOLUTIONS, SEVERITIES, STEPS
 from barometer.when import parse_when
 from dashboard.context import DAY, context
 from dashboard.i18n.texts import Lang, t
 
-RESOLUTIONS = ("real", "known", "other", "false_alarm")
 SCOPES = ("series", "source", "word")
 MAX_COMMENT = 2_000
 MAX_NAME = 200
@@ -268,7 +267,7 @@ def _silence(a: _Asked) -> str | None:
     if value is None and scope != "series":
         raise Malformed(f"no_{scope}")
     named = {scope: value or escape(a.row.fingerprint)}
-    severity = a.one_of("severity", life_cycle.SEVERITIES) if a.fields.get("severity") else None
+    severity = a.one_of("severity", SEVERITIES) if a.fields.get("severity") else None
     hours, until = a.text("hours"), a.until(MAX_SILENCE_MS)
     silence_id = silences.made_just_now(a.c, a.me, why, a.now, AGAIN_MS, **named)
     if silence_id is None:
@@ -299,7 +298,7 @@ def _level(a: _Asked) -> None:
     comment = a.comment
     if "level" not in a.fields:
         raise Malformed("which_level")
-    level = a.one_of("level", handling.LEVELS) if a.fields.get("level") is not None else None
+    level = a.one_of("level", LEVELS) if a.fields.get("level") is not None else None
     handling.set_level(a.c, a.row.id, a.me, level, a.now, comment, context().settings.level_steps)
 
 
@@ -324,13 +323,13 @@ def _resolve(a: _Asked) -> None:
 
 
 def _false_alarm(a: _Asked) -> None:
-    a.one_of("reason", life_cycle.FALSE_ALARM_REASONS, missing="no_reason")
+    a.one_of("reason", FALSE_ALARM_REASONS, missing="no_reason")
     _close(a, "false_alarm")
 
 
 def _close(a: _Asked, resolution: str) -> None:
     comment, whole = a.comment, a.flag("incident")
-    reason = a.one_of("reason", life_cycle.FALSE_ALARM_REASONS) if a.fields.get("reason") else None
+    reason = a.one_of("reason", FALSE_ALARM_REASONS) if a.fields.get("reason") else None
     if reason is not None and resolution != "false_alarm":
         raise Malformed("reason_unfit")
     mine = a.row.state == "resolved" and (a.row.resolved_by, a.row.resolution) == (a.me, resolution)

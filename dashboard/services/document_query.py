@@ -7,14 +7,14 @@ from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from barometer.errors import BarometerError
-from barometer.records import Flag, Kind, Sentiment
+from barometer.records import Flag
 from barometer.store.search.index import Key
 from barometer.store.search.query import Wanted
+from barometer.vocabulary import SENTIMENTS, STATED_KINDS, Kind, Sentiment
 from dashboard.context import RANGES
 
 FIELDS = ("q", "series", "kind", "sentiment", "range", "from", "to", "lang", "source", "confidence", "flag")
-SENTIMENTS = ("negative", "neutral", "positive", "unscored")
-KINDS = ("news", "comment")
+SENTIMENT_FILTERS = (*SENTIMENTS, "unscored")
 SPANS = ("1h", "24h", "7d", "30d", "90d")
 CONFIDENCES = ("0.6", "0.8", "0.9", "0.95")
 FLAGS = tuple(f.name.lower() for f in Flag if f.name)
@@ -43,7 +43,8 @@ def wanted(query: Mapping[str, str | None], now: int, zone: ZoneInfo) -> Wanted:
     """
     given = {name: (query.get(name) or "").strip() for name in FIELDS}
     kind, feeling, flag = (
-        _one_of(given, name, options) for name, options in (("kind", KINDS), ("sentiment", SENTIMENTS), ("flag", FLAGS))
+        _one_of(given, name, options)
+        for name, options in (("kind", STATED_KINDS), ("sentiment", SENTIMENT_FILTERS), ("flag", FLAGS))
     )
     span = _one_of(given, "range", tuple(RANGES))
     begin, end = _time(given, "from", zone, 0), _time(given, "to", zone, 1)

@@ -12,7 +12,7 @@ from barometer.store.alerts.views import open_alerts
 from barometer.store.series.downsampling import align
 from barometer.store.series.filtered import MOST_TEXTS, filtered_totals, texts_between
 from barometer.store.series.series_totals import SeriesRow, Totals, list_series, sealed_totals, sealed_until, with_open
-from dashboard.context import DAY, KINDS, RANGES, Context, Period, period, step_of
+from dashboard.context import DAY, KIND_FILTERS, RANGES, Context, Period, period, step_of
 from dashboard.services.measure import group_of, ranked_share
 
 FILTERED_SECONDS = 15.0
@@ -62,7 +62,7 @@ def figures(ctx: Context, range_: str | None, kind: str) -> Figures:
 
     Args:
         range_: its name; anything else: the usual one.
-        kind: a key of :data:`dashboard.context.KINDS`.
+        kind: a key of :data:`dashboard.context.KIND_FILTERS`.
     """
 
     def make() -> Figures:
@@ -87,7 +87,8 @@ def filtered_figures(
             n = texts_between(c, span.from_ms, span.to_ms)
             if n > MOST_TEXTS:
                 return n
-            counts = filtered_totals(c, start, start + steps * step, steps, KINDS[kind], source=source, lang=lang)
+            kinds = KIND_FILTERS[kind]
+            counts = filtered_totals(c, start, start + steps * step, steps, kinds, source=source, lang=lang)
             return Figures(span, start, step, steps, tuple(list_series(c)), counts, open_alerts(c))
 
     return ctx.brief.get(("filtered", short, kind, source, lang), make, FILTERED_SECONDS)
@@ -115,6 +116,6 @@ def totals_since(ctx: Context, from_ms: int, to_ms: int) -> dict[int, Totals]:
 def _totals(c: Connection, ctx: Context, from_ms: int, to_ms: int, steps: int, kind: str) -> dict[int, Totals]:
     """:func:`barometer.store.series.series_totals.totals`; what is sealed is added up once in all the time that
     nothing more is sealed, since it cannot change."""
-    asked = (from_ms, to_ms, steps, KINDS[kind])
+    asked = (from_ms, to_ms, steps, KIND_FILTERS[kind])
     sealed = ctx.sealed.get((*asked, sealed_until(c)), lambda: sealed_totals(c, *asked))
     return with_open(c, sealed, *asked)

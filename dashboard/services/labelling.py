@@ -21,7 +21,6 @@ from dashboard.services.acts import Malformed, Refused, must_act
 
 AUDIT_SECONDS = 20.0
 """Figures of labels and alerts are kept for so long: they change by a few texts an hour."""
-SENTIMENTS = ("negative", "neutral", "positive")
 TOPIC_KEYS = "qwertyuiopadfghjklxvbnm"
 """Keys of topics, in their order; s, z and c do something else."""
 

@@ -17,10 +17,10 @@ from barometer.store.series.series_totals import SeriesRow, find_series
 from barometer.store.tables import ModelVersion
 from dashboard.components.alert_parts import sentence
 from dashboard.components.series_chart import Drawn, Line, negatives, scored, series_figure
-from dashboard.context import KINDS, Period, View, choose, context, period
+from dashboard.context import KIND_FILTERS, Period, View, choose, context, period
 from dashboard.services.measure import peers, ranked_share
 
-WAYS = (*KINDS, "apart")
+WAYS = (*KIND_FILTERS, "apart")
 VOICES = ("all", "independent")
 FIELDS = ("range", "kind", "voices", "at", "from", "to")
 _FARTHEST = 4_102_444_800_000  # 2100-01-01: what is in an address may be anything
@@ -45,7 +45,7 @@ class Shown:
 
     @property
     def kinds(self) -> tuple[int, ...]:
-        return KINDS.get(self.way, KINDS["all"])
+        return KIND_FILTERS.get(self.way, KIND_FILTERS["all"])
 
     @property
     def points(self) -> list[Point]:
@@ -91,7 +91,7 @@ def look(v: View, query: Mapping[str, Any]) -> Shown | None:
         names = ("news", "comment") if way == "apart" else (way,)
         lines, width = [], ctx.settings.bucket_ms
         for name in names:
-            found, width = points(c, row.id, begin, end, KINDS[name], ctx.settings.bucket_ms,
+            found, width = points(c, row.id, begin, end, KIND_FILTERS[name], ctx.settings.bucket_ms,
                                   grid_ms=grid_offset(ctx.settings))  # fmt: skip
             lines.append(Line(v.t(f"kind.{name}"), found))
         alerts = tuple(alerts_between(c, row.id, begin, end))

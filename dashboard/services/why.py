@@ -12,16 +12,15 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
-from barometer.records import Kind
 from barometer.store.documents.listing import Text
 from barometer.store.search.index import Key
 from barometer.store.search.query import texts_of
+from barometer.vocabulary import stated_kind
 from dashboard.context import context
 
 MOST_PARTS = 12
 WAIT_SECONDS = 5.0
 _REMEMBERED = 256
-_KINDS = {Kind.NEWS: "news", Kind.COMMENT: "comment"}
 
 
 class NoExplanation(Exception):
@@ -119,7 +118,7 @@ def why(key: Key) -> Why:
 def _explain(scorer: Any, text: Text) -> Why:
     from models.scoring.explain import explain
 
-    found = explain(scorer, text.text, _KINDS.get(Kind(text.kind)), text.lang, text.title, MOST_PARTS, clauses=True)
+    found = explain(scorer, text.text, stated_kind(text.kind), text.lang, text.title, MOST_PARTS, clauses=True)
     result = found.result
     if result.sentiment is None or result.sentiment_probabilities is None:
         raise NoExplanation("unscored")

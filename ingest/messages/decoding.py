@@ -33,7 +33,6 @@ from barometer.records import (
     Document,
     Entry,
     Flag,
-    Kind,
     Progress,
     Reason,
     Tombstone,
@@ -41,6 +40,7 @@ from barometer.records import (
     hash64,
     pack_row,
 )
+from barometer.vocabulary import Kind
 from ingest.messages import envelopes
 
 log = structlog.get_logger(__name__)

@@ -19,12 +19,13 @@ from sqlalchemy.exc import DBAPIError
 
 from barometer.buckets import Buckets
 from barometer.errors import StaleWrite
-from barometer.records import Document, Kind
+from barometer.records import Document
 from barometer.rules import Match, RuleSet
 from barometer.store.engine import Store, Way, is_away, way_of
 from barometer.store.model_versions.ids import ensure_model
 from barometer.store.stream.writer import Batch, Committed, Writer
 from barometer.store.waiting import say_away
+from barometer.vocabulary import Kind
 from ingest.worker import metrics
 from ingest.worker.batching import Work
 from ingest.worker.scoring import Scorer, Scores, score_documents

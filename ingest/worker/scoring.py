@@ -7,13 +7,13 @@ from typing import Any, NamedTuple, Protocol
 
 import structlog
 
-from barometer.records import Document, Kind, Prediction, Sentiment
+from barometer.records import Document, Prediction
+from barometer.vocabulary import Sentiment, stated_kind
 
 log = structlog.get_logger(__name__)
 
 SCORER_ERROR = "scorer_error"
 UNKNOWN_LANGUAGE = "und"
-_KINDS = {Kind.NEWS: "news", Kind.COMMENT: "comment", Kind.UNKNOWN: None}
 
 
 class Result(Protocol):
@@ -84,7 +84,7 @@ def _results(scorer: Scorer, documents: list[Document]) -> list[Result | None]:
         results = list(
             scorer.score(
                 [d.text for d in documents],
-                kinds=[_KINDS[d.kind] for d in documents],
+                kinds=[stated_kind(d.kind) for d in documents],
                 langs=[d.lang for d in documents],
                 titles=[d.title for d in documents],
             )

@@ -15,8 +15,8 @@ from typing import Any
 
 import yaml
 
+from barometer.vocabulary import KINDS, LANGUAGES, SENTIMENTS
 from models.errors import TrainingDataError
-from models.labels import KINDS, LANGUAGES, SENTIMENTS
 from models.scoring.scorer import Scored, Scorer
 
 HERE = Path(__file__).parent

@@ -12,11 +12,12 @@ from typing import Any
 
 import yaml
 
+from barometer.vocabulary import Sentiment
 from models.data.sets import Example
 from models.errors import TrainingDataError
 
 GRAMMAR = Path(__file__).with_name("composed.yaml")
-NEGATIVE, NEUTRAL, POSITIVE = 0, 1, 2
+NEGATIVE, NEUTRAL, POSITIVE = Sentiment
 
 
 def composed(count: int, seed: int = 0, path: Path = GRAMMAR) -> list[Example]:

@@ -18,9 +18,10 @@ from typing import Any, Final
 from barometer.files import BadRow, FileRow, Form, Source
 from barometer.files.look import looked_at
 from barometer.files.mapping import Columns, Mapper, names_of
+from barometer.vocabulary import KINDS, SENTIMENTS
 from models.data.sets import Example
 from models.errors import TrainingDataError
-from models.labels import SENTIMENTS, load_topics
+from models.labels import load_topics
 
 WORDS: Final[Mapping[str, tuple[str, ...]]] = {
     "negative": ("neg", "bearish", "bad", "负面", "负向", "消极", "利空", "看空", "看跌", "悲观", "負面", "差评"),
@@ -169,7 +170,7 @@ class _Reader:
                 self.left["no label"] += 1
             return None
         title, lang, kind = (v if isinstance(v := fields.get(x), str) else None for x in ("title", "lang", "kind"))
-        if kind not in (None, "news", "comment", "unknown"):
+        if kind not in (None, *KINDS):
             raise TrainingDataError(f"evaluate: {row.where}: kind must be news or comment, not {kind!r:.40}")
         return Example(
             text, kind or "unknown", lang or "", self._name,

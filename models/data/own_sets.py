@@ -22,9 +22,10 @@ from typing import Any, Final
 
 from barometer.errors import BarometerError
 from barometer.files import BadRow, Form, read_rows
+from barometer.vocabulary import LANGUAGES, SENTIMENTS, STATED_KINDS
 from models.data.sets import Example
 from models.errors import TrainingDataError
-from models.labels import SENTIMENTS, load_topics
+from models.labels import load_topics
 
 GOLD_FOLDER: Final = Path(__file__).parents[1] / "gold"
 REHEARSAL_FOLDER: Final = Path(__file__).parents[1] / "rehearsal"
@@ -153,8 +154,8 @@ def _own_text(row: dict[str, Any], place: str) -> OwnText:
     if not isinstance(row.get("price_move", False), bool):
         raise TrainingDataError(f"own set: {place}: price_move must be true or false, not {row['price_move']!r}")
     return OwnText(
-        _string(row, "id", place), _string(row, "text", place), _one_of(row, "kind", ("news", "comment"), place),
-        _one_of(row, "lang", ("zh", "en"), place), _one_of(row, "sentiment", SENTIMENTS, place), _topics(row, place),
+        _string(row, "id", place), _string(row, "text", place), _one_of(row, "kind", STATED_KINDS, place),
+        _one_of(row, "lang", LANGUAGES, place), _one_of(row, "sentiment", SENTIMENTS, place), _topics(row, place),
         _string(row, "title", place) if "title" in row else None, tuple(hard), row.get("price_move", False),
     )  # fmt: skip
 

@@ -16,9 +16,9 @@ import yaml
 
 from barometer.files import BadRow, read_rows
 from barometer.records import hash64, normalise
+from barometer.vocabulary import KINDS, SENTIMENTS
 from models.data.copies import copy_groups
 from models.errors import TrainingDataError
-from models.labels import KINDS, SENTIMENTS
 
 SETS_FILE = Path(__file__).with_name("sets.yaml")
 KEYWORDS_FILE = Path(__file__).with_name("keywords.yaml")

@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from barometer.vocabulary import SENTIMENTS
 from models.data.own_sets import FORMER_FILE, READINGS, Labels, OwnText, gold, known_topics, read_labels
 from models.errors import TrainingDataError
-from models.labels import SENTIMENTS
 
 
 def gold_report() -> dict[str, Any]:

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from barometer.vocabulary import SENTIMENTS
 from models.data.sets import Example
-from models.labels import SENTIMENTS
 
 _RESAMPLES = 500
 

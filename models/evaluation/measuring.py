@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from barometer.vocabulary import SENTIMENTS
 from models.data.label_files import LabelForm, read_labelled
 from models.data.own_sets import gold_examples
 from models.data.sets import SETS_FILE, Example, load_sets, read_split
 from models.errors import TrainingDataError
 from models.evaluation.figures import by_set
 from models.folder import METRICS
-from models.labels import SENTIMENTS
 from models.scoring.scorer import Scorer
 
 

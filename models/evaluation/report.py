@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from barometer.vocabulary import SENTIMENTS
 from models.data.sets import Example
 from models.evaluation.figures import confusion, mass_bins, softmax
-from models.labels import SENTIMENTS
 
 _PARTS = {
     "sentiment": (

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from barometer.vocabulary import LANGUAGES
 from models.folder import CARD, WEIGHTS
-from models.labels import LANGUAGES
 from models.training.provenance import UNNAMED, licences, told
 
 _HEAD = """# {version}

@@ -17,6 +17,7 @@ import torch
 from tokenizers import Tokenizer
 from transformers import BertConfig
 
+from barometer.vocabulary import KINDS, LANGUAGES, SENTIMENTS
 from models.behaviour import run as run_behaviour
 from models.behaviour import table
 from models.data.sets import Example
@@ -28,7 +29,7 @@ from models.export.card import write_card
 from models.export.onnx_graph import build
 from models.export.pruning import WHOLE, Pruning, prune, told
 from models.folder import FORMAT, LABELS, METRICS, TOKENIZER, TOPICS_IN_WEIGHTS, WEIGHTS, content_hash, read_folder
-from models.labels import KINDS, LANGUAGES, SENTIMENTS, load_topics
+from models.labels import load_topics
 from models.network import Network
 from models.scoring.backends import OnnxBackend
 from models.scoring.encoding import load_tokenizer, prepare

@@ -22,8 +22,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from tokenizers import Tokenizer
 
+from barometer.vocabulary import KINDS
 from models.folder import TOKENIZER
-from models.labels import KINDS
 from models.scoring.backends import TorchBackend
 from models.scoring.encoding import encode_windows, load_tokenizer, prepare
 from models.scoring.scorer import EMPTY, NOT_COVERED, Scored, Scorer, unscored

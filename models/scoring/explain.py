@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from models.labels import SENTIMENTS
+from barometer.vocabulary import SENTIMENTS
 from models.scoring.encoding import in_one_line, prepare
 from models.scoring.scorer import Scored, Scorer
 

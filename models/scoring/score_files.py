@@ -14,7 +14,7 @@ from barometer.files.look import looked_at
 from barometer.files.mapping import MISSING, Columns, Mapper, value_at
 from barometer.files.tally import Tally
 from barometer.records import MAX_TEXT, Reason
-from models.labels import KINDS
+from barometer.vocabulary import KINDS
 from models.scoring.explain import explain as explained
 from models.scoring.scorer import Scorer, unscored
 

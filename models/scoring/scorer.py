@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from tokenizers import Encoding
 
+from barometer.vocabulary import KINDS, SENTIMENTS
 from models.errors import REMEDY, ModelError
 from models.folder import LABELS, TOKENIZER, WEIGHTS, ModelFolder, read_folder
-from models.labels import KINDS, SENTIMENTS
 from models.scoring.backends import Backend, OnnxBackend, TorchBackend, choose_backend
 from models.scoring.encoding import cut_of, encode_windows, load_tokenizer, prepare
 from models.text.language import detect, normalise_code

@@ -9,8 +9,8 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline, make_union
 
+from barometer.vocabulary import SENTIMENTS
 from models.data.sets import Example
-from models.labels import SENTIMENTS
 from models.scoring.encoding import prepare
 
 

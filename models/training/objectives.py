@@ -11,8 +11,8 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
+from barometer.vocabulary import KINDS, SENTIMENTS
 from models.data.sets import Example
-from models.labels import KINDS, SENTIMENTS
 from models.scoring.encoding import encode, prepare
 from models.training.recipe import Recipe
 

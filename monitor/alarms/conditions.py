@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from barometer.store.alerts.life_cycle import Severity
+from barometer.vocabulary import Severity
 
 PREFIX = "system:"
 """Of the fingerprints of alarms about the product itself."""

@@ -15,9 +15,9 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from barometer.store.alerts.life_cycle import OPEN
 from barometer.store.health.status import first_names
 from barometer.store.tables import Alert
+from barometer.vocabulary import OPEN_STATES
 from monitor.alarms.conditions import PREFIX, Condition
 
 FEW = 5
@@ -49,9 +49,9 @@ def told_silent(c: Connection) -> list[Told]:
     for row in rows:
         name = row.fingerprint.removeprefix(PREFIX)
         if name.startswith(ONE):
-            out.append(Told(name, row.state not in OPEN, (name.removeprefix(ONE),)))
+            out.append(Told(name, row.state not in OPEN_STATES, (name.removeprefix(ONE),)))
         elif name.startswith(MANY):
-            out.append(Told(name, row.state not in OPEN, tuple(row.explanation.get("names") or ())))
+            out.append(Told(name, row.state not in OPEN_STATES, tuple(row.explanation.get("names") or ())))
     return out
 
 

@@ -14,8 +14,8 @@ from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from barometer.store.alerts.life_cycle import SEVERITIES, Severity
 from barometer.store.series.sealing import Counts, Key, Past
+from barometer.vocabulary import SEVERITIES, Severity
 from monitor.detection.detector import Detector, DetectorParams, Judgement
 
 FEW_SERIES = 100

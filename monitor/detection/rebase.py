@@ -26,11 +26,11 @@ from typing import Any, Protocol
 import structlog
 from sqlalchemy import Connection, and_, select, update
 
-from barometer.records import Kind, Sentiment
 from barometer.store.engine import Store
 from barometer.store.model_versions.ids import ensure_model
 from barometer.store.series.sealing import model_ratios
 from barometer.store.tables import Document, ModelVersion, Prediction
+from barometer.vocabulary import Sentiment, stated_kind
 
 log = structlog.get_logger(__name__)
 
@@ -42,7 +42,6 @@ FEWEST = 100
 SPREAD = 0.3
 """Standard deviation of log odds ratios between series; a series' own ratio is drawn toward that of all by it."""
 BATCH = 256
-KINDS: dict[int, str] = {Kind.NEWS: "news", Kind.COMMENT: "comment"}
 
 
 class Scorer(Protocol):
@@ -109,7 +108,7 @@ def compare(rows: Sequence[Any], scorer: Scorer) -> dict[str, Compared]:
     out: dict[str, Compared] = defaultdict(Compared)
     for start in range(0, len(rows), BATCH):
         part = rows[start : start + BATCH]
-        kinds = [KINDS.get(r.kind) for r in part]
+        kinds = [stated_kind(r.kind) for r in part]
         said = scorer.score([r.text for r in part], kinds, [r.lang for r in part], [r.title for r in part])
         for row, kind, s in zip(part, kinds, said, strict=True):
             for key in _keys(row.topics, kind):

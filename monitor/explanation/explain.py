@@ -16,12 +16,12 @@ from barometer.store.alerts import evidence
 from barometer.store.series.context import Said, said
 from barometer.store.series.sealing import KindCounts
 from barometer.symbols import canonical_set
+from barometer.vocabulary import KIND_CODES
 from monitor.explanation.company_names import name_of
 from monitor.explanation.price_moves import is_price_move
 from monitor.explanation.term_lift import risen_terms
 
 DAY_MS = 86_400_000
-KINDS = (0, 1, 2)
 READ, READ_BEFORE = 600, 300
 """At most so many negatives are read, the latest ones: a storm must not hold up sealing."""
 COMPARED = 200
@@ -47,8 +47,8 @@ def explain(
     """
     start, end = window
     baseline = min(7 * DAY_MS, max(DAY_MS, 6 * (end - start)))
-    texts = said(c, series_id, start, end, KINDS, READ)
-    before = said(c, series_id, start - baseline, start, KINDS, READ_BEFORE)
+    texts = said(c, series_id, start, end, KIND_CODES, READ)
+    before = said(c, series_id, start - baseline, start, KIND_CODES, READ_BEFORE)
     seen, usual = sum(k.negative for k in counts), sum(k.expected_total for k in counts)
     different = evidence.different_texts(c, series_id, None, start, end)
     terms = risen_terms(_different(texts), _different(before))

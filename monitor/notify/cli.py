@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -19,6 +20,7 @@ from barometer.store.alerts.silences import Silenced, silenced_alerts
 from barometer.store.alerts.views import AlertPage, alert_page, open_alerts, past_alerts
 from barometer.store.engine import Store
 from barometer.store.migrate import open_store
+from barometer.vocabulary import ALERT_STATES, OPEN_STATES, AlertState
 from barometer.when import minute
 from monitor.notify import cli_acts, cli_routes
 from monitor.notify.formats import number
@@ -30,7 +32,7 @@ app.add_typer(group, name="alerts")
 for part in (cli_acts.group, cli_routes.group):
     group.registered_commands += part.registered_commands
 
-STATES = {"open": ("firing", "acknowledged"), "resolved": ("resolved",), "all": ("firing", "acknowledged", "resolved")}
+STATES: Mapping[str, tuple[AlertState, ...]] = {"open": OPEN_STATES, "resolved": ("resolved",), "all": ALERT_STATES}
 
 
 @group.command("list")

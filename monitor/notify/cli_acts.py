@@ -13,14 +13,14 @@ import typer
 from sqlalchemy import Connection
 
 from barometer.errors import BarometerError
-from barometer.settings import STEPS, settings
+from barometer.settings import settings
 from barometer.store.alerts import handling, life_cycle
 from barometer.store.alerts.incidents import incident_alerts
 from barometer.store.migrate import open_store
 from barometer.store.tables import Alert
+from barometer.vocabulary import FALSE_ALARM_REASONS, RESOLUTIONS, STEPS
 from barometer.when import minute, parse_when
 
-RESOLUTIONS = ("real", "false_alarm", "known", "other")
 group = typer.Typer()
 
 NUMBER = typer.Argument(help="The alert's number.")
@@ -78,7 +78,7 @@ def level(
     comment: str = COMMENT,
 ) -> None:
     """Say how grave the matter is; sets the deadlines of its steps. No rule changes what a person said."""
-    names = {zh: code for code, zh in handling.LEVELS.items()}
+    names = {zh: code for code, zh in handling.LEVEL_NAMES.items()}
     chosen = None if value == "none" else names.get(value, value)
     with transaction() as (c, now):
         handling.set_level(c, alert_id, me(), chosen, now, comment or None, settings().level_steps)
@@ -134,7 +134,7 @@ def resolve(
 @group.command("false-alarm")
 def false_alarm(
     alert_id: int = NUMBER,
-    reason: str = typer.Option("", help=f"Why it is one: {', '.join(life_cycle.FALSE_ALARM_REASONS)}."),
+    reason: str = typer.Option("", help=f"Why it is one: {', '.join(FALSE_ALARM_REASONS)}."),
     comment: str = COMMENT,
     incident: bool = WHOLE,
 ) -> None:

@@ -9,9 +9,8 @@ import time
 import typer
 
 from barometer.errors import BarometerError
-from barometer.records import Kind
 from barometer.settings import settings
-from barometer.store.alerts import handling, life_cycle
+from barometer.vocabulary import LEVELS, SEVERITIES, Kind
 from barometer.when import minute, parse_when
 from monitor.notify.config import load_config
 from monitor.notify.roster import on_duty
@@ -31,17 +30,17 @@ def route_test(
     at: str = AT,
 ) -> None:
     """Who would be told of such an alert, when and why, and what each route of the file says to it. Sends nothing."""
-    if severity not in life_cycle.SEVERITIES:
-        raise BarometerError(f"--severity {severity}: use one of {', '.join(life_cycle.SEVERITIES)}")
-    names = {k.name.lower(): int(k) for k in Kind}
+    if severity not in SEVERITIES:
+        raise BarometerError(f"--severity {severity}: use one of {', '.join(SEVERITIES)}")
+    names = {k.label: int(k) for k in Kind}
     kinds = [k for k in kind.split(",") if k]
     if unknown := [k for k in kinds if k not in names]:
         raise BarometerError(f"--kind {unknown[0]}: use news, comment or news,comment")
     type_ = type_ or ("system" if series.startswith("system:") else "surge")
     if type_ not in ("surge", "rule", "system"):
         raise BarometerError(f"--type {type_}: use surge, rule or system")
-    if level and level not in handling.LEVELS:
-        raise BarometerError(f"--level {level}: use one of {', '.join(handling.LEVELS)}")
+    if level and level not in LEVELS:
+        raise BarometerError(f"--level {level}: use one of {', '.join(LEVELS)}")
     config = load_config(settings(), check_secrets=False)
     router, when = Router(config), _when(at)
     target = Target(series, type_, severity, tuple(names[k] for k in kinds), level or None)

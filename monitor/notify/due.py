@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from barometer.store.alerts import handling
-from barometer.store.alerts.life_cycle import OPEN, SEVERITIES
 from barometer.store.alerts.notifiable import NotifiableAlert
 from barometer.store.alerts.notifications import ChannelKey, PastNotification
+from barometer.vocabulary import OPEN_STATES, SEVERITIES
 from monitor.notify.routes import Recipient, Router, Target
 
 REACHED = ("pending", "sending", "sent")
@@ -78,7 +78,7 @@ class NotificationPlanner:
 
     def plan(self) -> NotificationPlan:
         out = NotificationPlan()
-        open_ = [a for a in self._alerts if a.state in OPEN and a.audible]
+        open_ = [a for a in self._alerts if a.state in OPEN_STATES and a.audible]
         chosen: dict[ChannelKey, DueNotification] = {}
         for due in self._firing(open_):
             chosen[due.to.receiver.name, due.channel] = due

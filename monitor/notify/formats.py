@@ -6,10 +6,9 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Literal
 from zoneinfo import ZoneInfo
 
-Lang = Literal["zh", "en"]
+from barometer.vocabulary import Lang
 
 
 def number(value: float) -> str:

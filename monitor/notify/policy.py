@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from barometer.hours import HoursError, Window
+from barometer.vocabulary import AlertType, Level, NotifiedSeverity, StatedKind
 
 DUTY = "duty:"
 """Begins the name of a roster where receivers are named."""
@@ -29,10 +30,8 @@ Names = Annotated[list[str], BeforeValidator(listed)]
 """One name or a list of them."""
 Windows = Annotated[list[Annotated[Any, BeforeValidator(_window)]], BeforeValidator(listed)]
 """``workday 22:00-08:00``, or mappings of days, from and to; one or a list."""
-Types = Annotated[list[Literal["surge", "rule", "system"]], BeforeValidator(listed)]
-Kinds = Annotated[list[Literal["news", "comment"]], BeforeValidator(listed)]
-Level = Literal["ordinary", "major", "grave"]
-Severity = Literal["warning", "critical"]
+Types = Annotated[list[AlertType], BeforeValidator(listed)]
+Kinds = Annotated[list[StatedKind], BeforeValidator(listed)]
 
 
 class Strict(BaseModel):
@@ -58,7 +57,7 @@ class Matcher(Strict):
     kind: Kinds | None = None
     """Any of the alert's kinds."""
     level: Annotated[list[Level], BeforeValidator(listed)] | None = None
-    min_severity: Severity = "warning"
+    min_severity: NotifiedSeverity = "warning"
 
 
 class Route(Matcher):

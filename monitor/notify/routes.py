@@ -8,9 +8,8 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from barometer.hours import end_of_hours
-from barometer.records import Kind
-from barometer.store.alerts.life_cycle import SEVERITIES
 from barometer.store.alerts.notifiable import NotifiableAlert
+from barometer.vocabulary import SEVERITIES, Kind
 from barometer.when import minute
 from barometer.workdays import Workdays
 from monitor.notify.config import NotifyConfig, Receiver
@@ -193,7 +192,7 @@ def _mismatch(r: Matcher, target: Target) -> str | None:
         return f"series {target.series} is none of {', '.join(r.series)}"
     if r.type is not None and target.type not in r.type:
         return f"type {target.type} is none of {', '.join(r.type)}"
-    kinds = {Kind(k).name.lower() for k in target.kinds}
+    kinds = {Kind(k).label for k in target.kinds}
     if r.kind is not None and not kinds & set(r.kind):
         return f"kinds {', '.join(sorted(kinds)) or 'none'}: none of {', '.join(r.kind)}"
     if r.level is not None and target.level not in r.level:

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import yaml
 
-from barometer.records import Kind
+from barometer.vocabulary import Kind
 from monitor.notify.formats import Lang, clock, cut, number, one_line
 
 Words = Mapping[Lang, str]

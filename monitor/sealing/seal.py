@@ -26,10 +26,11 @@ from barometer.store.series import sealing as sql
 from barometer.store.series.sealing import Counts, Key
 from barometer.store.stream.log_epochs import current_log
 from barometer.store.stream.watermark import watermark
+from barometer.vocabulary import stated_kind
 from barometer.workdays import Sessions
 from monitor.detection.detector import Detector
 from monitor.detection.judge import STATE_VERSION, Found, Judge, Sealed, stopped_after_ms
-from monitor.detection.rebase import KINDS, ratio_between
+from monitor.detection.rebase import ratio_between
 from monitor.detection.voices import count_voices
 from monitor.explanation.explain import explain, matter_of
 
@@ -80,7 +81,7 @@ class Sealer:
             judged=lambda series_id: bool(self._series[series_id].judged),
             different=self._different,
             rebase=lambda key, before, now: ratio_between(
-                self._ratios, self._series[key[0]].name, KINDS.get(key[1]), before, now
+                self._ratios, self._series[key[0]].name, stated_kind(key[1]), before, now
             ),
             is_day_off=Sessions.of(settings).is_closed,
         )

@@ -29,7 +29,7 @@ from zoneinfo import ZoneInfo
 import yaml
 from sqlalchemy import func, insert, select
 
-from barometer.records import Document, Kind, Prediction, Progress, Sentiment, fingerprint, hash64, pack_row
+from barometer.records import Document, Prediction, Progress, fingerprint, hash64, pack_row
 from barometer.settings import Settings, load_settings
 from barometer.store import leases
 from barometer.store import tables as t
@@ -37,6 +37,7 @@ from barometer.store.alerts import handling, life_cycle, silences
 from barometer.store.engine import Store
 from barometer.store.migrate import open_store
 from barometer.store.stream.writer import Batch, Move, Writer
+from barometer.vocabulary import Kind, Sentiment
 from monitor.notify.config import load_config
 from monitor.notify.outbox.enqueue import enqueue
 from monitor.notify.outbox.reminders import repeat_due

@@ -28,12 +28,11 @@ from barometer.store.accounts.users import add_user
 from barometer.store.engine import Store
 from barometer.store.migrate import open_store
 from barometer.store.tables import AuditEntry, Document, Identity, Silence
+from barometer.vocabulary import ROLES
 from dashboard.app import create_app
 from tests.browser.seed import SCRIPT, seed
 from tests.conftest import PostgresServer
 from tests.integration.api_client import ContractClient, watched
-
-ROLES = ("viewer", "analyst", "admin")
 
 
 class Caller:

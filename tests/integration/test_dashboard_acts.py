@@ -16,10 +16,10 @@ from flask.testing import FlaskClient
 from sqlalchemy import func, select, update
 
 from barometer.settings import Settings, load_settings
-from barometer.store.alerts.life_cycle import FALSE_ALARM_REASONS
 from barometer.store.engine import Store
 from barometer.store.migrate import open_store
 from barometer.store.tables import Alert, AlertEvent, AlertStep, AuditEntry, Silence
+from barometer.vocabulary import FALSE_ALARM_REASONS
 from dashboard.app import create_app
 from dashboard.services.acts import ACTS
 from tests.browser.seed import PASSWORD, seed, storm

@@ -17,7 +17,7 @@ from sqlalchemy import insert, select
 
 from app.demo.scenario import PAST_MS, load_texts, past
 from barometer.buckets import Buckets
-from barometer.records import Document, Kind, Progress, fingerprint, hash64, pack_row
+from barometer.records import Document, Progress, fingerprint, hash64, pack_row
 from barometer.settings import Settings, load_settings
 from barometer.store import leases
 from barometer.store import tables as t
@@ -28,6 +28,7 @@ from barometer.store.series.points import points
 from barometer.store.series.sealing import Counts, write_sealed
 from barometer.store.series.series_totals import Totals, list_series, totals
 from barometer.store.stream.writer import Batch, Move, Writer
+from barometer.vocabulary import Kind
 from dashboard.services.measure import standing
 from ingest.worker.scoring import score_documents
 from models.scoring.scorer import load_scorer

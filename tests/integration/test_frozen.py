@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from barometer.buckets import Buckets
 from barometer.errors import StaleWrite
 from barometer.records import Document as Text
-from barometer.records import Kind, fingerprint, hash64, pack_row
+from barometer.records import fingerprint, hash64, pack_row
 from barometer.settings import Settings
 from barometer.store import leases
 from barometer.store.engine import Store
@@ -29,6 +29,7 @@ from barometer.store.stream import log_epochs
 from barometer.store.stream.writer import Batch, Move, Writer
 from barometer.store.stuck_sessions import end_frozen_sessions
 from barometer.store.tables import Document, Offset, SealedBucket
+from barometer.vocabulary import Kind
 from tests.conftest import Broker
 from tests.integration.keyword_scorer import KeywordScorer
 from tests.integration.stream import T0, WorkerProcess, assert_sums, rows, topic_of, totals, wait_for, worker

@@ -8,11 +8,11 @@ from typing import Any
 
 from sqlalchemy import select
 
-from barometer.records import Sentiment
 from barometer.settings import Settings
 from barometer.store import tables as t
 from barometer.store.engine import Store
 from barometer.store.model_versions.ids import ensure_model
+from barometer.vocabulary import Sentiment
 from monitor.detection.rebase import measure
 from monitor.sealing.seal import Sealer
 from tests.integration.test_sealing import Log, lead

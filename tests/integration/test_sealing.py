@@ -12,7 +12,7 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.exc import DBAPIError
 
 from barometer.errors import StaleWrite
-from barometer.records import Document, Kind, Prediction, Progress, Sentiment, fingerprint, hash64, pack_row
+from barometer.records import Document, Prediction, Progress, fingerprint, hash64, pack_row
 from barometer.settings import Settings
 from barometer.store import engine, leases
 from barometer.store import tables as t
@@ -20,6 +20,7 @@ from barometer.store.engine import Store
 from barometer.store.migrate import open_store
 from barometer.store.series.sealing import sealing_state
 from barometer.store.stream.writer import Batch, Move, Writer
+from barometer.vocabulary import Kind, Sentiment
 from monitor.sealing import seal
 from monitor.sealing.seal import Sealer
 

@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 from sqlalchemy import func, insert, select, update
 
-from barometer.records import Document, Kind, Prediction, Progress, Sentiment, fingerprint, hash64, pack_row
+from barometer.records import Document, Prediction, Progress, fingerprint, hash64, pack_row
 from barometer.settings import Settings
 from barometer.store import tables as t
 from barometer.store.alerts.life_cycle import MATTER, Finding, apply_finding, resolve
 from barometer.store.engine import Store
 from barometer.store.stream.writer import Batch, Move
 from barometer.telling import telling
+from barometer.vocabulary import Kind, Sentiment
 from monitor.backtest import Text, backtest
 from monitor.sealing.seal import Sealer
 from tests.integration.test_sealing import BUCKET, LATE, T0, Log, lead, sealed

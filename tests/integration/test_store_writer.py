@@ -14,22 +14,12 @@ from sqlalchemy import delete, func, insert, select
 
 from barometer.buckets import Buckets
 from barometer.errors import StaleWrite
-from barometer.records import (
-    DeadLetter,
-    Document,
-    Kind,
-    Prediction,
-    Progress,
-    Reason,
-    Sentiment,
-    fingerprint,
-    hash64,
-    pack_row,
-)
+from barometer.records import DeadLetter, Document, Prediction, Progress, Reason, fingerprint, hash64, pack_row
 from barometer.store import tables as t
 from barometer.store.engine import Store
 from barometer.store.stream.months import month_bounds
 from barometer.store.stream.writer import Batch, Move, Writer
+from barometer.vocabulary import Kind, Sentiment
 
 T0 = 1_700_000_000_000
 BUCKETS = Buckets(600, ZoneInfo("Asia/Shanghai"))

@@ -21,13 +21,14 @@ from sqlalchemy import func, insert, select
 
 from barometer.buckets import Buckets
 from barometer.errors import StaleWrite
-from barometer.records import Document, Kind, Prediction, Progress, Sentiment, fingerprint, hash64, pack_row
+from barometer.records import Document, Prediction, Progress, fingerprint, hash64, pack_row
 from barometer.settings import Settings
 from barometer.store import leases
 from barometer.store import tables as t
 from barometer.store.engine import Store
 from barometer.store.migrate import open_store
 from barometer.store.stream.writer import Batch, Move, Writer
+from barometer.vocabulary import Kind, Sentiment
 from ingest.worker.lateness import Lateness
 from monitor.sealing.seal import Sealer
 

@@ -17,6 +17,7 @@ from barometer.store.alerts.life_cycle import AlertError, Finding, apply_finding
 from barometer.store.engine import Store
 from barometer.store.migrate import upgrade
 from barometer.store.tables import Alert, AlertEvent
+from barometer.vocabulary import SEVERITIES
 
 BUCKET = 600_000
 NAME = "topic:real_estate"
@@ -225,12 +226,12 @@ class LifeCycle(RuleBasedStateMachine):
         self.known: set[int] = set()  # kinds that fired when a person closed it
         self.start = 0
 
-    @rule(kind=st.sampled_from([1, 2]), severity=st.sampled_from(life_cycle.SEVERITIES), score=st.floats(0, 10))
+    @rule(kind=st.sampled_from([1, 2]), severity=st.sampled_from(SEVERITIES), score=st.floats(0, 10))
     def fire(self, kind: int, severity: Any, score: float) -> None:
         self.bucket += 1
         change = apply_finding(self.connection, finding(True, self.bucket, kind, severity, score=score), self.bucket)
         assert change is not None
-        rank = life_cycle.SEVERITIES.index
+        rank = SEVERITIES.index
         worse = rank(severity) > rank(self.severity)
         silent = self.state == "resolved" and kind in self.known and not worse
         if self.current is None or (self.state == "resolved" and not silent):

@@ -12,7 +12,7 @@ import pytest
 
 from barometer.errors import BarometerError
 from barometer.files.mapping import Columns
-from barometer.records import Kind, Sentiment
+from barometer.vocabulary import Kind, Sentiment
 from monitor.backtest import Text, backtest, read_texts
 from monitor.cli import _width
 from tests.integration.keyword_scorer import KeywordScorer

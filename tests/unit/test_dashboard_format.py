@@ -15,13 +15,14 @@ from hypothesis import strategies as st
 
 import dashboard.format as module
 from barometer.store.series.points import Point
+from barometer.vocabulary import LANGUAGES
 from barometer.workdays import Workdays
 from dashboard.components.charts import PALETTE, rolling_share
 from dashboard.components.days import LONGEST_MS, day_shapes
 from dashboard.components.spark import sparkline
 from dashboard.context import View
 from dashboard.format import ago, clock, duration, number, percent
-from dashboard.i18n.texts import LANGS, TEXTS, as_lang, series_name, t
+from dashboard.i18n.texts import TEXTS, as_lang, series_name, t
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 NOON = 1_795_406_400_000  # 2026-11-23 12:00 in Shanghai
@@ -53,7 +54,7 @@ def test_numbers(value: float | None, zh: str, en: str) -> None:
 @given(st.integers(0, 10**12))
 def test_a_short_number_is_near_the_number(value: int) -> None:
     units = {"万": 1e4, "亿": 1e8, "k": 1e3, "M": 1e6, "B": 1e9}
-    for lang in LANGS:
+    for lang in LANGUAGES:
         text = number(lang, value).replace(",", "")
         shown = float(text[:-1]) * units[text[-1]] if text[-1] in units else float(text)
         assert abs(shown - value) <= 0.05 * value

@@ -18,8 +18,8 @@ from barometer.store.accounts.sessions import end_sessions_of
 from barometer.store.engine import Store
 from barometer.store.made_secrets import made_secret
 from barometer.store.tables import User as _User
+from barometer.vocabulary import ROLES
 
-ROLES = ("viewer", "analyst", "admin")
 MIN_PASSWORD = 8
 MAX_PASSWORD = 1024
 _NAME = re.compile(r"[\w.@-]{1,64}")

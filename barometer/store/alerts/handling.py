@@ -14,11 +14,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
 
-from barometer.settings import STEPS
 from barometer.store.alerts.rows import AlertError, event, locked, put
 from barometer.store.tables import AlertStep
+from barometer.vocabulary import LEVELS, STEPS
 
-LEVELS = {"ordinary": "一般", "major": "较大", "grave": "重大"}
+LEVEL_NAMES: Mapping[str, str] = {"ordinary": "一般", "major": "较大", "grave": "重大"}
 STEP_NAMES = {"assess": "研判", "respond": "处置", "report": "报告", "review": "总结"}
 RULE = "rule:"
 """Actors that are rules; what they say never overrules a person."""
@@ -36,7 +36,7 @@ def known_level(level: str) -> None:
 
 def rank(level: str | None) -> int:
     """The graver the higher; 0: not said."""
-    return 0 if level is None else 1 + list(LEVELS).index(level)
+    return 0 if level is None else 1 + LEVELS.index(level)
 
 
 def by_person(level_by: str | None) -> bool:

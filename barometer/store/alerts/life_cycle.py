@@ -18,18 +18,15 @@ from sqlalchemy import Connection, Row, insert, select, update
 
 from barometer.matters import Matter, is_known, learnt
 from barometer.store.alerts import handling, incidents
-from barometer.store.alerts.handling import LEVELS, set_level
+from barometer.store.alerts.handling import set_level
 from barometer.store.alerts.rows import AlertError
 from barometer.store.alerts.rows import event as _event
 from barometer.store.alerts.rows import locked as _locked
 from barometer.store.alerts.rows import put as _set
 from barometer.store.tables import Alert
+from barometer.vocabulary import FALSE_ALARM_REASONS, OPEN_STATES, SEVERITIES, AlertType, Severity
 
 DETECTOR = "detector"
-SEVERITIES = ("info", "warning", "critical")
-OPEN = ("firing", "acknowledged")
-FALSE_ALARM_REASONS = ("mislabelled", "irrelevant", "old", "advertisement", "copies")
-"""Texts were not negative; true, but of no concern; an old story; advertising; one text, many times."""
 MAX_EVIDENCE = 12
 KEPT = ("hits", "matters")
 """Of an explanation, what no later peak takes away: what rules were hit by, and which matters people were told of."""
@@ -40,7 +37,6 @@ MAX_SCORE = 1e6
 TELLING_RISE = 1.1
 """A new peak is worth an event once it is this many times the peak of the last one."""
 
-Severity = Literal["info", "warning", "critical"]
 ChangeReason = Literal["first", "worse", "matter", "resolved"]
 
 
@@ -54,7 +50,7 @@ class Finding:
     of the series together; shown are the figures of the latest peak of any kind.
     """
 
-    type: Literal["surge", "rule", "system"]
+    type: AlertType
     fingerprint: str
     series_id: int | None
     kind: int | None
@@ -140,7 +136,7 @@ def apply_finding(c: Connection, f: Finding, now_ms: int) -> AlertChange | None:
         return _open(c, f, {}, now_ms)
     known = row.explanation.get("matters", [])
     another = f.matter is not None and not f.quiet and not is_known(f.matter, known)
-    if row.state in OPEN:
+    if row.state in OPEN_STATES:
         return _carry_on(c, row, f, known, another, now_ms)
     parts = row.explanation["kinds"]
     if f.part in parts and parts[f.part]["firing"] and _rank(f.severity) <= _rank(row.severity) and not another:
@@ -264,7 +260,7 @@ def _let_go(c: Connection, row: Row[Any], f: Finding, now_ms: int) -> AlertChang
     else:
         values["ended_at"] = f.bucket_end
         _event(c, row.id, now_ms, DETECTOR, "ended", f.summary, {"ended_at": f.bucket_end})
-        if row.state in OPEN:
+        if row.state in OPEN_STATES:
             values |= {"state": "resolved", "resolved_at": now_ms, "resolved_by": DETECTOR}
             _event(c, row.id, now_ms, DETECTOR, "resolved", None, {"was": row.state})
             reason = "resolved"
@@ -364,7 +360,7 @@ def resolve(
 
     Args:
         resolution: real, false_alarm, known or other.
-        reason: why it was a false alarm, one of :data:`FALSE_ALARM_REASONS`; kept in the event.
+        reason: why it was a false alarm, one of :data:`barometer.vocabulary.FALSE_ALARM_REASONS`; kept in the event.
 
     Raises:
         AlertError: there is no such alert, it is resolved already (says by whom), or there is no such reason.
@@ -424,10 +420,6 @@ def _rank(severity: str) -> int:
 
 __all__ = [
     "DETECTOR",
-    "FALSE_ALARM_REASONS",
-    "LEVELS",
-    "OPEN",
-    "SEVERITIES",
     "AlertChange",
     "AlertError",
     "Finding",

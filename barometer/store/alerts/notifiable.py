@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, Row, exists, func, select
 
 from barometer.store.alerts import handling
-from barometer.store.alerts.life_cycle import MATTER, OPEN
+from barometer.store.alerts.life_cycle import MATTER
 from barometer.store.alerts.silences import Silenced, Silencer
 from barometer.store.tables import Alert, AlertEvent, AlertStep, Series
+from barometer.vocabulary import OPEN_STATES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,14 +96,14 @@ def alerts_to_review(c: Connection, silencer: Silencer, now_ms: int, resolved_wi
         AlertStep.state == "open", AlertStep.due_at <= now_ms, AlertStep.overdue_at.is_(None)
     )
     recent = (Alert.state == "resolved") & (Alert.resolved_at > now_ms - resolved_within_ms)
-    return _load(c, Alert.state.in_(OPEN) | recent | Alert.id.in_(late), silencer, now_ms)
+    return _load(c, Alert.state.in_(OPEN_STATES) | recent | Alert.id.in_(late), silencer, now_ms)
 
 
 def unplanned_alerts(c: Connection) -> list[UnplannedAlert]:
     """Open alerts whose level was set without planning its steps."""
     found = c.execute(
         select(Alert.id, Alert.level, Alert.level_at).where(
-            Alert.state.in_(OPEN), Alert.level.is_not(None), ~exists().where(AlertStep.alert_id == Alert.id)
+            Alert.state.in_(OPEN_STATES), Alert.level.is_not(None), ~exists().where(AlertStep.alert_id == Alert.id)
         )
     )
     return [UnplannedAlert(row[0], str(row[1]), row[2]) for row in found]

@@ -10,9 +10,9 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from barometer.matters import Matter
-from barometer.records import Kind
-from barometer.store.alerts.life_cycle import AlertChange, Finding, Severity, apply_finding
+from barometer.store.alerts.life_cycle import AlertChange, Finding, apply_finding
 from barometer.store.tables import Alert
+from barometer.vocabulary import Kind, Severity
 
 MOST_HITS = 20
 

@@ -19,11 +19,11 @@ from barometer.hours import Window, end_of_hours
 from barometer.settings import Settings
 from barometer.store.alerts.rows import event
 from barometer.store.tables import Alert, AlertEvent, AuditEntry, Silence
+from barometer.vocabulary import OPEN_STATES, SEVERITIES
 from barometer.workdays import Workdays
 
 MOST = 2 / 3
 """Share of an alert's voices that a silence by source or word must cover."""
-SEVERITIES = ("info", "warning", "critical")
 
 
 class SilenceError(BarometerError):
@@ -171,7 +171,7 @@ def silenced_alerts(c: Connection, settings: Settings, now_ms: int) -> dict[int,
     silencer = Silencer(c, settings, now_ms)
     if not silencer._holding:
         return {}
-    rows = c.execute(select(Alert.__table__).where(Alert.state.in_(("firing", "acknowledged")))).all()
+    rows = c.execute(select(Alert.__table__).where(Alert.state.in_(OPEN_STATES))).all()
     found = {row.id: silencer.of(dict(row._mapping)) for row in rows}
     return {alert_id: s for alert_id, s in found.items() if s is not None}
 

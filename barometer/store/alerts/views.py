@@ -10,8 +10,8 @@ from sqlalchemy import Connection, Row, case, func, not_, or_, select
 from barometer.store.alerts.handling import steps_of
 from barometer.store.alerts.incidents import incident_alerts
 from barometer.store.tables import Alert, AlertEvent, ModelVersion, Notification, Series
+from barometer.vocabulary import OPEN_STATES
 
-OPEN_STATES = ("firing", "acknowledged")
 _LIST = tuple(column for column in Alert.__table__.columns if column.name not in ("evidence", "parameters"))
 
 

@@ -10,16 +10,15 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, case, func, literal, select
 
 from barometer.store.tables import Alert, AlertStep, Series
+from barometer.vocabulary import ALERT_STATES, LEVELS, OPEN_STATES, SEVERITIES
 
 STATES: Mapping[str, tuple[str, ...]] = {
-    "open": ("firing", "acknowledged"),
-    "firing": ("firing",),
-    "acknowledged": ("acknowledged",),
-    "resolved": ("resolved",),
-    "all": ("firing", "acknowledged", "resolved"),
+    "open": OPEN_STATES,
+    **{state: (state,) for state in ALERT_STATES},
+    "all": ALERT_STATES,
 }
-SEVERITIES = ("critical", "warning", "info")
-LEVELS = ("grave", "major", "ordinary")
+WORST_FIRST = SEVERITIES[::-1]
+GRAVEST_FIRST = LEVELS[::-1]
 NONE = "none"
 """Of a level or an owner: not said, nobody."""
 SORTS = ("id", "severity", "level", "started", "due", "owner")
@@ -43,7 +42,7 @@ class Wanted:
 
     def problem(self) -> tuple[str, str, Iterable[str]] | None:
         """The first field with an unknown value: its name, the value, what it may be."""
-        offered = (("state", STATES), ("severity", SEVERITIES), ("level", (*LEVELS, NONE)))
+        offered = (("state", STATES), ("severity", WORST_FIRST), ("level", (*GRAVEST_FIRST, NONE)))
         for name, options in offered:
             value = getattr(self, name)
             if value is not None and value not in options:
@@ -123,7 +122,7 @@ def _conditions(wanted: Wanted) -> list[ColumnElement[bool]]:
 
 
 def _order(sort: str, due_at: Any) -> list[Any]:
-    severity = _rank(Alert.severity, SEVERITIES)
+    severity = _rank(Alert.severity, WORST_FIRST)
     name, down = sort.removeprefix("-"), sort.startswith("-")
     newest: list[Any] = [Alert.started_at.desc(), Alert.id.desc()]
     if name == "id":
@@ -135,11 +134,11 @@ def _order(sort: str, due_at: Any) -> list[Any]:
         by = due_at if name == "due" else OWNER
         return [case((by.is_(None), 1), else_=0), by.desc() if down else by, *newest]
     if name in ("severity", "level"):
-        by = severity if name == "severity" else _rank(Alert.level, LEVELS)
+        by = severity if name == "severity" else _rank(Alert.level, GRAVEST_FIRST)
         return [by if down else by.desc(), *newest]  # ranks count from the worst
     # At the same severity what the market does comes before what is wrong with the product.
     system = case((Alert.type == "system", 1), else_=0)
-    return [_rank(Alert.state, ("firing", "acknowledged")), severity, system, *newest]
+    return [_rank(Alert.state, OPEN_STATES), severity, system, *newest]
 
 
 def _rank(column: Any, names: Sequence[str]) -> Any:

@@ -26,6 +26,7 @@ from barometer.store.search.query import texts_of, with_copies
 from barometer.store.series.points import points
 from barometer.store.series.series_totals import find_series, sealed_until
 from barometer.store.tables import Document, Prediction, SeriesDocument
+from barometer.vocabulary import KIND_CODES
 
 ALL = "all"
 PERIOD_MS = 30 * 86_400_000
@@ -34,7 +35,6 @@ TRIES = 300
 """Draws that may be thrown away before there is said to be nothing."""
 LATEST = 2_000
 """Of so many of the latest texts the least sure are taken."""
-_KINDS = (0, 1, 2)
 
 
 def random_text(
@@ -65,7 +65,7 @@ def random_text(
 
     def counts(low: int, high: int) -> list[tuple[int, int, int]]:
         if low not in inside:
-            cells, _ = points(c, row.id, low, high, _KINDS, bucket_ms, 400)
+            cells, _ = points(c, row.id, low, high, KIND_CODES, bucket_ms, 400)
             inside[low] = [(p.start, p.end, p.total - p.unscored) for p in cells if p.total > p.unscored]
         return inside[low]
 

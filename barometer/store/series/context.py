@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, and_, func, select, tuple_
 
 from barometer.readable import readable
-from barometer.records import Sentiment
 from barometer.store.documents.listing import Text
 from barometer.store.tables import Document, SeriesDocument, Source
+from barometer.vocabulary import Sentiment
 
 COPY_WINDOW_MS = 48 * 3_600_000
 _TEXT = 400

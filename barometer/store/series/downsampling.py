@@ -19,10 +19,10 @@ from barometer.store.engine import Store
 from barometer.store.leases import Lease, check
 from barometer.store.series.sealing import furthest_sealed
 from barometer.store.tables import FoldedBucket, Meta, SealedBucket, Series
+from barometer.vocabulary import KIND_CODES
 
 HOUR_MS = 3_600_000
 WIDTHS = (6 * HOUR_MS, HOUR_MS)
-KINDS = (0, 1, 2)
 _AT_ONCE = 12
 """Cells of one transaction: some days at most, so that others get their turn."""
 _REFERENCE = datetime(2000, 1, 1)  # a wall-clock time, in whatever zone is asked
@@ -114,7 +114,7 @@ def _added_up(
     }
     rows: Select[Any] = (
         select(*(value.label(name) for name, value in values.items()))
-        .where(b.series_id.in_(ids), b.kind.in_(KINDS), b.start >= begin, b.start < end)
+        .where(b.series_id.in_(ids), b.kind.in_(KIND_CODES), b.start >= begin, b.start < end)
         .group_by(b.series_id, b.kind, cell)
     )
     return list(values), rows

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 from sqlalchemy import ColumnElement, Connection, and_, case, func, select, text
 
-from barometer.records import Sentiment
 from barometer.store.series.series_totals import Totals
 from barometer.store.tables import Document, Prediction, Rollup, Series, SeriesDocument, Source
+from barometer.vocabulary import Sentiment
 
 MOST_TEXTS = 300_000
 """A period with more is not counted text by text."""

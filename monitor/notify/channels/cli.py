@@ -11,9 +11,9 @@ from pydantic import TypeAdapter
 
 from barometer.errors import BarometerError
 from barometer.settings import settings
-from barometer.store.alerts.life_cycle import SEVERITIES
 from barometer.store.alerts.notifiable import NotifiableAlert, notifiable_alert
 from barometer.store.migrate import open_store
+from barometer.vocabulary import SEVERITIES
 from monitor.notify.channels import open_channel
 from monitor.notify.config import ChannelConfig, Receiver, load_config
 from monitor.notify.examples import EXAMPLE_AT, EXAMPLES, example

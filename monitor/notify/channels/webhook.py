@@ -13,7 +13,8 @@ from typing import Any
 
 import orjson
 
-from barometer.records import Kind, hash64
+from barometer.records import hash64
+from barometer.vocabulary import Kind
 from monitor.notify.channels.http import HttpChannel, Request, json_body, pretty
 from monitor.notify.config import WebhookChannel, reveal
 from monitor.notify.formats import rfc3339
@@ -100,7 +101,7 @@ def _labels(f: Mapping[str, Any]) -> dict[str, str]:
         "type": f["type"],
     }
     if f["kinds"]:
-        labels["kind"] = ",".join(Kind(k).name.lower() for k in f["kinds"])
+        labels["kind"] = ",".join(Kind(k).label for k in f["kinds"])
     if f["level"]:
         labels["level"] = f["level"]
     return labels

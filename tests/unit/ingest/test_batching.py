@@ -4,7 +4,8 @@ import time
 from zoneinfo import ZoneInfo
 
 from barometer.buckets import Buckets
-from barometer.records import DeadLetter, Document, Kind, Progress, Reason, Tombstone
+from barometer.records import DeadLetter, Document, Progress, Reason, Tombstone
+from barometer.vocabulary import Kind
 from ingest.worker.batching import QUIET_LINGER_SECONDS, Assembler
 from ingest.worker.lateness import Lateness
 from ingest.worker.positions import Position

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from barometer.buckets import Buckets
-from barometer.records import Document, Kind, Progress, Tombstone
+from barometer.records import Document, Progress, Tombstone
+from barometer.vocabulary import Kind
 from ingest.worker.lateness import Lateness, is_late
 
 BUCKETS = Buckets(600, ZoneInfo("Asia/Shanghai"))

@@ -19,7 +19,6 @@ from barometer.records import (
     Document,
     Entry,
     Flag,
-    Kind,
     Progress,
     Reason,
     Tombstone,
@@ -27,6 +26,7 @@ from barometer.records import (
     pack_row,
     unpack_row,
 )
+from barometer.vocabulary import Kind
 from ingest.messages.decoding import MAX_DEPTH, MAX_VALUE_BYTES, Decoder, encode, parse_rfc3339
 
 NOW = 1_700_000_000_000

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from barometer.records import Document, Kind, Sentiment
+from barometer.records import Document
+from barometer.vocabulary import Kind, Sentiment
 from ingest.worker.scoring import SCORER_ERROR, score_documents
 from tests.integration.keyword_scorer import KeywordScorer, Said
 

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 from typer.testing import CliRunner
 
+from barometer.vocabulary import SENTIMENTS
 from models.cli import app
 from models.data.own_sets import Labels, known_topics
 from models.errors import TrainingDataError
 from models.evaluation.agreement import agreement, cohen_kappa, gold_report, krippendorff_alpha, markdown, masi_distance
-from models.labels import SENTIMENTS
 
 ROOT = Path(__file__).resolve().parents[3]
 sets = st.frozensets(st.sampled_from(known_topics()), min_size=1, max_size=3)

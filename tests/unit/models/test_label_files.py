@@ -10,10 +10,11 @@ import pytest
 from typer.testing import CliRunner
 
 from barometer.errors import BarometerError
+from barometer.vocabulary import SENTIMENTS
 from models.cli import app
 from models.data.label_files import WORDS, LabelForm, check_labels, read_labelled
 from models.errors import TrainingDataError
-from models.labels import SENTIMENTS, load_topics
+from models.labels import load_topics
 
 TOPICS = [t.id for t in load_topics()]
 

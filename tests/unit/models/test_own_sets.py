@@ -17,13 +17,14 @@ from sklearn.feature_extraction.text import CountVectorizer
 
 from app.demo.scenario import load_texts
 from barometer.records import normalise
+from barometer.vocabulary import SENTIMENTS
 from models.behaviour import checks
 from models.data import own_sets
 from models.data.own_sets import GOLD_FOLDER, HARD, READINGS, OwnText, gold, read_folder, read_labels, rehearsal
 from models.data.sets import own_texts, read_split
 from models.errors import TrainingDataError
 from models.evaluation.measuring import dev_of
-from models.labels import SENTIMENTS, load_topics
+from models.labels import load_topics
 from models.training.fine_tuning import gather
 from models.training.recipe import RECIPES, Recipe, load_recipe
 

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from barometer.vocabulary import SENTIMENTS
 from models.folder import read_folder
-from models.labels import SENTIMENTS, load_topics
+from models.labels import load_topics
 from models.scoring.scorer import Scored, Scorer, load_scorer
 
 WORDS = [

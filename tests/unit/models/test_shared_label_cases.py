@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from barometer.vocabulary import SENTIMENTS
 from models.cli import app as models_app
 from models.data.label_files import LabelForm, read_labelled
 from models.errors import TrainingDataError
-from models.labels import SENTIMENTS, load_topics
+from models.labels import load_topics
 from monitor.cli import app as backtest_app
 from monitor.rules.cli import app as rules_app
 

@@ -21,6 +21,7 @@ from barometer.store.alerts.life_cycle import AlertError, Finding, apply_finding
 from barometer.store.engine import Store
 from barometer.store.migrate import upgrade
 from barometer.store.tables import Alert, Notification
+from barometer.vocabulary import LEVELS, SEVERITIES
 from monitor.notify.config import NotifyConfig, load_config
 from monitor.notify.outbox.enqueue import enqueue
 from monitor.notify.outbox.reminders import repeat_due
@@ -79,7 +80,7 @@ class Told(RuleBasedStateMachine):
                 except AlertError:
                     pass  # not in a state for it
 
-    @rule(series=st.sampled_from("abc"), firing=st.booleans(), severity=st.sampled_from(life_cycle.SEVERITIES))
+    @rule(series=st.sampled_from("abc"), firing=st.booleans(), severity=st.sampled_from(SEVERITIES))
     def detect(self, series: str, firing: bool, severity: Any) -> None:
         evidence = [{"row_id": series, "text": STORY if series != "c" else "北湖物流园凌晨发生火灾，居民被疏散"}]
         f = Finding("surge", f"topic:{series}", None, 1, firing, severity, self.now, self.now, 4.0, evidence=evidence)
@@ -94,7 +95,7 @@ class Told(RuleBasedStateMachine):
     def resolve(self, outcome: str) -> None:
         self.act(lambda c, a: life_cycle.resolve(c, a, "li", outcome, None, self.now))
 
-    @rule(level=st.sampled_from([None, *handling.LEVELS]))
+    @rule(level=st.sampled_from([None, *LEVELS]))
     def say_level(self, level: str | None) -> None:
         self.act(lambda c, a: handling.set_level(c, a, "li", level, self.now, None, self.config.settings.level_steps))
 
