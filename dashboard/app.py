@@ -14,10 +14,11 @@ from barometer.errors import SettingsError
 from barometer.settings import Settings
 from barometer.store.engine import Store
 from dashboard import api, pages
+from dashboard.api import label_export
 from dashboard.components import shell
 from dashboard.components.broken import guard_pages
 from dashboard.context import KEY, Context, context, view
-from dashboard.exports import document_export, label_export
+from dashboard.exports import document_export
 from dashboard.i18n.texts import add_topics, t
 from dashboard.security import auth, inputs, payloads
 from dashboard.web import compression, operations, prefix

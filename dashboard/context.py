@@ -21,7 +21,7 @@ from barometer.store.series.series_totals import last_bucket
 from barometer.vocabulary import KIND_CODES, Kind
 from barometer.workdays import Workdays
 from dashboard.i18n.texts import Lang, Theme, as_lang, as_theme, t
-from dashboard.services.shared_cache import Brief
+from dashboard.shared_cache import Brief
 
 KEY = "barometer"
 BRIEF_SECONDS = 1.5

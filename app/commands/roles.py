@@ -64,7 +64,7 @@ def monitor() -> None:
 @app.command()
 def dashboard() -> None:
     """Serve the dashboard and the JSON API."""
-    from dashboard.web.server import run_dashboard
+    from dashboard.server import run_dashboard
 
     _prepare()
     run_dashboard(settings())

@@ -155,6 +155,11 @@ def is_away(error: BaseException) -> bool:
     return state[:2] in ("08", "53", "57", "40") or state in (_READ_ONLY, _IDLE_TOO_LONG)
 
 
+def ping(c: Connection) -> None:
+    """Ask the database for nothing: raises DBAPIError where it does not answer."""
+    c.execute(text("SELECT 1"))
+
+
 def way_of(error: DBAPIError) -> Way:
     """In what way a database cannot be had (:func:`is_away`): it has no room left, takes no writes, or is away."""
     code = getattr(error.orig, "sqlite_errorcode", None)

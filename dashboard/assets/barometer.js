@@ -28,11 +28,12 @@
     },
     here: function (pathname) {
       var path = window.barometer_at.here(pathname || null);
+      var marks = JSON.parse((document.getElementById("nav") || { dataset: {} }).dataset.marks || "{}");
       return Array.prototype.slice.call(arguments, 2).map(function (address) {
         var page = window.barometer_at.here(address);
-        var on = path === page || (page !== "/" && path.indexOf(page) === 0) ||
-          (page === "/overview" && path.indexOf("/series") === 0) ||
-          (page === "/alerts" && /^\/(silences|rules|receivers)\b/.test(path));
+        var on = (marks[page] || []).some(function (begin) {
+          return path === begin || (begin !== "/" && path.indexOf(begin.replace(/\/$/, "") + "/") === 0);
+        });
         return on ? "nav-link on" : "nav-link";
       });
     },

@@ -2,7 +2,6 @@
 (function () {
   "use strict";
   var KEPT = "barometer-single-keys";
-  var PAGES = { h: "/", o: "/overview", a: "/alerts", d: "/documents", l: "/annotate", m: "/models", s: "/system" };
   var ITEMS = "#main a.strip, #main .row-link, #main .watch-row .cover, #main .board .series-name, #main .text-card, #main .alert-item";
   var SEARCH = "#documents-q, #overview-find";
   var wentAt = 0;
@@ -45,7 +44,8 @@
     if (window.barometer_at.here() === "/annotate" && event.key !== "?") return;
     var key = event.key, after = Date.now() - wentAt < 1500;
     wentAt = 0;
-    if (after && PAGES[key]) go(PAGES[key]);
+    var pages = JSON.parse((document.getElementById("nav") || { dataset: {} }).dataset.keys || "{}");
+    if (after && pages[key]) go(pages[key]);
     else if (key === "g") wentAt = Date.now();
     else if (key === "j" || key === "k") step(key === "j" ? 1 : -1);
     else if (key === "?") { var help = document.getElementById("keys-open"); if (help) help.click(); }

@@ -8,13 +8,13 @@ from dash import dcc, html
 
 from dashboard.components.parts import aria
 from dashboard.context import View
-
-PAGES = (("/alerts", "alerts"), ("/silences", "silences"), ("/rules", "rules"), ("/receivers", "receivers"))
+from dashboard.navigation import neighbours
 
 
 def alert_nav(v: View, here: str) -> Any:
     """Links to the pages; ``here`` is the address of the present one."""
     links = [
-        dcc.Link(v.t(f"nav.{name}"), href=path, className="chip on" if path == here else "chip") for path, name in PAGES
+        dcc.Link(v.t(f"nav.{s.name}"), href=s.path, className="chip on" if s.path == here else "chip")
+        for s in neighbours("alerts")
     ]
     return html.Nav(links, className="chips subnav", **aria(label=v.t("nav.telling")))

@@ -18,7 +18,7 @@ _ALL_AT_ONCE = 40
 
 
 def board_grid(v: View, rows: list[dict[str, Any]], words: dict[str, Any], *, heat: bool) -> Any:
-    """Rows of :func:`dashboard.services.board.board_rows`."""
+    """Rows of :func:`dashboard.components.board.board_rows`."""
     columns: list[dict[str, Any]] = [
         {"field": "star", "headerName": "★", "headerTooltip": v.t("overview.watch"), "cellRenderer": "BoardStar",
          "width": 44, "minWidth": 44, "maxWidth": 44, "sortable": True, "sortingOrder": ["desc", None],

@@ -10,10 +10,7 @@ from dash import ClientsideFunction, Input, Output, html
 
 from dashboard.components.parts import aria
 from dashboard.context import View
-
-GO = (("h", "home"), ("o", "overview"), ("a", "alerts"), ("d", "documents"), ("l", "annotate"), ("m", "models"),
-      ("s", "system"))  # fmt: skip
-"""Keys after ``g``; the addresses are in ``assets/keys.js``."""
+from dashboard.navigation import screens
 
 
 def help_button(v: View) -> Any:
@@ -35,7 +32,8 @@ def help_dialog(v: View) -> Any:
 
 
 def help_body(v: View) -> list[Any]:
-    rows = [(["g", key], v.t("keys.go", page=v.t(f"nav.{page}"))) for key, page in GO]
+    to_pages = [(screen.key, screen.name) for screen in screens() if screen.key]
+    rows = [(["g", key], v.t("keys.go", page=v.t(f"nav.{page}"))) for key, page in to_pages]
     rows += [
         (["j", "k"], v.t("keys.next")),
         (["Enter"], v.t("keys.enter")),

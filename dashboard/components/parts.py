@@ -10,7 +10,7 @@ from dash import dcc, html
 
 from barometer.vocabulary import Kind, Sentiment
 from dashboard.context import View
-from dashboard.i18n.texts import has, series_name
+from dashboard.i18n.texts import code_text, series_name
 
 Component = Any
 
@@ -57,9 +57,7 @@ def kind_name(v: View, kind: int) -> str:
 
 def or_code(v: View, prefix: str, code: str | None) -> str:
     """The text for a code of the store; the code itself where we have none."""
-    if not code:
-        return ""
-    return v.t(f"{prefix}.{code}") if has(f"{prefix}.{code}") else code
+    return code_text(v.lang, prefix, code)
 
 
 def href(path: str, query: Mapping[str, str | None]) -> str:

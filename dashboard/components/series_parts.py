@@ -12,11 +12,11 @@ from barometer.store.labels.annotations import labels_of_copies
 from barometer.store.series.context import Beside, beside
 from dashboard.components.alert_parts import alert_href, sentence
 from dashboard.components.parts import empty, href, section, series_href, severity_pill, state_pill
+from dashboard.components.series_view import Shown
 from dashboard.components.texts import reach_words, text_card, text_list
 from dashboard.context import View, context
 from dashboard.format import clock, duration, number, period
 from dashboard.services.changes import Risen, changes
-from dashboard.services.series_view import Shown
 
 TEXTS = 20
 LOOKED_AT = 20_000

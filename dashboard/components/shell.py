@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import dash
@@ -11,6 +12,7 @@ from flask_login import current_user
 
 from barometer.store.accounts.users import change_preferences
 from barometer.vocabulary import LANGUAGES
+from dashboard import navigation
 from dashboard.components import why_parts
 from dashboard.components.keys import help_body, help_button, help_dialog
 from dashboard.components.keys import register as register_keys
@@ -21,15 +23,6 @@ from dashboard.context import View, context, view
 from dashboard.i18n.texts import THEMES
 
 TICK_MS = 4_000
-PAGES = (
-    ("/", "home"),
-    ("/overview", "overview"),
-    ("/alerts", "alerts"),
-    ("/documents", "documents"),
-    ("/annotate", "annotate"),
-    ("/models", "models"),
-    ("/system", "system"),
-)
 _MANTINE = {
     "fontFamily": '-apple-system, "Segoe UI", "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", "Noto Sans SC",'
     " sans-serif",
@@ -67,16 +60,18 @@ def layout() -> Any:
 def top(v: View) -> list[Any]:
     """The bar at the top; the browser marks in it where one is."""
     links = []
-    for path, name in PAGES:
+    for screen in navigation.bar():
+        name = screen.name
         badge = html.Span(id="badge", className="badge", hidden=True) if name == "alerts" else None
         links.append(
-            dcc.Link([icon(name), html.Span(v.t(f"nav.{name}"), className="nav-text"), badge], href=path,
+            dcc.Link([icon(name), html.Span(v.t(f"nav.{name}"), className="nav-text"), badge], href=screen.path,
                      id=f"nav-{name}", className="nav-link", title=v.t(f"nav.{name}"))
         )  # fmt: skip
     return [
         html.A(v.t("nav.skip"), href="#main", className="skip"),
         dcc.Link([html.Span(className="logo"), html.Span(v.t("product"))], href="/", className="brand"),
-        html.Nav(links, className="nav", **aria(label=v.t("nav.menu"))),
+        html.Nav(links, id="nav", className="nav", **aria(label=v.t("nav.menu")),
+                 **data(keys=json.dumps(navigation.keys()), marks=json.dumps(navigation.marks()))),
         html.Div(
             [
                 html.Button(v.t("switch.lang"), id="switch-lang", className="tool", title=v.t("switch.lang_label")),
@@ -142,10 +137,10 @@ def register(app: dash.Dash) -> None:
 
     app.clientside_callback(
         ClientsideFunction("barometer", "here"),
-        [Output(f"nav-{name}", "className") for _, name in PAGES],
+        [Output(f"nav-{screen.name}", "className") for screen in navigation.bar()],
         Input("_pages_location", "pathname"),
         Input("top", "children"),
-        *[State(f"nav-{name}", "href") for _, name in PAGES],
+        *[State(f"nav-{screen.name}", "href") for screen in navigation.bar()],
     )
 
     @app.callback(

@@ -6,12 +6,11 @@ from __future__ import annotations
 from typing import Any
 
 from dash import dcc, html
-from sqlalchemy import select
 
 from barometer.store.labels.intervals import Share
 from barometer.store.labels.label_quality import AlertAudit, Audit, Audits
 from barometer.store.labels.sampling import ALL
-from barometer.store.tables import ModelVersion
+from barometer.store.model_versions.views import model_names as read_names
 from dashboard.components.parts import empty, href, or_code, section, series_href, table
 from dashboard.context import View, context
 from dashboard.format import number, percent
@@ -84,7 +83,7 @@ def model_names() -> dict[int, str]:
 
     def read() -> dict[int, str]:
         with ctx.store.read() as c:
-            return dict(c.execute(select(ModelVersion.id, ModelVersion.name)).tuples().all())
+            return read_names(c)
 
     return ctx.brief.get("model-names", read, AUDIT_SECONDS)
 

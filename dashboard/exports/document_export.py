@@ -15,18 +15,16 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 from flask_login import current_user
-from sqlalchemy import insert
 
 from barometer.errors import BarometerError
+from barometer.store.accounts.audit_log import note
 from barometer.store.documents.listing import Text
 from barometer.store.engine import Store
 from barometer.store.search.index import Key
 from barometer.store.search.query import matching_keys, texts_of
-from barometer.store.tables import AuditEntry
-from dashboard.components.parts import or_code
 from dashboard.context import View, context, view
 from dashboard.exports.document_files import NAMES, as_csv, write_parquet, write_xlsx
-from dashboard.i18n.texts import series_name
+from dashboard.i18n.texts import code_text, series_name
 from dashboard.services.document_query import FIELDS, wanted
 
 blueprint = Blueprint("export", __name__, url_prefix="/export")
@@ -74,9 +72,7 @@ def documents(form: str, query: Mapping[str, str | None]) -> Response:
     keys = keys[:most]
     told = {"format": form, "rows": len(keys), "cut": cut, "complete": complete, "query": dict(query)}
     with ctx.store.write() as c:
-        c.execute(
-            insert(AuditEntry).values(at=now, actor=current_user.name, action=EXPORTED, object="documents", data=told)
-        )
+        note(c, now, current_user.name, EXPORTED, "documents", told)
     stamp = datetime.fromtimestamp(now / 1000, ctx.zone).strftime("%Y%m%d-%H%M%S")
     name = f"barometer-documents-{stamp}{f'-newest-{most}' if cut else ''}.{form}"
     headers = {
@@ -120,7 +116,7 @@ def _file(
 def _word(v: View, column: str, code: str) -> str:
     if column == "topics":
         return series_name(v.lang, f"topic:{code}")
-    return or_code(v, {"flags": "flag"}.get(column, column), code)
+    return code_text(v.lang, {"flags": "flag"}.get(column, column), code)
 
 
 def _sent(file: Path, folder: TemporaryDirectory[str]) -> Iterator[bytes]:

@@ -46,6 +46,13 @@ def add_topics(topics: Iterable[Mapping[str, str]]) -> None:
         TEXTS[f"topic.{topic['id']}"] = (topic["zh"], topic["en"])
 
 
+def code_text(lang: Lang, prefix: str, code: str | None) -> str:
+    """The text for a code of the store, as ``prefix.code``; the code itself where there is none."""
+    if not code:
+        return ""
+    return t(lang, f"{prefix}.{code}") if has(f"{prefix}.{code}") else code
+
+
 def has(key: str) -> bool:
     return key in TEXTS
 

@@ -14,8 +14,10 @@ from barometer.store.accounts import tokens, users
 from dashboard.components.parts import aria, data, section, table
 from dashboard.context import View, context, view
 from dashboard.format import stamp
-from dashboard.i18n.texts import t
+from dashboard.navigation import Screen, add
 from dashboard.security.login import attempts
+
+SCREEN = add(Screen("account", "/account"))
 
 DAYS = 90
 
@@ -36,7 +38,6 @@ def layout(ui: dict[str, Any] | None = None, **_query: str) -> Any:
 
 
 def register(app: dash.Dash) -> None:
-    dash.register_page("account", path="/account", layout=layout, title=t("zh", "product"))
 
     @app.callback(
         Output("account-password-said", "children"),

@@ -37,8 +37,11 @@ from dashboard.components.texts import evidence_card, text_list
 from dashboard.components.trust_parts import trust_section
 from dashboard.context import KIND_FILTERS, View, context, view
 from dashboard.format import clock, duration, exact, number, percent, stamp
-from dashboard.i18n.texts import series_name, t
+from dashboard.i18n.texts import series_name
+from dashboard.navigation import Screen, add
 from dashboard.services.acts import people
+
+SCREEN = add(Screen("alert", "/alerts/<number>", under="alerts"))
 
 PARTS = ("alert-head", "alert-side", "alert-why", "alert-steps", "alert-history")
 DIALOGS = ("assign", "level", "step", "snooze", "silence", "resolve", "false-alarm")
@@ -92,7 +95,6 @@ def layout(number_: str = "", ui: dict[str, Any] | None = None, **query: str) ->
 
 
 def register(app: dash.Dash) -> None:
-    dash.register_page("alert", path_template="/alerts/<number>", layout=layout, title=t("zh", "product"))
     register_live(app, *PARTS)
     register_acts(app, "alert", PLAIN, DIALOGS, State("alert-id", "data"))
     app.clientside_callback(

@@ -9,19 +9,21 @@ import dash
 import dash_mantine_components as dmc
 from dash import ClientsideFunction, Input, Output, State, dcc, html, no_update
 from flask_login import current_user
-from sqlalchemy import Connection, select
 
 from barometer.store.alerts import worklist
+from barometer.store.alerts.deliveries import unreached
 from barometer.store.alerts.silences import silenced_alerts
 from barometer.store.series.series_totals import list_series
-from barometer.store.tables import Notification
 from dashboard.components.alert_forms import dialog, opener, register_acts
 from dashboard.components.alert_list import Beside, list_table
 from dashboard.components.alert_nav import alert_nav
 from dashboard.components.live import fresh, live, register_live, target
 from dashboard.components.parts import aria, chips, data, empty, href
 from dashboard.context import View, choose, context, view
-from dashboard.i18n.texts import series_name, t
+from dashboard.i18n.texts import series_name
+from dashboard.navigation import Screen, add
+
+SCREEN = add(Screen("alerts", "/alerts", order=30, key="a"))
 
 PAGE = 50
 MINE = "me"
@@ -54,7 +56,6 @@ def layout(ui: dict[str, Any] | None = None, **query: str) -> Any:
 
 
 def register(app: dash.Dash) -> None:
-    dash.register_page("alerts", path="/alerts", layout=layout, title=t("zh", "product"))
     ours = "barometer_alerts"
     register_live(app, "alerts-body", by=ClientsideFunction(ours, "list"), beside=[State("alerts-picked", "data")])
     register_live(app, "alerts-chips")
@@ -125,7 +126,7 @@ def body(v: View, query: dict[str, Any]) -> list[Any]:
             silenced_alerts(c, ctx.settings, now),
             worklist.next_steps(c, [a.id for a in alerts]),
             worklist.incident_sizes(c, [a.incident_id for a in alerts if a.incident_id is not None]),
-            _unreached(c, [a.id for a in alerts]),
+            unreached(c, [a.id for a in alerts]),
         )
     if not alerts:
         narrowed = any(query.get(f) for f in FIELDS if f != "sort")
@@ -163,12 +164,6 @@ def _wanted(query: dict[str, Any]) -> worklist.Wanted:
 
 def _turned(sort: Any) -> str:
     return str(sort).removeprefix("-") if str(sort).startswith("-") else f"-{sort}"
-
-
-def _unreached(c: Connection, alert_ids: list[int]) -> frozenset[int]:
-    n = Notification
-    q = select(n.alert_id).where(n.alert_id.in_(alert_ids), n.state == "failed").distinct()
-    return frozenset(int(i) for i in c.execute(q).scalars())
 
 
 def _chips(v: View, query: dict[str, Any]) -> list[Any]:

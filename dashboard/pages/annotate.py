@@ -8,19 +8,18 @@ import dash
 import dash_mantine_components as dmc
 from dash import ClientsideFunction, Input, Output, State, dcc, html, no_update
 from flask_login import current_user
-from sqlalchemy import func, select
 
 from barometer.errors import BarometerError
-from barometer.store.labels.annotations import recent_of
+from barometer.store.labels.annotations import labelled_since, recent_of
 from barometer.store.labels.sampling import ALL
 from barometer.store.series.series_totals import list_series
-from barometer.store.tables import Annotation
 from dashboard.components.annotate_parts import choices, recent_part, said_words, text_part
 from dashboard.components.live import fresh, live, register_live, target
 from dashboard.components.parts import aria, chips, data, empty, href, section
 from dashboard.components.trust_parts import agreement_words, audit_table
 from dashboard.context import DAY, View, context, view
-from dashboard.i18n.texts import series_name, t
+from dashboard.i18n.texts import series_name
+from dashboard.navigation import Screen, add
 from dashboard.services.acts import Refused
 from dashboard.services.document_query import cursor
 from dashboard.services.labelling import (
@@ -34,6 +33,8 @@ from dashboard.services.labelling import (
     take_back,
     topics_here,
 )
+
+SCREEN = add(Screen("annotate", "/annotate", order=50, key="l"))
 
 PATH = "/annotate"
 RECENT = 12
@@ -63,7 +64,6 @@ def layout(ui: dict[str, Any] | None = None, **query: str) -> Any:
 
 
 def register(app: dash.Dash) -> None:
-    dash.register_page("annotate", path=PATH, layout=layout, title=t("zh", "product"))
     register_live(app, "annotate-figures")
 
     @app.callback(
@@ -238,16 +238,13 @@ def _comment(found: Labelling | None) -> str:
 
 
 def _recent(v: View) -> Any:
-    a, me, zone = Annotation, current_user.user.id, context().zone
+    me, zone = current_user.user.id, context().zone
     now = _now()
     offset = zone.utcoffset(None)
     midnight = now - (now + (int(offset.total_seconds() * 1000) if offset else 0)) % DAY
     with context().store.read() as c:
         rows = recent_of(c, me, RECENT)
-        q = select(func.count(a.text_id.distinct())).where(
-            a.user_id == me, a.created_at >= midnight, a.action == "label"
-        )
-        today = int(c.execute(q).scalar_one())
+        today = labelled_since(c, me, midnight)
     return recent_part(v, rows, today, now)
 
 

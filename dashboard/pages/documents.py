@@ -29,9 +29,11 @@ from dashboard.components.parts import empty, href
 from dashboard.components.search_parts import summary_part
 from dashboard.components.texts import asked_of, document_facts, text_card, text_list
 from dashboard.context import View, context, view
-from dashboard.i18n.texts import t
+from dashboard.navigation import Screen, add
 from dashboard.services.document_query import FIELDS, NotSought, as_cursor, cursor, wanted
 from dashboard.services.search_summary import summary
+
+SCREEN = add(Screen("documents", "/documents", order=40, key="d"))
 
 PAGE = 40
 EACH = "all"
@@ -85,7 +87,6 @@ def layout(ui: dict[str, Any] | None = None, **query: str) -> Any:
 
 
 def register(app: dash.Dash) -> None:
-    dash.register_page("documents", path=PATH, layout=layout, title=t("zh", "product"))
     texts.register(app)
 
     @app.callback(

@@ -21,10 +21,13 @@ from dashboard.components.series_cells import change_cell, change_of, expected_f
 from dashboard.components.trust_parts import trust_line
 from dashboard.context import View, context, ranges, view
 from dashboard.format import ago, clock, duration, number, percent
-from dashboard.i18n.texts import series_name, t
+from dashboard.i18n.texts import series_name
+from dashboard.navigation import Screen, add
 from dashboard.services.figures import Figures, figures, totals_since
 from dashboard.services.last_seen import LONGEST_MS, Visit, all_seen, arrive, by_default, watched
 from dashboard.services.measure import group_of, peers, ranked_share, shown_share, standing
+
+SCREEN = add(Screen("home", "/", order=10, key="h"))
 
 _STRIPS = 5
 _CHANGES, _READ = 6, 60
@@ -56,7 +59,6 @@ def layout(ui: dict[str, Any] | None = None, **_query: str) -> Any:
 
 
 def register(app: dash.Dash) -> None:
-    dash.register_page("home", path="/", layout=layout, title=t("zh", "product"))
     register_live(app, "home-waiting", "home-watching", "home-changed")
     stars.register(app)
 

@@ -16,10 +16,13 @@ from dashboard.components.parts import aria, empty, facts, section, table
 from dashboard.components.trust_parts import interval
 from dashboard.context import View, context, view
 from dashboard.format import clock, number, percent, stamp
-from dashboard.i18n.texts import series_name, t
+from dashboard.i18n.texts import series_name
+from dashboard.navigation import Screen, add
 from dashboard.services.labelling import audit_figures
 from dashboard.services.model_files import Figure, Files, figures, files
 from dashboard.services.model_files import number as figure
+
+SCREEN = add(Screen("models", "/models", order=60, key="m"))
 
 KEPT_SECONDS = 60.0
 """What closed buckets hold of each model changes slowly, and is read from all of them."""
@@ -38,7 +41,6 @@ def layout(ui: dict[str, Any] | None = None, **_query: str) -> Any:
 
 
 def register(app: dash.Dash) -> None:
-    dash.register_page("models", path="/models", layout=layout, title=t("zh", "product"))
     register_live(app, "models-body")
 
     @app.callback(

@@ -9,7 +9,9 @@ from dash import dcc, html
 
 from dashboard.components.parts import empty
 from dashboard.context import view
-from dashboard.i18n.texts import t
+from dashboard.navigation import Screen, add
+
+SCREEN = add(Screen("not_found_404", "/404"))
 
 
 def layout(ui: dict[str, Any] | None = None, **_query: str) -> Any:
@@ -25,5 +27,4 @@ def layout(ui: dict[str, Any] | None = None, **_query: str) -> Any:
 
 
 def register(_app: dash.Dash) -> None:
-    # The router looks for a module of this name.
-    dash.register_page("not_found_404", path="/404", layout=layout, title=t("zh", "product"))
+    """It has no callbacks. Dash looks for a page of this name where an address is nobody's."""

@@ -14,17 +14,20 @@ from flask_login import current_user
 from barometer.store.series.filtered import languages
 from barometer.store.series.series_totals import Totals
 from dashboard.components.alert_parts import strips
+from dashboard.components.board import board_rows, board_words, version
 from dashboard.components.grid import board_grid, heat_legend
 from dashboard.components.live import fresh, live, register_live, target
 from dashboard.components.parts import aria, chips, empty, href, kpi
 from dashboard.components.peers import group_name
 from dashboard.context import DAY, KIND_FILTERS, RANGES, View, choose, context, ranges, view
 from dashboard.format import clock, number, percent
-from dashboard.i18n.texts import has, t
-from dashboard.services.board import board_rows, board_words, version
+from dashboard.i18n.texts import has
+from dashboard.navigation import Screen, add
 from dashboard.services.figures import Figures, figures, filtered_figures
 from dashboard.services.last_seen import watch, watched
 from dashboard.services.measure import group_of, shown_share, standing
+
+SCREEN = add(Screen("overview", "/overview", order=20, key="o"))
 
 FIELDS = ("range", "kind", "group", "source", "lang", "view", "find")
 VIEWS = ("table", "heat")
@@ -73,7 +76,6 @@ def layout(ui: dict[str, Any] | None = None, **query: str) -> Any:
 
 
 def register(app: dash.Dash) -> None:
-    dash.register_page("overview", path="/overview", layout=layout, title=t("zh", "product"))
     register_live(app, "overview-alerts", "overview-figures")
 
     @app.callback(

@@ -21,11 +21,14 @@ from dashboard.components.parts import aria, empty, section
 from dashboard.components.receiver_parts import duty_part, quiet_part, receivers_part, routes_part
 from dashboard.context import MINUTE, View, context, view
 from dashboard.format import clock, duration
-from dashboard.i18n.texts import has, series_name, t
+from dashboard.i18n.texts import has, series_name
+from dashboard.navigation import Screen, add
 from dashboard.services.people_file import KEPT_SECONDS, people_file
 from monitor.notify.config import NotifyConfig, load_config
 from monitor.notify.routes import Recipient, Router, Target
 from monitor.notify.testing import Tested, send_test
+
+SCREEN = add(Screen("receivers", "/receivers", order=33, under="alerts"))
 
 TEST_EVERY_MS = 10_000
 """A receiver is tested at most so often: the messages reach people."""
@@ -45,7 +48,6 @@ def layout(ui: dict[str, Any] | None = None, **_query: str) -> Any:
 
 
 def register(app: dash.Dash) -> None:
-    dash.register_page("receivers", path="/receivers", layout=layout, title=t("zh", "product"))
     register_live(app, "receivers-body")
 
     @app.callback(

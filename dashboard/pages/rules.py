@@ -17,7 +17,10 @@ from dashboard.components.live import fresh, live, register_live, target
 from dashboard.components.parts import aria, data, empty, href, section, severity_pill, table
 from dashboard.context import DAY, View, context, view
 from dashboard.format import ago, exact
-from dashboard.i18n.texts import series_name, t
+from dashboard.i18n.texts import series_name
+from dashboard.navigation import Screen, add
+
+SCREEN = add(Screen("rules", "/rules", order=32, under="alerts"))
 
 KEPT_SECONDS = 5.0
 WORDS, COMPANIES, OTHER_NAMES = 8, 100, 12
@@ -41,7 +44,6 @@ def layout(ui: dict[str, Any] | None = None, **_query: str) -> Any:
 
 
 def register(app: dash.Dash) -> None:
-    dash.register_page("rules", path="/rules", layout=layout, title=t("zh", "product"))
     register_live(app, "rules-body")
 
     @app.callback(

@@ -12,19 +12,22 @@ from dash import ClientsideFunction, Input, Output, Patch, State, dcc, html, no_
 from flask_login import current_user
 
 from dashboard.components import star as stars
+from dashboard.components.board import version
 from dashboard.components.charts import graph
 from dashboard.components.live import fresh, live, register_live, target
 from dashboard.components.parts import aria, chips, empty, kpi, section, series_href, state_pill
 from dashboard.components.series_cells import change_of
 from dashboard.components.series_parts import alerts_part, changes_part, texts_part, texts_title
+from dashboard.components.series_view import FIELDS, VOICES, WAYS, Shown, figure, look, number_of, rank, sums
 from dashboard.components.trust_parts import trust_section
 from dashboard.context import View, context, ranges, view
 from dashboard.format import clock, duration, from_wall, number, percent, period
-from dashboard.i18n.texts import series_name, t
-from dashboard.services.board import version
+from dashboard.i18n.texts import series_name
+from dashboard.navigation import Screen, add
 from dashboard.services.last_seen import watched
 from dashboard.services.measure import FEW
-from dashboard.services.series_view import FIELDS, VOICES, WAYS, Shown, figure, look, number_of, rank, sums
+
+SCREEN = add(Screen("series", "/series/<name>", under="overview"))
 
 HEIGHT = 520
 
@@ -94,7 +97,6 @@ def layout(name: str = "", ui: dict[str, Any] | None = None, **query: str) -> An
 
 
 def register(app: dash.Dash) -> None:
-    dash.register_page("series", path_template="/series/<name>", layout=layout, title=t("zh", "product"))
     register_live(app, "series-figures", "series-alerts")
 
     @app.callback(

@@ -20,9 +20,11 @@ from dashboard.components.parts import aria, chips, section
 from dashboard.components.silence_parts import CUSTOM, SCOPES, silence_form, silence_table
 from dashboard.context import View, context, view
 from dashboard.format import stamp
-from dashboard.i18n.texts import t
+from dashboard.navigation import Screen, add
 from dashboard.services.acts import MAX_COMMENT, MAX_NAME, Malformed
 from dashboard.services.silencing import end_silence, make_silence
+
+SCREEN = add(Screen("silences", "/silences", order=31, under="alerts"))
 
 PAST = 100
 """Of those that are over, so many are shown."""
@@ -47,7 +49,6 @@ def layout(ui: dict[str, Any] | None = None, past: str = "", **_query: str) -> A
 
 
 def register(app: dash.Dash) -> None:
-    dash.register_page("silences", path="/silences", layout=layout, title=t("zh", "product"))
     register_live(app, "silences-body")
     app.clientside_callback(
         ClientsideFunction("barometer_alerts", "silence_fields"),

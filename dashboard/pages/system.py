@@ -16,7 +16,9 @@ from dashboard.components.live import fresh, live, register_live, target
 from dashboard.components.parts import empty, href, kpi, or_code, section, table
 from dashboard.context import View, context, view
 from dashboard.format import ago, clock, duration, exact, number, percent, stamp
-from dashboard.i18n.texts import t
+from dashboard.navigation import Screen, add
+
+SCREEN = add(Screen("system", "/system", order=70, key="s"))
 
 LETTERS = 20
 SOURCES = 20
@@ -33,7 +35,6 @@ def layout(ui: dict[str, Any] | None = None, sources: str = "", **_query: str) -
 
 
 def register(app: dash.Dash) -> None:
-    dash.register_page("system", path="/system", layout=layout, title=t("zh", "product"))
     register_live(app, "system-body")
 
     @app.callback(

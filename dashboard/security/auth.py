@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from flask import Flask, Request, Response, current_app, g, jsonify, redirect, request
-from flask_login import LoginManager, UserMixin, current_user
+from flask_login import LoginManager, current_user
 from flask_wtf.csrf import CSRFProtect
 from sqlalchemy.exc import DBAPIError
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -19,6 +19,7 @@ from dashboard.context import context
 from dashboard.security import login
 from dashboard.security.headers import harden
 from dashboard.security.limits import Limit
+from dashboard.security.principals import SessionUser, TokenUser
 
 OPEN_ENDPOINTS = frozenset(
     {"login.login", "login.logout", "login.oidc", "login.oidc_back", "operations.health", "operations.metrics"}
@@ -29,30 +30,6 @@ UNSAFE = ("POST", "PUT", "PATCH", "DELETE")
 _UPDATE = "/_dash-update-component"
 _BY_ITSELF = "tick."
 """What a screen sends when nobody touched it."""
-
-
-class SessionUser(UserMixin):
-    """A user of the store as Flask-Login wants one; what names them in the cookie is the session's secret."""
-
-    token: tokens.Bearer | None = None
-
-    def __init__(self, user: users.User, secret: str = "", session: sessions.Session | None = None) -> None:
-        self.user, self.session = user, session
-        self.name, self.role, self.preferences = user.name, user.role, user.preferences
-        self.may_act = user.may_act
-        self._secret = secret
-
-    def get_id(self) -> str:
-        return self._secret
-
-
-class TokenUser(SessionUser):
-    """A program with a user's token."""
-
-    def __init__(self, bearer: tokens.Bearer) -> None:
-        super().__init__(bearer.user)
-        self.token = bearer
-        self.may_act = bearer.user.may_act and bearer.scope == "act"
 
 
 def protect(server: Flask, settings: Settings, store: Store) -> None:

@@ -3,19 +3,15 @@ processes of all dashboards together; calls of the API in each process by itself
 
 from __future__ import annotations
 
-import hashlib
 import time
-from typing import Any
 
 from limits import RateLimitItem, parse_many
 from limits.storage import MemoryStorage, Storage
 from limits.strategies import FixedWindowRateLimiter
-from sqlalchemy import case, delete, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 
+from barometer.store.accounts import rate_counts
 from barometer.store.engine import Store
-from barometer.store.tables import RateCount
 
 
 class StoreStorage(Storage):
@@ -32,34 +28,16 @@ class StoreStorage(Storage):
         return DBAPIError
 
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
-        """Count; returns what is counted now. One statement: two processes do not read the same number."""
-        r = RateCount
-        insert: Any = sqlite.insert if self._store.is_sqlite else postgresql.insert
-        with self._store.write() as c:
-            now = self._store.now_ms(c)
-            c.execute(delete(r).where(r.ends_at <= now))
-            ends = now + expiry * 1000
-            made = insert(r).values(key=_digest(key), hits=amount, ends_at=ends)
-            over = r.ends_at <= now
-            made = made.on_conflict_do_update(
-                index_elements=[r.key],
-                set_={
-                    "hits": case((over, amount), else_=r.hits + amount),
-                    "ends_at": case((over, ends), else_=r.ends_at),
-                },
-            ).returning(r.hits)
-            return int(c.execute(made).scalar_one())
+        return rate_counts.count_attempt(self._store, key, expiry, amount)
 
     def get(self, key: str) -> int:
-        r = RateCount
         with self._store.read() as c:
-            q = select(r.hits).where(r.key == _digest(key), r.ends_at > self._store.now_ms(c))
-            return int(c.execute(q).scalar() or 0)
+            return rate_counts.attempts(c, key, self._store.now_ms(c))
 
     def get_expiry(self, key: str) -> float:
         """When the count ends, in seconds of this machine's clock, which callers compare with."""
         with self._store.read() as c:
-            ends = c.execute(select(RateCount.ends_at).where(RateCount.key == _digest(key))).scalar()
+            ends = rate_counts.counted_until(c, key)
             return time.time() + (max(0, ends - self._store.now_ms(c)) / 1000 if ends is not None else 0)
 
     def check(self) -> bool:
@@ -67,11 +45,11 @@ class StoreStorage(Storage):
 
     def reset(self) -> int | None:
         with self._store.write() as c:
-            return int(c.execute(delete(RateCount)).rowcount)
+            return rate_counts.forget(c)
 
     def clear(self, key: str) -> None:
         with self._store.write() as c:
-            c.execute(delete(RateCount).where(RateCount.key == _digest(key)))
+            rate_counts.forget(c, key)
 
 
 class Limit:
@@ -90,8 +68,3 @@ class Limit:
                 ends = self._counter.get_window_stats(item, self._name, who).reset_time
                 return max(1, round(ends - time.time()))
         return 0
-
-
-def _digest(key: str) -> str:
-    """Keys hold what people type into the field for the name, at times a password."""
-    return hashlib.sha256(key.encode()).hexdigest()

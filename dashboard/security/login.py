@@ -9,18 +9,17 @@ from flask import Blueprint, Flask, Response, current_app, redirect, render_temp
 from flask_login import current_user, login_user, logout_user
 from flask_wtf.csrf import CSRFError, generate_csrf
 from prometheus_client import Counter
-from sqlalchemy import select
 
 from barometer.settings import Settings
 from barometer.store.accounts import sessions, users
 from barometer.store.accounts.audit_log import note
 from barometer.store.engine import Store
-from barometer.store.tables import User
 from barometer.vocabulary import LANGUAGES
 from dashboard.context import context, view
 from dashboard.i18n.texts import THEMES, t
 from dashboard.security.limits import Limit
 from dashboard.security.oidc import Oidc, Refused
+from dashboard.security.principals import SessionUser
 
 LOGINS = Counter("barometer_dashboard_logins_total", "Attempts to log in, by way and outcome", ["way", "outcome"])
 NOBODY = "(unknown)"
@@ -139,8 +138,6 @@ def _provider() -> Oidc | None:
 
 def _enter(user: users.User, way: str) -> None:
     """Begin a session under a new name, whatever the browser brought along."""
-    from dashboard.security.auth import SessionUser
-
     ctx = context()
     chosen = {name: request.cookies[f"barometer_{name}"] for name in ("lang", "theme")
               if f"barometer_{name}" in request.cookies}  # fmt: skip
@@ -163,7 +160,7 @@ def _failed(name: str) -> None:
     LOGINS.labels("password", "wrong").inc()
     store = context().store
     with store.write() as c:
-        known = c.execute(select(User.name).where(User.name == name)).scalar() or NOBODY
+        known = users.known_name(c, name) or NOBODY
         data = {"address": request.remote_addr, "way": "password"}
         note(c, store.now_ms(c), known, "login.failed", known, data)
 

@@ -13,15 +13,14 @@ from glob import escape
 from typing import Any
 
 from flask_login import current_user
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row
 
 from barometer.errors import BarometerError
 from barometer.hours import HoursError
 from barometer.store.accounts.users import list_users
 from barometer.store.alerts import handling, life_cycle, silences
 from barometer.store.alerts.incidents import incident_alerts
-from barometer.store.alerts.rows import locked
-from barometer.store.tables import Alert, AlertEvent
+from barometer.store.alerts.rows import LastEvent, last_event, lock_incident, locked, state_of
 from barometer.vocabulary import FALSE_ALARM_REASONS, LEVELS, RESOLUTIONS, SEVERITIES, STEPS
 from barometer.when import parse_when
 from dashboard.context import DAY, context
@@ -123,11 +122,9 @@ class _Asked:
             raise Malformed("too_far", days=most_ms // DAY)
         return value
 
-    def last_own(self, action: str) -> Row[Any] | None:
+    def last_own(self, action: str) -> LastEvent | None:
         """The newest event of the alert, if it is this person's and fresh."""
-        e = AlertEvent
-        q = select(e.action, e.actor, e.at, e.comment, e.data).where(e.alert_id == self.row.id)
-        found = self.c.execute(q.order_by(e.id.desc()).limit(1)).one_or_none()
+        found = last_event(self.c, self.row.id)
         if found is None or (found.action, found.actor) != (action, self.me) or found.at < self.now - AGAIN_MS:
             return None
         return found
@@ -171,17 +168,11 @@ def act(what: str, alert_id: int, fields: Mapping[str, Any]) -> str | None:
     store = context().store
     with store.write() as c:
         try:
-            _lock_incident(c, alert_id)
+            lock_incident(c, alert_id)
             row = locked(c, alert_id)
         except life_cycle.AlertError:
             raise NoSuchAlert("no_alert", id=alert_id) from None
         return ACTS[what](_Asked(c, row, current_user.name, store.now_ms(c), fields))
-
-
-def _lock_incident(c: Connection, alert_id: int) -> None:
-    """An act may change all alerts of an incident: locked in one order, two people at two of them do not deadlock."""
-    of = select(Alert.incident_id).where(Alert.id == alert_id).scalar_subquery()
-    c.execute(select(Alert.id).where(Alert.incident_id == of).order_by(Alert.id).with_for_update()).all()
 
 
 def act_on_all(what: str, alert_ids: Iterable[int], fields: Mapping[str, Any]) -> dict[int, BarometerError | None]:
@@ -338,8 +329,7 @@ def _close(a: _Asked, resolution: str) -> None:
         life_cycle.resolve(a.c, a.row.id, a.me, resolution, comment, a.now, reason)
     if whole and a.row.incident_id is not None:
         for other in incident_alerts(a.c, a.row.incident_id):
-            state = a.c.execute(select(Alert.state).where(Alert.id == other.id)).scalar_one()
-            if state != "resolved":
+            if state_of(a.c, other.id) != "resolved":
                 life_cycle.resolve(a.c, other.id, a.me, resolution, comment, a.now, reason)
 
 

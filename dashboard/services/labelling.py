@@ -8,14 +8,14 @@ from random import SystemRandom
 from typing import Any
 
 from flask_login import current_user
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row
 
 from barometer.store.labels.annotations import AnnotationError, Said, history, say, standing_of, undo
 from barometer.store.labels.label_quality import AlertAudit, Audits, alert_audits, audits
-from barometer.store.labels.queues import QUEUES, Draw, item, item_of, next_text, topics_known
+from barometer.store.labels.queues import QUEUES, Draw, item, item_of, next_text, topics_known, withdraw_offer
 from barometer.store.labels.sampling import ALL
+from barometer.store.model_versions.views import model_names
 from barometer.store.search.index import Key
-from barometer.store.tables import LabelText, ModelVersion
 from dashboard.context import context
 from dashboard.services.acts import Malformed, Refused, must_act
 
@@ -70,9 +70,7 @@ def look_at(text_id: int | None = None, document: Key | None = None) -> Labellin
         found = item_of(c, _draw(c), document) if document is not None else item(c, text_id or 0)
         if found is None:
             raise NoSuchText("no_text", id=text_id or "")
-        # Whoever has seen the answer does not label it blindly afterwards.
-        mine = (LabelText.id == found.id) & (LabelText.offered_to == current_user.user.id)
-        c.execute(update(LabelText).where(mine).values(offered_to=None, offered_at=None))
+        withdraw_offer(c, found.id, current_user.user.id)
         return _look(c, found, queued=False)
 
 
@@ -136,6 +134,6 @@ def _draw(c: Connection) -> Draw:
 
 
 def _look(c: Connection, found: Row[Any], *, queued: bool) -> Labelling:
-    model = c.execute(select(ModelVersion.name).where(ModelVersion.id == found.model_id)).scalar()
+    model = model_names(c, [found.model_id]).get(found.model_id)
     said = [] if queued else history(c, found.id)
     return Labelling(found, standing_of(c, found.id, current_user.user.id), queued, model, said)

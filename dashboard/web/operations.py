@@ -9,9 +9,9 @@ from typing import Any
 from flask import Blueprint, Flask, Response, g, jsonify, request
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
-from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from barometer.store.engine import ping
 from dashboard.context import context
 
 METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
@@ -32,7 +32,7 @@ def health() -> Any:
     """200 while the store answers, 503 while it does not."""
     try:
         with context().store.read() as c:
-            c.execute(text("SELECT 1"))
+            ping(c)
     except DBAPIError:
         return jsonify(status="store away"), 503
     return jsonify(status="ok")

@@ -11,7 +11,7 @@ _CODE = """
 import sys, threading
 from pathlib import Path
 from zoneinfo import ZoneInfo
-import dashboard.app, dashboard.exports.document_export, dashboard.web.server
+import dashboard.app, dashboard.exports.document_export, dashboard.server
 from dashboard.exports.document_files import as_csv, write_parquet, write_xlsx
 from tests.unit.test_imports import a_text
 

@@ -20,7 +20,7 @@ from dashboard.pages.system import SOURCES, sources_part
 from dashboard.services.last_seen import LONGEST_MS, PAUSE_MS, Visit, by_default, look
 from dashboard.services.measure import group_of, peers, ranked_share, shown_share, standing
 from dashboard.services.model_files import Files
-from dashboard.services.shared_cache import Brief
+from dashboard.shared_cache import Brief
 from models.folder import read_folder
 
 

@@ -69,6 +69,12 @@ def get_user(c: Connection, user_id: int) -> User | None:
     return User(*row) if row else None
 
 
+def known_name(c: Connection, name: str) -> str | None:
+    """The name, if a user has it."""
+    found: str | None = c.execute(select(_User.name).where(_User.name == name)).scalar()
+    return found
+
+
 def has_password(c: Connection, user_id: int) -> bool:
     return bool(c.execute(select(_User.password_hash).where(_User.id == user_id)).scalar())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, select
@@ -82,3 +82,10 @@ def _with_tests(c: Connection, found: dict[tuple[str, int], Delivery], since: in
                     one.good_at, one.good_by_test = at, True
             elif at >= (one.bad_at or 0):
                 one.bad_at, one.bad_by_test, one.error = at, True, str(outcome.get("detail") or "")
+
+
+def unreached(c: Connection, alert_ids: Sequence[int]) -> frozenset[int]:
+    """Those of the alerts of which a notification could not be delivered."""
+    n = Notification
+    q = select(n.alert_id).where(n.alert_id.in_(alert_ids), n.state == "failed").distinct()
+    return frozenset(int(i) for i in c.execute(q).scalars())

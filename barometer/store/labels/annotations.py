@@ -233,3 +233,12 @@ def _checked(said: Said, known: set[str]) -> list[str] | None:
     if unknown:
         raise AnnotationError("topics", f"unknown: {', '.join(map(repr, unknown[:3]))}")
     return list(dict.fromkeys(said.topics))
+
+
+def labelled_since(c: Connection, user_id: int, since_ms: int) -> int:
+    """How many texts a user has labelled since then (epoch ms)."""
+    a = Annotation
+    q = select(func.count(a.text_id.distinct())).where(
+        a.user_id == user_id, a.created_at >= since_ms, a.action == "label"
+    )
+    return int(c.execute(q).scalar_one())

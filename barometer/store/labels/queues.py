@@ -280,3 +280,9 @@ def _has_print(c: Connection, fingerprint: int) -> bool:
 def _by_key(c: Connection, key: Key) -> Item | None:
     x = LabelText
     return c.execute(select(x.__table__).where(x.observed_at == key[0], x.row_id == key[1])).one_or_none()
+
+
+def withdraw_offer(c: Connection, text_id: int, user_id: int) -> None:
+    """A text that a queue offered to somebody is not theirs to label blindly any more: they have seen the answer."""
+    mine = (LabelText.id == text_id) & (LabelText.offered_to == user_id)
+    c.execute(update(LabelText).where(mine).values(offered_to=None, offered_at=None))

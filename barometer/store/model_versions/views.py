@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -110,3 +111,9 @@ def _ratio(measured: Any, old: int) -> float | None:
             return None
         measured = measured.get("*")
     return float(measured) if isinstance(measured, int | float) and not isinstance(measured, bool) else None
+
+
+def model_names(c: Connection, ids: Iterable[int] | None = None) -> dict[int, str]:
+    """Names of models by id; of all, or of those asked for."""
+    q = select(ModelVersion.id, ModelVersion.name)
+    return dict(c.execute(q if ids is None else q.where(ModelVersion.id.in_(list(ids)))).tuples().all())

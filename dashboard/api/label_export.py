@@ -10,11 +10,10 @@ import orjson
 from flask import Blueprint, Response, jsonify, request
 from flask_login import current_user
 from pydantic import ValidationError
-from sqlalchemy import insert
 
+from barometer.store.accounts.audit_log import note
 from barometer.store.engine import Store
 from barometer.store.labels.views import Kept, kept_labels
-from barometer.store.tables import AuditEntry
 from dashboard.api.labels import Label, LabelsQuery, as_json
 from dashboard.context import context, view
 from dashboard.exports.document_files import csv_pieces
@@ -44,9 +43,8 @@ def labels(form: str) -> Any:
                            limit=ctx.settings.export_rows, whole_history=asked.history)  # fmt: skip
         ids = [r.id for r in rows]
     told = {"format": form, "rows": len(ids), "query": request.args.to_dict()}
-    row = {"at": now, "actor": current_user.name, "action": EXPORTED, "object": "annotations", "data": told}
     with ctx.store.write() as c:
-        c.execute(insert(AuditEntry).values(**row))
+        note(c, now, current_user.name, EXPORTED, "annotations", told)
     stamp = datetime.fromtimestamp(now / 1000, ctx.zone).strftime("%Y%m%d-%H%M%S")
     headers = {"Content-Disposition": f'attachment; filename="barometer-annotations-{stamp}.{form}"',
                "X-Barometer-Rows": str(len(ids)), "Cache-Control": "no-store"}  # fmt: skip

@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from sqlalchemy import Connection, select
-
 from barometer.standing import Standing, stand
 from barometer.store.alerts.views import alerts_between
+from barometer.store.model_versions.views import model_names
 from barometer.store.series.downsampling import grid_offset
 from barometer.store.series.points import Point, points
 from barometer.store.series.series_totals import SeriesRow, find_series
-from barometer.store.tables import ModelVersion
 from dashboard.components.alert_parts import sentence
 from dashboard.components.series_chart import Drawn, Line, negatives, scored, series_figure
 from dashboard.context import KIND_FILTERS, Period, View, choose, context, period
@@ -95,7 +93,7 @@ def look(v: View, query: Mapping[str, Any]) -> Shown | None:
                                   grid_ms=grid_offset(ctx.settings))  # fmt: skip
             lines.append(Line(v.t(f"kind.{name}"), found))
         alerts = tuple(alerts_between(c, row.id, begin, end))
-        models = _models(c, {m for line in lines for p in line.points for m in p.models})
+        models = model_names(c, {m for line in lines for p in line.points for m in p.models})
     if len(lines) > 1:
         lines = _same_times(lines)
     return Shown(row, span, begin, end, zoomed, way, independent, tuple(lines), width, alerts, models)
@@ -166,12 +164,6 @@ def _same_times(lines: list[Line]) -> list[Line]:
             )
         )
     return out
-
-
-def _models(c: Connection, ids: set[int]) -> dict[int, str]:
-    if not ids:
-        return {}
-    return {r.id: r.name for r in c.execute(select(ModelVersion.id, ModelVersion.name).where(ModelVersion.id.in_(ids)))}
 
 
 __all__ = ["FIELDS", "VOICES", "WAYS", "Shown", "Sums", "figure", "look", "number_of", "rank", "sums", "window"]
