@@ -18,11 +18,15 @@ from barometer.files import Form, options
 from barometer.settings import Settings, settings
 from barometer.store.engine import Store
 from barometer.store.migrate import open_store
+from barometer.store.stream.dead_letters import StoredLetter, find_letters, get_letter
 from barometer.times import check_format, parse_time
 from barometer.when import in_zone
-from ingest.dead_letters.letters import CHUNK, Letter, Replayer, find_letters, get_letter, parse_row
+from ingest.dead_letters.replay import Replayer, parse_row
 from ingest.producing.files import Columns, parse_pairs
 from ingest.producing.importing import Plan, produce_files
+
+CHUNK = 200
+"""Dead letters that are replayed between two looks at the store."""
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 dlq = typer.Typer(help="Dead letters: records that could not be used.", no_args_is_help=True)
@@ -200,7 +204,7 @@ def replay(
         raise typer.Exit(1)
 
 
-def _chunks(store: Store, chosen: list[int], reason: str | None) -> Iterator[list[Letter]]:
+def _chunks(store: Store, chosen: list[int], reason: str | None) -> Iterator[list[StoredLetter]]:
     """The letters to replay, oldest first; without those that come of the replay itself, which may fail again."""
     if chosen:
         for i in range(0, len(chosen), CHUNK):
@@ -225,7 +229,7 @@ def _since(text: str, s: Settings) -> int:
     return time_ms
 
 
-def _json(letter: Letter, *, whole: bool) -> str:
+def _json(letter: StoredLetter, *, whole: bool) -> str:
     place = letter.row
     data = {
         "row": letter.row_id, "log": place.log_id, "partition": place.partition, "offset": place.offset,

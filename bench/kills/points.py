@@ -59,7 +59,7 @@ POINTS: dict[str, Point] = {
     "notification claimed": Point("monitor.leader:send_due", "committed", (1, 3)),
     "between send and mark": Point("monitor.notify.channels.webhook:Webhook.send", "leave", (1, 4)),
     "notification marked": Point("monitor.leader:send_due", "commit", (2, 6)),
-    "dead letters relayed": Point("ingest.dead_letters.letters:Sender.send", "leave", (1, 25)),
+    "dead letters relayed": Point("ingest.dead_letters.replay:Sender.send", "leave", (1, 25)),
     # the upgrade of the schema
     "during a migration": Point("barometer.store.migrate:upgrade", "statement", (1, 90)),
     "in the migration of kept rows": Point("barometer.store.migrate:upgrade", "statement", (1, 20)),

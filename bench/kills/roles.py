@@ -12,7 +12,7 @@ from kafka import KafkaProducer
 
 import app.commands.monitoring
 import barometer.broker.clients
-import ingest.dead_letters.letters
+import ingest.dead_letters.replay
 import ingest.worker.consumer
 import ingest.worker.main
 import models.scoring.scorer

@@ -6,18 +6,17 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
-
-from sqlalchemy import select, update
 
 from barometer.errors import BarometerError
 from barometer.settings import Settings
 from barometer.store.engine import Store
-from barometer.store.tables import DeadLetter
-from ingest.dead_letters.letters import CHUNK, Letter, name_of, read_letter
+from barometer.store.stream.dead_letters import StoredLetter, mark_relayed, unrelayed_letters
+from ingest.dead_letters.replay import name_of
 from ingest.messages.decoding import Header
 from ingest.producing.sender import Refused, Sender, TooLarge
 
+CHUNK = 200
+"""Letters copied between two flushes."""
 MOST_REFUSED = 100
 """With so many the topic is wrong, rather than the letters; then no more are tried."""
 REFUSED_SECONDS = 3_600.0
@@ -43,10 +42,8 @@ class Relay:
         """
         now = time.monotonic()
         self._refused = {row: x for row, x in self._refused.items() if now - x[0] < REFUSED_SECONDS}
-        with self._store.read() as c:
-            waiting = c.execute(_waiting(select(DeadLetter.row_id), self._refused).limit(1)).first()
         done = 0
-        if waiting is not None:
+        if unrelayed_letters(self._store, 1, self._refused):
             if self._sender is None:
                 self._sender = Sender(self._settings, self._settings.topic_dlq, self._note)
             try:
@@ -87,9 +84,7 @@ def relay_dead_letters(
     """
     done = 0
     while done < limit and len(refused) < MOST_REFUSED:
-        query = _waiting(select(DeadLetter.__table__), refused).limit(min(CHUNK, limit - done))
-        with store.read() as c:
-            letters = [read_letter(r) for r in c.execute(query)]
+        letters = unrelayed_letters(store, min(CHUNK, limit - done), refused)
         if not letters:
             break
         for letter in letters:
@@ -101,21 +96,12 @@ def relay_dead_letters(
                 sender.send(letter.stored_at, None, letter.value, [*about, ("barometer-shortened", b"1")], where=where)
         sender.flush()
         copied = [x.row_id for x in letters if x.row_id not in refused]
-        with store.write() as c:
-            c.execute(
-                update(DeadLetter).where(DeadLetter.row_id.in_(copied)).values(relayed_at=time.time_ns() // 1_000_000)
-            )
+        mark_relayed(store, copied)
         done += len(copied)
     return done
 
 
-def _waiting(query: Any, refused: Mapping[int, object]) -> Any:
-    return query.where(DeadLetter.relayed_at.is_(None), DeadLetter.row_id.not_in(list(refused))).order_by(
-        DeadLetter.row_id
-    )
-
-
-def _about(letter: Letter) -> list[Header]:
+def _about(letter: StoredLetter) -> list[Header]:
     return [
         ("barometer-reason", letter.reason.encode()),
         ("barometer-detail", letter.detail.encode()),

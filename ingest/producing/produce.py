@@ -10,14 +10,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from sqlalchemy import func, select
-
 from barometer.buckets import Buckets
 from barometer.errors import BarometerError
 from barometer.settings import Settings
 from barometer.store.engine import Store
 from barometer.store.stream.log_epochs import current_log
-from barometer.store.tables import Offset
+from barometer.store.stream.offsets import largest_progress
 from ingest.messages.decoding import encode, parse_rfc3339
 from ingest.producing.progress import WAIT_SECONDS, ProgressLease, ProgressWriter
 from ingest.producing.sender import Refused, Sender, TooLarge
@@ -200,5 +198,5 @@ def passed_until(settings: Settings, store: Store, topic: str) -> int | None:
         log = current_log(c, topic)
         if log is None:
             return None
-        t = c.execute(select(func.max(Offset.progress_t)).where(Offset.log_id == log.id)).scalar()
-    return None if t is None else int(t) - settings.lateness_ms
+        t = largest_progress(c, log.id)
+    return None if t is None else t - settings.lateness_ms

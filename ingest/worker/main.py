@@ -30,8 +30,8 @@ from barometer.store.exclusive import only_worker
 from barometer.store.stream import log_epochs
 from barometer.store.waiting import say_away
 from barometer.watched_file import WatchedFile
-from ingest.topic.log_guard import NoBroker
 from ingest.worker import metrics
+from ingest.worker.log_guard import NoBroker
 from ingest.worker.scoring import Scorer
 from ingest.worker.session import Session, SessionOver
 from ingest.worker.worker_heartbeat import OnEvent, Pulse

@@ -7,35 +7,21 @@ callback does as little as can be: it pauses the partitions and marks them as un
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import structlog
 from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
 from kafka.structs import OffsetAndMetadata
-from sqlalchemy import select
 
 from barometer.buckets import Buckets
-from barometer.store.bulk import insert_if_absent
-from barometer.store.engine import Store
-from barometer.store.tables import Offset
+from barometer.store.stream.offsets import StoredOffset
 from ingest.worker.lateness import Lateness
 
 log = structlog.get_logger(__name__)
 
 PARKED = 0
 """Where a paused, unpositioned partition stands, so that the client asks nobody for a default."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """What the store knows of a partition."""
-
-    next_offset: int
-    progress_t: int | None
-    last_observed_at: int | None
-    leader_epoch: int | None = None
 
 
 @dataclass(slots=True)
@@ -49,31 +35,6 @@ class Position:
     lateness: Lateness
     epoch: int | None = None
     """Of the leader that wrote the record before ``next_offset``; None: not known."""
-
-
-def read_offsets(store: Store, log_id: int) -> dict[int, Stored]:
-    """All stored offsets of a log, by partition."""
-    with store.read() as c:
-        rows = c.execute(
-            select(
-                Offset.partition, Offset.next_offset, Offset.progress_t, Offset.last_observed_at, Offset.leader_epoch
-            ).where(Offset.log_id == log_id)
-        )
-        return {r[0]: Stored(*r[1:]) for r in rows}
-
-
-def make_offsets(store: Store, log_id: int, beginnings: Mapping[int, int]) -> None:
-    """Rows for partitions that the store does not know yet, at the log's beginning.
-
-    From here on it is known what was there to read: records that are deleted before they are read are missed, and a
-    partition that stays empty is known to be (progress from timestamps needs that).
-    """
-    now = time.time_ns() // 1_000_000
-    start = {k.name: 0 for k in Offset.__table__.columns if k.default is not None}
-    with store.write() as c:
-        for p, begin in sorted(beginnings.items()):
-            row = {**start, "log_id": log_id, "partition": p, "next_offset": begin, "updated_at": now}
-            insert_if_absent(c, store, Offset, row)
 
 
 def known_epoch(epoch: int | None) -> int | None:
@@ -135,14 +96,14 @@ class Positions(ConsumerRebalanceListener):
         """Our partitions that the store has to be asked for."""
         return [p for p in self.assigned() if p not in self._positioned]
 
-    def place(self, stored: Mapping[int, Stored], beginnings: Mapping[int, int]) -> None:
+    def place(self, stored: Mapping[int, StoredOffset], beginnings: Mapping[int, int]) -> None:
         """Seek the unpositioned partitions to where the store stands, or to the log's beginning.
 
         The position carries the epoch of the leader that wrote the record before it: if that part of the log is gone
         since, the broker says so (KIP-320), however far the log has grown again.
 
         Args:
-            stored: from :func:`read_offsets`, read after the last change of generation.
+            stored: from :func:`barometer.store.stream.offsets.read_offsets`, read after the last change of generation.
             beginnings: the log's first offset of partitions; others are left unpositioned.
         """
         starts: dict[int, int] = {}

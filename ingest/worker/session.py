@@ -24,17 +24,18 @@ from barometer.rules import RuleSet
 from barometer.settings import Settings
 from barometer.store.engine import Store, is_away
 from barometer.store.made_secrets import author_salt
+from barometer.store.stream.offsets import insert_offsets, read_offsets
 from barometer.store.waiting import say_away
 from ingest.messages.decoding import Decoder
 from ingest.topic.ends import Ends, beginnings
-from ingest.topic.log_guard import ANSWER_SECONDS, LogGuard
 from ingest.worker import metrics
 from ingest.worker.batching import Assembler, Work
 from ingest.worker.connections import Connections
 from ingest.worker.consumer import CLOSE_MS, make_consumer, partitions_of
+from ingest.worker.log_guard import ANSWER_SECONDS, LogGuard
 from ingest.worker.membership import Membership, finish_joins, learn_topic
 from ingest.worker.pipeline import Outcome, Pipeline
-from ingest.worker.positions import Positions, known_epoch, make_offsets, read_offsets
+from ingest.worker.positions import Positions, known_epoch
 from ingest.worker.scoring import Scorer
 from ingest.worker.worker_heartbeat import Pulse
 
@@ -235,7 +236,7 @@ class Session:
         unknown = guard.missing_rows(stored)
         begin = beginnings(self._consumer, self._topic, {*missing, *unknown}, ANSWER_SECONDS)
         if new := {p: begin[p] for p in unknown if p in begin}:
-            make_offsets(self._store, guard.log_id, new)
+            insert_offsets(self._store, guard.log_id, new)
             stored = read_offsets(self._store, guard.log_id)
         ours = {p: first for p, first in begin.items() if p in missing and p in stored}
         if len(ours) < len(missing):

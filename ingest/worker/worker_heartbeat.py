@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from barometer.store.engine import Store
 from barometer.store.health.processes import heartbeat
-from barometer.store.stream.writer import touch_high_water
+from barometer.store.stream.offsets import touch_high_water
 from barometer.store.stuck_sessions import end_frozen_sessions
 from ingest.worker import metrics
 

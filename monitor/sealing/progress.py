@@ -22,7 +22,7 @@ from barometer.settings import Settings
 from barometer.store.engine import Store
 from barometer.store.leases import acquire, progress_lease, release
 from barometer.store.stream.log_epochs import current_log
-from barometer.store.stream.writer import touch_high_water
+from barometer.store.stream.offsets import touch_high_water
 from barometer.store.tables import Offset
 from monitor import metrics
 from monitor.sealing.promises import Promises

@@ -15,10 +15,11 @@ from barometer.errors import BarometerError
 from barometer.records import MAX_LETTER_BYTES, Flag, Reason, pack_row, unpack_row
 from barometer.settings import Settings
 from barometer.store.engine import Store
+from barometer.store.stream.dead_letters import StoredLetter, find_letters, get_letter
 from barometer.store.tables import AuditEntry, Document
 from barometer.store.tables import DeadLetter as Row
-from ingest.dead_letters.letters import Letter, Replayed, Replayer, fetch_value, find_letters, get_letter, parse_row
 from ingest.dead_letters.relay import Relay
+from ingest.dead_letters.replay import Replayed, Replayer, fetch_value, parse_row
 from tests.conftest import Broker
 from tests.integration.keyword_scorer import KeywordScorer
 from tests.integration.stream import T0, Topic, message, topic_of, totals, wait_for, worker
@@ -41,7 +42,7 @@ def work(settings: Settings, store: Store, topic: Topic) -> None:
         wait_for(lambda: totals(store)["records"] == topic.sent)
 
 
-def replay(settings: Settings, store: Store, letters: list[Letter], **kw: Any) -> list[Replayed]:
+def replay(settings: Settings, store: Store, letters: list[StoredLetter], **kw: Any) -> list[Replayed]:
     with Replayer(settings, store, "tester", **kw) as replayer:
         return replayer.replay(letters)
 

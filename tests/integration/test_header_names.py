@@ -9,8 +9,8 @@ from sqlalchemy import select
 
 from barometer.settings import Settings
 from barometer.store.engine import Store
+from barometer.store.stream.dead_letters import find_letters
 from barometer.store.tables import Document
-from ingest.dead_letters.letters import find_letters
 from tests.conftest import Broker
 from tests.integration.keyword_scorer import KeywordScorer
 from tests.integration.stream import message, topic_of, totals, wait_for, worker

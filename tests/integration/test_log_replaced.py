@@ -17,8 +17,8 @@ from barometer.store.health.status import status
 from barometer.store.migrate import open_store
 from barometer.store.stream import log_epochs
 from barometer.store.tables import AuditEntry, DeadLetter, Document, Meta, Offset
-from ingest.topic import log_guard
 from ingest.topic.topics import ensure_topics, identity
+from ingest.worker import log_guard
 from monitor.alarms.checks import Alarms
 from monitor.sealing.seal import Sealer
 from tests.conftest import Broker, MakeBroker

@@ -13,9 +13,10 @@ from barometer.records import Reason, pack_row
 from barometer.settings import Settings
 from barometer.store.engine import Store
 from barometer.store.migrate import open_store
+from barometer.store.stream.dead_letters import find_letters
 from barometer.store.tables import DeadLetter
-from ingest.dead_letters.letters import Replayer, find_letters
 from ingest.dead_letters.relay import Relay
+from ingest.dead_letters.replay import Replayer
 from ingest.local_broker.apache_kafka import ApacheKafka
 from tests.integration.test_refusals import HOUR, log_of, make_topic, now_ms
 

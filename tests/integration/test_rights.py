@@ -16,9 +16,10 @@ from barometer.settings import Settings
 from barometer.store.engine import Store
 from barometer.store.health.status import status
 from barometer.store.migrate import open_store
+from barometer.store.stream.dead_letters import find_letters
 from barometer.store.tables import Job as JobRow
-from ingest.dead_letters.letters import Replayer, fetch_value, find_letters
 from ingest.dead_letters.relay import Relay
+from ingest.dead_letters.replay import Replayer, fetch_value
 from ingest.local_broker.apache_kafka import ApacheKafka
 from ingest.producing.produce import produce_rows
 from ingest.topic.topics import describe_topic, ensure_topics, identity

@@ -12,13 +12,15 @@ from collections.abc import Mapping, Sequence
 from time import time_ns
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, text, update
+from sqlalchemy import Connection, Row, func, insert, select, text, update
 
 from barometer.errors import LogReplaced, StoreError
+from barometer.records import pack_row, unpack_row
 from barometer.settings import Settings
 from barometer.store.bulk import insert_if_absent
 from barometer.store.engine import Store
-from barometer.store.tables import AuditEntry, Log, Meta, Offset
+from barometer.store.stream.offsets import StoredOffset
+from barometer.store.tables import AuditEntry, Document, Log, Meta, Offset
 
 ACCEPTED = "log.accept"
 _LOCK = 0x6C6F6773  # 'logs': one maker of a log at a time
@@ -88,6 +90,29 @@ def mark_replaced(store: Store, log_id: int, reason: str) -> None:
     """Stop all writers of a log until an operator decides. The first reason stays."""
     with store.write() as c:
         c.execute(update(Log).where(Log.id == log_id, Log.replaced_reason.is_(None)).values(replaced_reason=reason))
+
+
+def newest_texts(store: Store, log_id: int, offsets: Mapping[int, StoredOffset]) -> dict[int, tuple[int, int]]:
+    """partition -> (offset, observed_at) of the stored document with the largest time; partitions without are left out.
+
+    Args:
+        offsets: the partitions to look at.
+    """
+    out: dict[int, tuple[int, int]] = {}
+    with store.read() as c:
+        for p, stored in offsets.items():
+            if stored.last_observed_at is None:
+                continue
+            row_id = c.execute(
+                select(func.max(Document.row_id)).where(
+                    Document.observed_at == stored.last_observed_at,
+                    Document.row_id >= pack_row(log_id, p, 0),
+                    Document.row_id < pack_row(log_id, p, stored.next_offset),
+                )
+            ).scalar()
+            if row_id is not None:
+                out[p] = (unpack_row(row_id).offset, stored.last_observed_at)
+    return out
 
 
 def trimmed(gaps: Mapping[int, tuple[int, int]]) -> str:

@@ -1,12 +1,17 @@
-"""Where reading stands in each partition, and what its records were: looked at first and moved last in a transaction,
-with one statement each however many partitions a batch has. Between the two the rows are locked."""
+"""Offsets: where reading stands in each partition of the log, and counts of what its records were.
+
+A worker's transaction locks the rows first (:func:`hold_offsets`) and moves them last (:func:`move_offsets`), with one
+statement each however many partitions a batch has.
+"""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select, text
 
 from barometer.errors import StaleWrite
 from barometer.store.bulk import insert_if_absent, rows_with
@@ -17,7 +22,17 @@ NOWHERE = -1
 """``next_offset`` of a partition's row between its making and the end of the transaction that makes it."""
 
 
-class Step(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class StoredOffset:
+    """Where reading stands in a partition."""
+
+    next_offset: int
+    progress_t: int | None
+    last_observed_at: int | None
+    leader_epoch: int | None = None
+
+
+class OffsetUpdate(NamedTuple):
     """How a batch moves one partition: from where, to where, what to add to its counters, and what it saw last."""
 
     log_id: int
@@ -53,18 +68,72 @@ _CHANGES = ", ".join(
         "leader_epoch = w.leader_epoch",
         "last_observed_at = CASE WHEN o.last_observed_at IS NULL OR w.last_observed_at > o.last_observed_at"
         " THEN w.last_observed_at ELSE o.last_observed_at END",
-        *(f"{n} = CASE WHEN {_NEWER} THEN w.{n} ELSE o.{n} END" for n in Step._fields[-3:]),
+        *(f"{n} = CASE WHEN {_NEWER} THEN w.{n} ELSE o.{n} END" for n in OffsetUpdate._fields[-3:]),
     ]
 )
 _WHERE = "WHERE o.log_id = w.log_id AND o.partition = w.partition AND o.next_offset = w.expected"
 _SQLITE = (
-    f"UPDATE offsets AS o SET {_CHANGES} FROM (SELECT {', '.join(f'? AS {n}' for n in Step._fields)}) AS w {_WHERE}"
+    f"UPDATE offsets AS o SET {_CHANGES}"
+    f" FROM (SELECT {', '.join(f'? AS {n}' for n in OffsetUpdate._fields)}) AS w {_WHERE}"
 )
 _POSTGRES = (
     f"UPDATE offsets AS o SET {_CHANGES} FROM unnest({', '.join(f'%s::{t}[]' for t in _TYPES)})"
-    f" AS w({', '.join(Step._fields)}) {_WHERE}"
+    f" AS w({', '.join(OffsetUpdate._fields)}) {_WHERE}"
 )
 _IN_USE = select(Log.current).where(Log.replaced_reason.is_(None))
+
+
+def read_offsets(store: Store, log_id: int) -> dict[int, StoredOffset]:
+    """All stored offsets of a log, by partition."""
+    columns = (Offset.partition, Offset.next_offset, Offset.progress_t, Offset.last_observed_at, Offset.leader_epoch)
+    with store.read() as c:
+        rows = c.execute(select(*columns).where(Offset.log_id == log_id))
+        return {r.partition: StoredOffset(*r[1:]) for r in rows}
+
+
+def insert_offsets(store: Store, log_id: int, beginnings: Mapping[int, int]) -> None:
+    """Make rows for partitions that the store does not know yet, at the log's beginning.
+
+    From here on it is known what was there to read: records that are deleted before they are read are missed, and a
+    partition that stays empty is known to be (progress from timestamps needs that).
+
+    Args:
+        beginnings: partition -> the log's first offset.
+    """
+    now = time.time_ns() // 1_000_000
+    with store.write() as c:
+        for p, begin in sorted(beginnings.items()):
+            insert_if_absent(c, store, Offset, _new_row(log_id, p, begin, now))
+
+
+def largest_progress(c: Connection, log_id: int) -> int | None:
+    """Largest t of all progress records that workers have read from a log, epoch ms; None: none yet."""
+    return c.execute(select(func.max(Offset.progress_t)).where(Offset.log_id == log_id)).scalar()
+
+
+def touch_high_water(store: Store, log_id: int, high_water: Mapping[int, int]) -> None:
+    """Refresh what is known of the partitions' ends while nothing arrives, and when they were looked at.
+
+    For lag and for progress from timestamps: unguarded, and nobody is waited for long.
+    """
+    if not high_water:
+        return
+    now = time.time_ns() // 1_000_000
+    with store.write() as c:
+        if not store.is_sqlite:
+            c.execute(text("SET LOCAL lock_timeout = '2s'"))
+        for partition, value in sorted(high_water.items()):
+            c.execute(
+                text(
+                    "UPDATE offsets SET updated_at = :now,"
+                    " high_water = CASE WHEN high_water > :v THEN high_water ELSE :v END"
+                    " WHERE log_id = :l AND partition = :p"
+                ),
+                {"v": value, "l": log_id, "p": partition, "now": now},
+            )
+
+
+# --- in the worker's transaction -------------------------------------------------------------------------------------
 
 
 def hold_offsets(c: Connection, store: Store, log_id: int, expected: Mapping[int, int | None]) -> None:
@@ -85,20 +154,24 @@ def hold_offsets(c: Connection, store: Store, log_id: int, expected: Mapping[int
         if stands.get(p) != expected[p]:
             raise StaleWrite(f"partition {p} does not stand at offset {expected[p]}")
     for p in sorted(expected.keys() - set(known)):
-        row = {"log_id": log_id, "partition": p, "next_offset": NOWHERE, "updated_at": 0, **dict.fromkeys(_ADDED, 0)}
-        if not insert_if_absent(c, store, Offset, row):
+        if not insert_if_absent(c, store, Offset, _new_row(log_id, p, NOWHERE, 0)):
             raise StaleWrite(f"partition {p} does not stand at offset None")
 
 
-def move_offsets(c: Connection, store: Store, steps: Sequence[Step]) -> None:
+def move_offsets(c: Connection, store: Store, updates: Sequence[OffsetUpdate]) -> None:
     """Move the partitions and add to their counters. The rows are held (:func:`hold_offsets`).
 
     Raises:
-        StaleWrite: a partition does not stand where its step begins.
+        StaleWrite: a partition does not stand where its update begins.
     """
     if store.is_sqlite:
-        done = c.exec_driver_sql(_SQLITE, [tuple(s) for s in steps]).rowcount
+        done = c.exec_driver_sql(_SQLITE, [tuple(u) for u in updates]).rowcount
     else:
-        done = c.exec_driver_sql(_POSTGRES, tuple(map(list, zip(*steps, strict=True)))).rowcount
-    if done != len(steps):
-        raise StaleWrite(f"{len(steps) - done} partitions do not stand where they were read from")
+        done = c.exec_driver_sql(_POSTGRES, tuple(map(list, zip(*updates, strict=True)))).rowcount
+    if done != len(updates):
+        raise StaleWrite(f"{len(updates) - done} partitions do not stand where they were read from")
+
+
+def _new_row(log_id: int, partition: int, next_offset: int, updated_at: int) -> dict[str, int]:
+    position = {"log_id": log_id, "partition": partition, "next_offset": next_offset, "updated_at": updated_at}
+    return position | dict.fromkeys(_ADDED, 0)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from barometer.buckets import Buckets
 from barometer.readable import around, readable
@@ -27,7 +27,7 @@ from barometer.store.search.index import enqueue
 from barometer.store.stream.identities import NO_MODEL, Claim, claim_identities, withdraw
 from barometer.store.stream.months import Months
 from barometer.store.stream.names import Names
-from barometer.store.stream.offsets import NOWHERE, Step, hold_offsets, move_offsets
+from barometer.store.stream.offsets import NOWHERE, OffsetUpdate, hold_offsets, move_offsets
 from barometer.store.tables import DeadLetter as DeadLetterRow
 from barometer.store.tables import Document as DocumentRow
 from barometer.store.tables import Prediction as PredictionRow
@@ -161,19 +161,19 @@ class Writer:
         for claim in losers:
             lost[_partition(claim.winner.row_id)] += 1
             lost_late[_partition(claim.winner.row_id)] += claim.late
-        steps = []
+        updates = []
         for move in sorted(batch.moves, key=lambda m: m.partition):
             p, tick = move.partition, move.progress
             documents = stored[p] - lost[p]
-            steps.append(
-                Step(
+            updates.append(
+                OffsetUpdate(
                     batch.log_id, p, NOWHERE if move.expected is None else move.expected, move.next_offset, now,
                     move.records, documents, seen[p] - documents, letters[p], move.tombstones, move.progress_records,
                     late[p] - lost_late[p], move.high_water, move.leader_epoch, move.last_observed_at,
                     *((tick.t, tick.writer, tick.term) if tick is not None else (None, None, None)),
                 )
             )  # fmt: skip
-        move_offsets(c, self._store, steps)
+        move_offsets(c, self._store, updates)
         total = len(kept) - len(losers)
         return Committed(total, len(batch.documents) - total, len(batch.letters), sum(late.values()))
 
@@ -321,25 +321,3 @@ def _by_partition(items: Iterable[Scored]) -> dict[int, int]:
 
 def _json(value: Any) -> str | None:
     return orjson.dumps(value).decode() if value else None
-
-
-def touch_high_water(store: Store, log_id: int, high_water: dict[int, int]) -> None:
-    """Refresh what is known of the partitions' ends while nothing arrives, and when they were looked at.
-
-    For lag and for progress from timestamps: unguarded, and nobody is waited for long.
-    """
-    if not high_water:
-        return
-    now = time.time_ns() // 1_000_000
-    with store.write() as c:
-        if not store.is_sqlite:
-            c.execute(text("SET LOCAL lock_timeout = '2s'"))
-        for partition, value in sorted(high_water.items()):
-            c.execute(
-                text(
-                    "UPDATE offsets SET updated_at = :now,"
-                    " high_water = CASE WHEN high_water > :v THEN high_water ELSE :v END"
-                    " WHERE log_id = :l AND partition = :p"
-                ),
-                {"v": value, "l": log_id, "p": partition, "now": now},
-            )

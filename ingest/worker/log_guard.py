@@ -19,12 +19,13 @@ from barometer.errors import BarometerError, LogReplaced
 from barometer.settings import Settings
 from barometer.store.engine import Store
 from barometer.store.stream import log_epochs
+from barometer.store.stream.offsets import StoredOffset
 from ingest.topic.ends import beginnings, endings, log_ends
 from ingest.topic.preconditions import tell_of_topics
-from ingest.topic.topic_identity import gone
 from ingest.topic.topics import describe_topic, ensure_topics, identity
 from ingest.worker.consumer import cluster_of, topic_id_of
-from ingest.worker.positions import Positions, Stored
+from ingest.worker.positions import Positions
+from ingest.worker.topic_identity import gone
 
 log = structlog.get_logger(__name__)
 
@@ -116,7 +117,7 @@ class LogGuard:
             self.cluster, self.topic_id = cluster, topic_id
             self.register()
 
-    def look_for_what_is_stored(self, stored: Mapping[int, Stored], missing: Mapping[int, int]) -> None:
+    def look_for_what_is_stored(self, stored: Mapping[int, StoredOffset], missing: Mapping[int, int]) -> None:
         """Where no id of the topic tells its lives apart, the newest text of each partition must still be in it.
 
         Args:
@@ -221,7 +222,7 @@ class LogGuard:
         log_epochs.mark_replaced(self._store, self.log_id, reason)
         raise LogReplaced(f"{self._topic}: {reason}")
 
-    def find_gaps(self, stored: Mapping[int, Stored], begin: Mapping[int, int]) -> None:
+    def find_gaps(self, stored: Mapping[int, StoredOffset], begin: Mapping[int, int]) -> None:
         """Raises LogReplaced where records were deleted before they were read.
 
         Args:
@@ -235,6 +236,6 @@ class LogGuard:
         if gaps:
             self.replaced(log_epochs.trimmed(gaps))
 
-    def missing_rows(self, stored: Mapping[int, Stored]) -> list[int]:
+    def missing_rows(self, stored: Mapping[int, StoredOffset]) -> list[int]:
         """Partitions of the topic that the store has no row of yet, whoever reads them: what waits in them counts."""
         return [p for p in range(self.partitions) if p not in stored]

@@ -1,28 +1,25 @@
-"""Dead letters: find them, send them again. :mod:`ingest.dead_letters.relay` copies them for other systems."""
+"""Replaying dead letters: they are sent into the documents topic once more, as they were."""
 
 from __future__ import annotations
 
 import time
-from base64 import b64decode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
 
 import structlog
 from kafka import TopicPartition
 from kafka.errors import KafkaError, OffsetOutOfRangeError
-from sqlalchemy import insert, select, update
 
 from barometer.broker import clients
 from barometer.broker.errors import BrokerUnreachable
 from barometer.errors import BarometerError
-from barometer.records import PROGRESS_HEADER, REPLAY_HEADER, Reason, Row, pack_row, unpack_row
+from barometer.records import PROGRESS_HEADER, REPLAY_HEADER, Reason, Row, pack_row
 from barometer.settings import Settings
 from barometer.store.engine import Store
+from barometer.store.stream.dead_letters import StoredLetter, mark_replayed
 from barometer.store.stream.log_epochs import current_log
-from barometer.store.tables import AuditEntry, DeadLetter
-from ingest.messages.decoding import AHEAD_MS, Header
+from ingest.messages.decoding import AHEAD_MS
 from ingest.messages.header_names import accept_any_header_names
 from ingest.producing.produce import min_time_ms
 from ingest.producing.sender import Refused, Sender, TooLarge
@@ -30,96 +27,7 @@ from ingest.topic.topics import cluster_id
 
 log = structlog.get_logger(__name__)
 
-CHUNK = 200
 FETCH_SECONDS = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class Letter:
-    """A dead letter as it is stored."""
-
-    row_id: int
-    record_timestamp: int
-    reason: str
-    detail: str
-    headers: list[Header]
-    key: bytes | None
-    value: bytes
-    """At most 64 KB of it; ``value_length`` says how long it was."""
-    value_length: int
-    value_sha256: bytes
-    replay_of: int | None
-    stored_at: int
-    relayed_at: int | None
-    replayed_at: int | None
-    replays: int
-
-    @property
-    def row(self) -> Row:
-        return unpack_row(self.row_id)
-
-    @property
-    def cut(self) -> bool:
-        return self.value_length > len(self.value)
-
-    @property
-    def original(self) -> int:
-        """The row that was the first to fail; replays of a replay are replays of it."""
-        return self.row_id if self.replay_of is None else self.replay_of
-
-
-# --- finding ---------------------------------------------------------------------------------------------------------
-
-
-def find_letters(
-    store: Store,
-    *,
-    rows: Sequence[int] = (),
-    reason: str | None = None,
-    since_ms: int | None = None,
-    not_replayed: bool = False,
-    after: int | None = None,
-    limit: int = 50,
-    newest_first: bool = True,
-) -> list[Letter]:
-    """Dead letters in the order of their rows.
-
-    Args:
-        rows: only these row ids.
-        reason: only this one; see :class:`barometer.records.Reason`.
-        since_ms: stored at this time or later, epoch ms.
-        not_replayed: leave out those that were sent again already.
-        after: only rows behind this one (before it, newest first).
-
-    Raises:
-        BarometerError: no such reason.
-    """
-    query = select(DeadLetter.__table__).limit(limit)
-    if rows:
-        query = query.where(DeadLetter.row_id.in_(rows))
-    if reason is not None:
-        if reason not in list(Reason):
-            raise BarometerError(f"no reason {reason!r}; use one of {', '.join(Reason)}")
-        query = query.where(DeadLetter.reason == reason)
-    if since_ms is not None:
-        query = query.where(DeadLetter.stored_at >= since_ms)
-    if not_replayed:
-        query = query.where(DeadLetter.replayed_at.is_(None))
-    if after is not None:
-        query = query.where(DeadLetter.row_id < after if newest_first else DeadLetter.row_id > after)
-    order = (DeadLetter.stored_at.desc(), DeadLetter.row_id.desc()) if newest_first else (DeadLetter.row_id,)
-    with store.read() as c:
-        return [read_letter(r) for r in c.execute(query.order_by(*order))]
-
-
-def get_letter(store: Store, row_id: int) -> Letter:
-    """Raises:
-    BarometerError: there is no such dead letter.
-    """
-    found = find_letters(store, rows=[row_id], limit=1)
-    if not found:
-        raise BarometerError(f"no dead letter at row {row_id} ({'/'.join(map(str, unpack_row(row_id)))})")
-    return found[0]
 
 
 def parse_row(text: str) -> int:
@@ -140,24 +48,11 @@ def parse_row(text: str) -> int:
     raise BarometerError(f"{text!r} is no row: use the number from `barometer dlq list`, or LOG/PARTITION/OFFSET")
 
 
-def read_letter(row: Any) -> Letter:
-    """A row of ``dead_letters``."""
-    values = dict(row._mapping)
-    values["headers"] = [(name, b64decode(content)) for name, content in values["headers"] or []]
-    values["value"] = bytes(values["value"])
-    values["value_sha256"] = bytes(values["value_sha256"])
-    values["key"] = None if values["key"] is None else bytes(values["key"])
-    return Letter(**values)
-
-
-# --- sending again ---------------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True)
 class Replayed:
     """What became of one letter: sent, or refused and why."""
 
-    letter: Letter
+    letter: StoredLetter
     refused: str | None
 
 
@@ -184,7 +79,7 @@ class Replayer:
         if self._sender is not None:
             self._sender.close()
 
-    def replay(self, letters: Sequence[Letter]) -> list[Replayed]:
+    def replay(self, letters: Sequence[StoredLetter]) -> list[Replayed]:
         """Send them, wait until they are in the log, and mark them. Killed in between, they are sent but not marked;
         sending them once more changes nothing.
 
@@ -192,7 +87,7 @@ class Replayer:
             DeliveryError: the broker did not take them; none of these is marked.
         """
         outcomes: list[Replayed] = []
-        sent: list[Letter] = []
+        sent: list[StoredLetter] = []
         for letter in letters:
             try:
                 self._send(letter)
@@ -202,13 +97,15 @@ class Replayer:
                 outcomes.append(Replayed(letter, str(e)))
         if self._sender is not None:
             self._sender.flush()
-            self._mark([x for x in sent if name_of(x) not in self._refused])
+            delivered = [x.row_id for x in sent if name_of(x) not in self._refused]
+            if delivered:
+                mark_replayed(self._store, delivered, actor=self._actor, topic=self._settings.topic_documents)
         return [Replayed(x.letter, x.refused or self._refused.get(name_of(x.letter))) for x in outcomes]
 
     def _note(self, error: Refused) -> None:
         self._refused[error.where] = error.why
 
-    def _send(self, letter: Letter) -> None:
+    def _send(self, letter: StoredLetter) -> None:
         if letter.reason == Reason.PROGRESS or any(name == PROGRESS_HEADER for name, _ in letter.headers):
             raise _Refused("a progress record is not replayed: its time has passed")
         if letter.record_timestamp == -1:
@@ -225,7 +122,7 @@ class Replayer:
         except TooLarge as e:
             raise _Refused(f"{letter.value_length:,} bytes are more than a Kafka request may hold") from e
 
-    def _fetch(self, letter: Letter) -> bytes:
+    def _fetch(self, letter: StoredLetter) -> bytes:
         """The whole value from the log, where the store kept a part."""
         where = f"{letter.value_length:,} bytes, of which the store kept {len(letter.value):,}"
         if letter.row.log_id != self._current_log():
@@ -245,26 +142,6 @@ class Replayer:
                 return None
             self._log_id = int(row.id)
         return self._log_id
-
-    def _mark(self, letters: Sequence[Letter]) -> None:
-        if not letters:
-            return
-        now, rows = _now(), [x.row_id for x in letters]
-        with self._store.write() as c:
-            c.execute(
-                update(DeadLetter)
-                .where(DeadLetter.row_id.in_(rows))
-                .values(replayed_at=now, replays=DeadLetter.replays + 1)
-            )
-            c.execute(
-                insert(AuditEntry).values(
-                    at=now,
-                    actor=self._actor,
-                    action="dlq.replay",
-                    object=self._settings.topic_documents,
-                    data={"rows": [str(r) for r in rows]},  # as text: beyond what JavaScript's numbers hold
-                )
-            )
 
 
 class _Refused(Exception):
@@ -309,7 +186,7 @@ def fetch_value(settings: Settings, row: Row) -> bytes | None:
         consumer.close()
 
 
-def name_of(letter: Letter) -> str:
+def name_of(letter: StoredLetter) -> str:
     """What messages call it."""
     return f"row {letter.row_id}"
 

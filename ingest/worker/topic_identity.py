@@ -11,20 +11,18 @@ from collections.abc import Mapping
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaTimeoutError, OffsetOutOfRangeError
-from sqlalchemy import func, select
 
-from barometer.records import pack_row, unpack_row
 from barometer.settings import Settings
 from barometer.store.engine import Store
-from barometer.store.tables import Document
+from barometer.store.stream.log_epochs import newest_texts
+from barometer.store.stream.offsets import StoredOffset
 from ingest.worker.consumer import make_reader
-from ingest.worker.positions import Stored
 
 READ_SECONDS = 10.0
 PATIENCE_SECONDS = 3.0
 
 
-def gone(settings: Settings, store: Store, log_id: int, stored: Mapping[int, Stored]) -> str | None:
+def gone(settings: Settings, store: Store, log_id: int, stored: Mapping[int, StoredOffset]) -> str | None:
     """Why the topic is not the one that was read, or None: what the store has is there, or nothing can be said.
 
     Nothing can be said of a partition without a stored text, or whose text was deleted by age.
@@ -35,7 +33,7 @@ def gone(settings: Settings, store: Store, log_id: int, stored: Mapping[int, Sto
     Raises:
         kafka.errors.KafkaError: the broker is away.
     """
-    wanted = _newest(store, log_id, stored)
+    wanted = newest_texts(store, log_id, stored)
     if not wanted:
         return None
     consumer = make_reader(settings)
@@ -55,25 +53,6 @@ def gone(settings: Settings, store: Store, log_id: int, stored: Mapping[int, Sto
                 f"where the store has one of {observed_at}"
             )
     return None
-
-
-def _newest(store: Store, log_id: int, stored: Mapping[int, Stored]) -> dict[int, tuple[int, int]]:
-    """partition -> (offset, observed_at) of the stored text with the largest time."""
-    out: dict[int, tuple[int, int]] = {}
-    with store.read() as c:
-        for p, row in stored.items():
-            if row.last_observed_at is None:
-                continue
-            row_id = c.execute(
-                select(func.max(Document.row_id)).where(
-                    Document.observed_at == row.last_observed_at,
-                    Document.row_id >= pack_row(log_id, p, 0),
-                    Document.row_id < pack_row(log_id, p, row.next_offset),
-                )
-            ).scalar()
-            if row_id is not None:
-                out[p] = (unpack_row(row_id).offset, row.last_observed_at)
-    return out
 
 
 def _read(consumer: KafkaConsumer, topic: str, offsets: Mapping[int, int]) -> tuple[dict[int, int], set[int]]:
