@@ -89,6 +89,11 @@ def unpack_row(row_id: int) -> Row:
     )
 
 
+def partition_of(row_id: int) -> int:
+    """The partition of a row (:func:`pack_row`)."""
+    return (row_id >> _OFFSET_BITS) & ((1 << _PARTITION_BITS) - 1)
+
+
 # --- hashes ----------------------------------------------------------------------------------------------------------
 
 _URL = re.compile(r"(?:https?://|www\.)[^\s\u3000-\u9fff\uff00-\uffef]+", re.I)

@@ -68,6 +68,7 @@ def timed_stages(times: StageTimes, on: bool) -> Iterator[None]:
     import ingest.worker.pipeline
     import models.text.language
     from barometer.store.stream import writer
+    from barometer.store.stream.rollups import RollupCounts
     from ingest.worker.batching import Assembler
     from ingest.worker.session import Session
 
@@ -95,9 +96,9 @@ def timed_stages(times: StageTimes, on: bool) -> Iterator[None]:
         (writer, "claim_identities", write, "identities"),
         (writer.Writer, "_documents", write, "documents"),
         (writer.Writer, "_predictions", write, "predictions"),
-        (writer.Writer, "_series", write, "memberships"),
-        (writer._Rollups, "add", write, "rollups: add up"),
-        (writer._Rollups, "write", write, "rollups: write"),
+        (writer.Writer, "_memberships", write, "memberships"),
+        (RollupCounts, "add", write, "rollups: add up"),
+        (RollupCounts, "write", write, "rollups: write"),
         (writer.Writer, "_sources", write, "sources"),
         (RootTransaction, "_do_commit", write, "commit"),
     ]

@@ -17,7 +17,8 @@ from barometer.buckets import Buckets
 from barometer.records import Document, Prediction, fingerprint, hash64, pack_row
 from barometer.settings import load_settings
 from barometer.store.migrate import open_store
-from barometer.store.stream.writer import Batch, Move, Writer
+from barometer.store.stream.batch import Batch, Move
+from barometer.store.stream.writer import Writer
 from barometer.store.tables import Log
 from barometer.vocabulary import Kind, Sentiment
 

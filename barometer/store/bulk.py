@@ -3,7 +3,7 @@ PostgreSQL, where a round trip a row would cost most; executemany and JSON on SQ
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -17,6 +17,27 @@ from barometer.store.engine import Store
 from barometer.store.tables import Base
 
 _POSTGRES = postgresql.dialect()  # type: ignore[no-untyped-call]
+
+
+Columns = Mapping[str, Iterable[object]]
+"""The values of columns, by their names."""
+
+
+def rows_of(model: type[Base], columns: Columns) -> list[tuple[Any, ...]]:
+    """Rows as the functions below take them, from named columns: the order of a table's columns is written in the table
+    alone.
+
+    Args:
+        columns: the values of each column of the table, all of one length. JSON values come as encoded text.
+
+    Raises:
+        ValueError: columns are missing, are not of this table, or are not of one length.
+    """
+    names = model.__table__.columns.keys()
+    if columns.keys() != set(names):
+        wrong = ", ".join(sorted(columns.keys() ^ set(names)))
+        raise ValueError(f"{model.__tablename__}: columns missing or unknown: {wrong}")
+    return list(zip(*(columns[name] for name in names), strict=True))
 
 
 def insert_rows(c: Connection, store: Store, model: type[Base], rows: Sequence[tuple[Any, ...]]) -> None:

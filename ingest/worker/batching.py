@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 
 from barometer.records import DeadLetter, Document, Entry, Progress, Tombstone
-from barometer.store.stream.writer import Move
+from barometer.store.stream.batch import Move
 from ingest.worker.positions import Position
 
 QUIET_LINGER_SECONDS = 0.25

@@ -23,7 +23,8 @@ from barometer.records import Document
 from barometer.rules import Match, RuleSet
 from barometer.store.engine import Store, Way, is_away, way_of
 from barometer.store.model_versions.ids import ensure_model
-from barometer.store.stream.writer import Batch, Committed, Writer
+from barometer.store.stream.batch import Batch, Committed
+from barometer.store.stream.writer import Writer
 from barometer.store.waiting import say_away
 from barometer.vocabulary import Kind
 from ingest.worker import metrics

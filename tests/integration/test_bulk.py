@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from sqlalchemy import select
 
 from barometer.store import bulk
@@ -39,3 +40,14 @@ def test_what_is_there_stays_is_replaced_or_added_to(store: Store) -> None:
         bulk.add_up(c, store, SourceRollup, [(1, 0, 1, 0, -1, 6)], greatest=("last_observed_at",))
         rows = c.execute(select(SourceRollup.__table__)).all()
         assert sorted(map(tuple, rows)) == [(1, 0, 1, 0, 9, 77), (1, 0, 1, 1, 2, 5)]
+
+
+def test_columns_are_named_not_counted() -> None:
+    rows = bulk.rows_of(
+        Fingerprint, {"copies": [4, 8], "last_observed_at": [3, 7], "series_id": [1, 5], "fingerprint": (2, 6)}
+    )
+    assert rows == [(1, 2, 3, 4), (5, 6, 7, 8)]
+    columns = {"series_id": [1], "fingerprint": [2], "last_observed_at": [3]}
+    for wrong in (columns, {**columns, "copies": [4], "coppies": [4]}, {**columns, "copies": []}):
+        with pytest.raises(ValueError):
+            bulk.rows_of(Fingerprint, wrong)

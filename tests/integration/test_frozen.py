@@ -26,7 +26,8 @@ from barometer.store.engine import Store
 from barometer.store.health.status import status
 from barometer.store.migrate import open_store
 from barometer.store.stream import log_epochs
-from barometer.store.stream.writer import Batch, Move, Writer
+from barometer.store.stream.batch import Batch, Move
+from barometer.store.stream.writer import Writer
 from barometer.store.stuck_sessions import end_frozen_sessions
 from barometer.store.tables import Document, Offset, SealedBucket
 from barometer.vocabulary import Kind

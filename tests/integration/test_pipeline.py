@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo
 
 from barometer.buckets import Buckets
 from barometer.store.engine import Store
+from barometer.store.stream.batch import Move
 from barometer.store.stream.log_epochs import register_log
-from barometer.store.stream.writer import Move
 from ingest.worker import metrics
 from ingest.worker.batching import Work
 from ingest.worker.pipeline import Pipeline

@@ -12,7 +12,8 @@ from barometer.rules import load_rules
 from barometer.store import leases
 from barometer.store.alerts.life_cycle import AlertChange
 from barometer.store.engine import Store
-from barometer.store.stream.writer import Batch, Move, Writer
+from barometer.store.stream.batch import Batch, Move
+from barometer.store.stream.writer import Writer
 from barometer.store.tables import Alert, RuleHit, SealingState
 from monitor.rules.redlines import HOUR_MS, raise_hits
 from tests.integration.test_store_writer import BUCKETS, T0, document, make_log

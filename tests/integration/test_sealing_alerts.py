@@ -14,7 +14,7 @@ from barometer.settings import Settings
 from barometer.store import tables as t
 from barometer.store.alerts.life_cycle import MATTER, Finding, apply_finding, resolve
 from barometer.store.engine import Store
-from barometer.store.stream.writer import Batch, Move
+from barometer.store.stream.batch import Batch, Move
 from barometer.telling import telling
 from barometer.vocabulary import Kind, Sentiment
 from monitor.backtest import Text, backtest

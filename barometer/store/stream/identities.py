@@ -7,37 +7,41 @@ buckets that are sealed from them, depend on the log alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, select, text, update
 
 from barometer.records import Document
-from barometer.store.bulk import put_rows, rows_with
+from barometer.store.bulk import put_rows, rows_of, rows_with
 from barometer.store.engine import Store
 from barometer.store.search.index import forget
+from barometer.store.stream.batch import ALL, NO_MODEL, ScoredDocument
 from barometer.store.tables import Document as DocumentRow
 from barometer.store.tables import Identity, Prediction, Series, SeriesDocument
-
-if TYPE_CHECKING:
-    from barometer.store.stream.writer import Scored
-
-NO_MODEL = 0
-"""The model id under which unscored documents are counted."""
 
 Key = tuple[int, int]
 
 
-@dataclass(slots=True)
-class Claim:
+@dataclass(frozen=True, slots=True)
+class DisplacedDocument:
     """A stored document that lost its place to ``winner``."""
 
     observed_at: int
     row_id: int
     late: bool
-    kind: int
     winner: Document
+
+
+class CountedAs(NamedTuple):
+    """What a stored document was counted as in the rollups."""
+
+    kind: int
+    series_ids: list[int]
+    model_id: int
+    sentiment: int | None
+    """None: unscored."""
 
 
 def _rank(late: bool, observed_at: int, row_id: int) -> tuple[bool, int, int]:
@@ -48,53 +52,59 @@ def _rank_of(d: Document) -> tuple[bool, int, int]:
     return _rank(d.late, d.observed_at, d.row_id)
 
 
-def claim_identities(c: Connection, store: Store, items: Sequence[Scored]) -> tuple[list[Scored], list[Claim]]:
+def claim_identities(
+    c: Connection, store: Store, items: Sequence[ScoredDocument]
+) -> tuple[list[ScoredDocument], list[DisplacedDocument]]:
     """Decide which of the items are documents; the rest are repeats.
 
     Returns:
         The items to store, in the order given, and the stored documents that they displace.
     """
-    best: dict[Key, Scored] = {}
+    best: dict[Key, ScoredDocument] = {}
     for item in items:
         d = item.document
         if d.shared_identity:
             key = (d.doc_key, d.text_hash)
-            held = best.get(key)
-            if held is None or _rank_of(d) < _rank_of(held.document):
+            other = best.get(key)
+            if other is None or _rank_of(d) < _rank_of(other.document):
                 best[key] = item
     if not best:
         return list(items), []
     keys = sorted(best)
     mine: set[Key] = set()
-    displaced: list[Claim] = []
+    displaced: list[DisplacedDocument] = []
     # All are inserted in key order before any is locked in key order: who waits for another's insert holds no lock on
     # a row that the other could want.
-    put_rows(c, store, Identity, [_identity_row(best[k].document) for k in keys])
-    for doc_key, text_hash, observed_at, row_id, late in rows_with(
-        c, store, Identity, ("doc_key", "text_hash"), keys, lock=True
-    ):
-        key = (doc_key, text_hash)
+    put_rows(c, store, Identity, rows_of(Identity, _identities([best[k].document for k in keys])))
+    for held in rows_with(c, store, Identity, ("doc_key", "text_hash"), keys, lock=True):
+        key = (held.doc_key, held.text_hash)
         d = best[key].document
-        if row_id == d.row_id:
+        if held.row_id == d.row_id:
             mine.add(key)
-        elif _rank_of(d) < _rank(bool(late), observed_at, row_id):
+        elif _rank_of(d) < _rank(bool(held.late), held.observed_at, held.row_id):
             mine.add(key)
-            displaced.append(Claim(observed_at, row_id, bool(late), 0, d))
+            displaced.append(DisplacedDocument(held.observed_at, held.row_id, bool(held.late), d))
     displaced.sort(key=lambda x: (x.winner.doc_key, x.winner.text_hash))
     _take_over(c, displaced)
     winners = {id(best[k]) for k in mine}
     return [item for item in items if not item.document.shared_identity or id(item) in winners], displaced
 
 
-def _identity_row(d: Document) -> tuple[int, int, int, int, bool]:
-    return d.doc_key, d.text_hash, d.observed_at, d.row_id, d.late
+def _identities(documents: Sequence[Document]) -> dict[str, list[int] | list[bool]]:
+    return {
+        "doc_key": [d.doc_key for d in documents],
+        "text_hash": [d.text_hash for d in documents],
+        "observed_at": [d.observed_at for d in documents],
+        "row_id": [d.row_id for d in documents],
+        "late": [d.late for d in documents],
+    }
 
 
-def _take_over(c: Connection, displaced: Sequence[Claim]) -> None:
+def _take_over(c: Connection, displaced: Sequence[DisplacedDocument]) -> None:
     if not displaced:
         return
-    for claim in displaced:
-        d = claim.winner
+    for each in displaced:
+        d = each.winner
         c.execute(
             update(Identity)
             .where(Identity.doc_key == d.doc_key, Identity.text_hash == d.text_hash)
@@ -102,33 +112,33 @@ def _take_over(c: Connection, displaced: Sequence[Claim]) -> None:
         )
 
 
-def withdraw(c: Connection, claim: Claim, subtract: Callable[[Claim, Iterable[int], int, int | None], None]) -> None:
-    """Remove a displaced document's rows and hand what it counted (claim, series, model, sentiment or None) to
-    ``subtract``. Rare, so it may take its time; nothing to do where retention has dropped the rows."""
-    here = {"o": claim.observed_at, "r": claim.row_id}
+def withdraw_document(c: Connection, displaced: DisplacedDocument) -> CountedAs | None:
+    """Remove a displaced document's rows. Rare, so it may take its time.
+
+    Returns:
+        What it was counted as, to be taken back; None where retention has dropped its rows.
+    """
+    here = {"o": displaced.observed_at, "r": displaced.row_id}
     kind = c.execute(text("SELECT kind FROM documents WHERE observed_at = :o AND row_id = :r"), here).scalar()
     if kind is None:
-        return
-    claim.kind = kind
+        return None
     prediction = c.execute(
         select(Prediction.model_id, Prediction.sentiment)
-        .where(Prediction.observed_at == claim.observed_at, Prediction.row_id == claim.row_id)
+        .where(Prediction.observed_at == displaced.observed_at, Prediction.row_id == displaced.row_id)
         .order_by(Prediction.model_id)
     ).first()
-    names = c.execute(select(Series.id, Series.name)).all()
-    member = (
-        SeriesDocument.series_id.in_([s.id for s in names]),
-        SeriesDocument.observed_at == claim.observed_at,
-        SeriesDocument.row_id == claim.row_id,
+    series = c.execute(select(Series.id, Series.name)).all()
+    membership = (
+        SeriesDocument.series_id.in_([s.id for s in series]),
+        SeriesDocument.observed_at == displaced.observed_at,
+        SeriesDocument.row_id == displaced.row_id,
     )
-    series = [s.id for s in names if s.name == "all"] + list(
-        c.execute(select(SeriesDocument.series_id).where(*member)).scalars()
-    )
-    if prediction is None:
-        subtract(claim, series, NO_MODEL, None)
-    else:
-        subtract(claim, series, prediction.model_id, prediction.sentiment)
-    forget(c, [(claim.observed_at, claim.row_id)])
-    c.execute(delete(SeriesDocument).where(*member))
+    series_ids = [s.id for s in series if s.name == ALL]
+    series_ids += c.execute(select(SeriesDocument.series_id).where(*membership)).scalars()
+    forget(c, [(displaced.observed_at, displaced.row_id)])
+    c.execute(delete(SeriesDocument).where(*membership))
     for table in (Prediction, DocumentRow):
-        c.execute(delete(table).where(table.observed_at == claim.observed_at, table.row_id == claim.row_id))
+        c.execute(delete(table).where(table.observed_at == displaced.observed_at, table.row_id == displaced.row_id))
+    if prediction is None:
+        return CountedAs(kind, series_ids, NO_MODEL, None)
+    return CountedAs(kind, series_ids, prediction.model_id, prediction.sentiment)

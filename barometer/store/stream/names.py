@@ -14,6 +14,7 @@ from sqlalchemy import func, select
 
 from barometer.store.bulk import insert_new
 from barometer.store.engine import Store
+from barometer.store.stream.batch import ALL
 from barometer.store.stream.sources import MOST_SOURCES, OTHERS
 from barometer.store.tables import Series, Source
 
@@ -72,7 +73,7 @@ class Names:
         wanted = set(names)
         missing = sorted(wanted - self._series.keys())
         if missing:
-            self._make(Series, [{"name": n, "judged": n != "all", "trial": False} for n in missing], self._series)
+            self._make(Series, [{"name": n, "judged": n != ALL, "trial": False} for n in missing], self._series)
         return {n: self._series[n] for n in wanted}
 
     def _make(self, model: type[Source] | type[Series], rows: list[dict], memory: dict[str, int]) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from sqlalchemy import Connection, func, select, text
+from sqlalchemy.dialects import postgresql
 
 from barometer.errors import StaleWrite
 from barometer.store.bulk import insert_if_absent, rows_with
@@ -56,7 +57,8 @@ class OffsetUpdate(NamedTuple):
 
 
 _ADDED = ("records", "documents", "repeats", "dead_letters", "tombstones", "progress_records", "late")
-_TYPES = ("smallint", "smallint", *("bigint",) * 14, "text", "bigint")
+_TYPES = {n: Offset.__table__.c["next_offset" if n == "expected" else n].type for n in OffsetUpdate._fields}
+_ARRAYS = ", ".join(f"%s::{t.compile(postgresql.dialect())}[]" for t in _TYPES.values())  # type: ignore[no-untyped-call]
 _NEWER = "w.progress_t IS NOT NULL AND (o.progress_t IS NULL OR o.progress_t < w.progress_t)"
 _CHANGES = ", ".join(
     [
@@ -77,8 +79,7 @@ _SQLITE = (
     f" FROM (SELECT {', '.join(f'? AS {n}' for n in OffsetUpdate._fields)}) AS w {_WHERE}"
 )
 _POSTGRES = (
-    f"UPDATE offsets AS o SET {_CHANGES} FROM unnest({', '.join(f'%s::{t}[]' for t in _TYPES)})"
-    f" AS w({', '.join(OffsetUpdate._fields)}) {_WHERE}"
+    f"UPDATE offsets AS o SET {_CHANGES} FROM unnest({_ARRAYS}) AS w({', '.join(OffsetUpdate._fields)}) {_WHERE}"
 )
 _IN_USE = select(Log.current).where(Log.replaced_reason.is_(None))
 
@@ -88,7 +89,9 @@ def read_offsets(store: Store, log_id: int) -> dict[int, StoredOffset]:
     columns = (Offset.partition, Offset.next_offset, Offset.progress_t, Offset.last_observed_at, Offset.leader_epoch)
     with store.read() as c:
         rows = c.execute(select(*columns).where(Offset.log_id == log_id))
-        return {r.partition: StoredOffset(*r[1:]) for r in rows}
+        return {
+            r.partition: StoredOffset(r.next_offset, r.progress_t, r.last_observed_at, r.leader_epoch) for r in rows
+        }
 
 
 def insert_offsets(store: Store, log_id: int, beginnings: Mapping[int, int]) -> None:
