@@ -35,7 +35,7 @@ from bench.databases import empty_database
 from ingest.local_broker.embedded_broker import EmbeddedBroker
 from ingest.messages.decoding import encode
 from ingest.topic.topics import ensure_topics
-from ingest.worker.worker_heartbeat import BEAT_SECONDS
+from ingest.worker.heartbeat import BEAT_SECONDS
 
 AROUND = 10.0
 """Seconds after a rebalance began that count as its own."""

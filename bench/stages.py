@@ -65,31 +65,35 @@ def timed_stages(times: StageTimes, on: bool) -> Iterator[None]:
     from sqlalchemy.engine.base import RootTransaction
 
     import ingest.messages.decoding
-    import ingest.worker.pipeline
+    import ingest.worker.scoring_stage
+    import ingest.worker.writing_stage
     import models.text.language
     from barometer.store.stream import writer
     from barometer.store.stream.rollups import RollupCounts
     from ingest.worker.batching import Assembler
+    from ingest.worker.outcomes import CommittedBatches
+    from ingest.worker.reader import Reader
     from ingest.worker.session import Session
+    from ingest.worker.session_watch import SessionWatch
 
     poll, score, write = "poll", "score", "write"
     wanted: list[tuple[Any, str, str, str]] = [
-        (Session, "_step", poll, "the loop itself"),
-        (Session, "_poll", poll, "poll (client; waiting)"),
-        (Session, "_take", poll, "decode: the rest"),
+        (Session, "_turn", poll, "the loop itself"),
+        (Reader, "poll", poll, "poll (client; waiting)"),
+        (Reader, "collect", poll, "decode: the rest"),
         (ingest.messages.decoding, "_parse", poll, "decode: JSON"),
         (ingest.messages.decoding.Decoder, "_document", poll, "decode: validate, document"),
         (ingest.messages.decoding, "fingerprint", poll, "decode: fingerprint"),
         (ingest.messages.decoding, "hash64", poll, "decode: hashes"),
         (Assembler, "add", poll, "assemble, lateness"),
-        (Session, "_send", poll, "hand over (waiting)"),
-        (Session, "_results", poll, "count results, metrics"),
-        (Session, "_check_log", poll, "check log, report"),
-        (Session, "_commit_to_kafka", poll, "offsets to Kafka"),
-        (ingest.worker.pipeline, "score_documents", score, "to and from the scorer"),
+        (Session, "_hand_over", poll, "hand over (waiting)"),
+        (Session, "_take_outcomes", poll, "count results, metrics"),
+        (SessionWatch, "check", poll, "check log, report"),
+        (CommittedBatches, "commit_to_kafka", poll, "offsets to Kafka"),
+        (ingest.worker.scoring_stage, "score_documents", score, "to and from the scorer"),
         (models.text.language, "detect", score, "language"),
-        (ingest.worker.pipeline.Pipeline, "_score_next", score, "waiting for a batch, or to hand on"),
-        (ingest.worker.pipeline.Pipeline, "_write_next", write, "waiting for a batch"),
+        (ingest.worker.scoring_stage.ScoringStage, "_next", score, "waiting for a batch, or to hand on"),
+        (ingest.worker.writing_stage.WritingStage, "_next", write, "waiting for a batch"),
         (writer.Writer, "commit", write, "the rest"),
         (writer, "hold_offsets", write, "offsets: guard"),
         (writer.Writer, "_move", write, "offsets: move, count"),

@@ -24,6 +24,7 @@ from ingest.topic.ends import beginnings, endings, log_ends
 from ingest.topic.preconditions import tell_of_topics
 from ingest.topic.topics import describe_topic, ensure_topics, identity
 from ingest.worker.consumer import cluster_of, topic_id_of
+from ingest.worker.errors import NoBroker
 from ingest.worker.positions import Positions
 from ingest.worker.topic_identity import gone
 
@@ -36,10 +37,6 @@ ELECTION_SECONDS = 30.0
 FORGET_SECONDS = 5.0
 """What was not seen again for so long is over."""
 ANSWER_SECONDS = 3.0
-
-
-class NoBroker(Exception):
-    """No broker answers, or it refuses to make the topics."""
 
 
 class LogGuard:

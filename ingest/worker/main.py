@@ -31,10 +31,10 @@ from barometer.store.stream import log_epochs
 from barometer.store.waiting import say_away
 from barometer.watched_file import WatchedFile
 from ingest.worker import metrics
-from ingest.worker.log_guard import NoBroker
+from ingest.worker.errors import NoBroker, SessionOver
+from ingest.worker.heartbeat import Heartbeat, OnEvent
 from ingest.worker.scoring import Scorer
-from ingest.worker.session import Session, SessionOver
-from ingest.worker.worker_heartbeat import OnEvent, Pulse
+from ingest.worker.session import Session
 
 log = structlog.get_logger(__name__)
 
@@ -77,33 +77,33 @@ class Worker:
     ) -> None:
         self._settings, self._store, self._provider, self._stop = settings, store, provider, stop
         self.id = f"worker-{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
-        self._pulse = Pulse(store, self.id, on_event)
+        self._heartbeat = Heartbeat(store, self.id, on_event)
         self._rules = WatchedFile("rules_file", settings.rules_file, partial(load_rules, settings.rules_file))
         self._said = ""
         """The last trouble with the broker that was logged."""
 
     def health(self) -> tuple[bool, dict[str, Any]]:
-        """For ``/health``; see :meth:`ingest.worker.worker_heartbeat.Pulse.health`."""
-        return self._pulse.health()
+        """For ``/health``; see :meth:`ingest.worker.heartbeat.Heartbeat.health`."""
+        return self._heartbeat.health()
 
     def _red_lines(self) -> RuleSet:
         """The rules of now; the last good ones where the file is wrong, which the heartbeat tells."""
         rules = self._rules.current()
-        self._pulse.tell("rules_fault", self._rules.fault)
+        self._heartbeat.set_field("rules_fault", self._rules.fault)
         return rules
 
     def run(self) -> None:
         """Sessions with the broker, one after another, until stopped."""
         with only_worker(self._store):
-            self._pulse.start()
+            self._heartbeat.start()
             delay = 0.5
             try:
                 while not self._stop.is_set():
                     began = time.monotonic()
-                    self._pulse.turn()
+                    self._heartbeat.loop_turned()
                     try:
                         Session(
-                            self._settings, self._store, self._provider, self._red_lines, self._stop, self._pulse
+                            self._settings, self._store, self._provider, self._red_lines, self._stop, self._heartbeat
                         ).run()
                     except SessionOver as e:
                         log.info("beginning anew", reason=str(e))
@@ -113,9 +113,9 @@ class Worker:
                         if not is_away(e):
                             raise
                         metrics.WAITS.labels("database").inc()
-                        self._pulse.set(say_away(e))
+                        self._heartbeat.set_state(say_away(e))
                         self._stop.wait(delay)
-                        self._pulse.reads()
+                        self._heartbeat.reading()
                     except (KafkaError, NoBroker, BrokerError) as e:
                         self._no_broker(e, delay)
                     if time.monotonic() - began > 30:
@@ -123,8 +123,8 @@ class Worker:
                     else:
                         delay = min(delay * 2, 5.0)
             finally:
-                self._pulse.set("stopped")
-                self._pulse.stop()
+                self._heartbeat.set_state("stopped")
+                self._heartbeat.stop()
 
     def _no_broker(self, error: BaseException, delay: float) -> None:
         """The broker is away, refuses our login, or a right is missing: waited for, and said once."""
@@ -137,16 +137,16 @@ class Worker:
         if str(found) != self._said:
             self._said = str(found)
             log.warning(found.state, error=self._said)
-        self._pulse.set(found.state, reason=str(found))
+        self._heartbeat.set_state(found.state, reason=str(found))
         self._stop.wait(delay)
-        self._pulse.reads()
+        self._heartbeat.reading()
 
     def _wait_for_operator(self, error: LogReplaced) -> None:
         log.error("log replaced: reading stops until an operator runs `barometer log accept`", reason=str(error))
         metrics.WAITS.labels("operator").inc()
-        self._pulse.set("log replaced", reason=str(error))
+        self._heartbeat.set_state("log replaced", reason=str(error))
         while not self._stop.wait(1.0):
-            self._pulse.turn()
+            self._heartbeat.loop_turned()
             try:
                 with self._store.read() as c:
                     row = log_epochs.current_log(c, self._settings.topic_documents)
@@ -155,7 +155,7 @@ class Worker:
                     raise
                 continue
             if row is None or row.replaced_reason is None:
-                self._pulse.reads()
+                self._heartbeat.reading()
                 return
 
 

@@ -140,6 +140,8 @@ class Positions(ConsumerRebalanceListener):
 
     def resume(self) -> None:
         """Deliver the positioned partitions again."""
+        if not self._consumer.paused():
+            return
         ours = {tp.partition for tp in self._consumer.assignment()}
         self._consumer.resume(*(TopicPartition(self._topic, p) for p in self._positioned if p in ours))
 

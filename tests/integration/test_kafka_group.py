@@ -17,7 +17,7 @@ from barometer.store.health.status import status
 from barometer.store.migrate import open_store
 from barometer.store.tables import Alert, Offset
 from ingest.local_broker.apache_kafka import ApacheKafka
-from ingest.worker import membership, session, worker_heartbeat
+from ingest.worker import heartbeat, membership, reader
 from ingest.worker.main import Worker
 from monitor.alarms.checks import Alarms
 from tests.integration.keyword_scorer import KeywordScorer
@@ -97,7 +97,7 @@ def test_without_the_cure_the_watchdog_brings_the_worker_back(
     read, there is an alarm, and a new consumer joins."""
     monkeypatch.setattr(membership, "CURED", ())
     monkeypatch.setattr(membership, "MARGIN_SECONDS", 0.5)
-    monkeypatch.setattr(session, "POLL_MS", 0)
+    monkeypatch.setattr(reader, "POLL_MS", 0)
     settings = settings_for(kafka, topic_partitions=2, session_timeout_ms=6_000)
     with topic_of(settings) as topic, worker(settings, kept, KeywordScorer()) as running:
         topic.documents(10)
@@ -213,16 +213,16 @@ def test_a_frozen_member_keeps_nobody_for_long(
 
 def test_health_is_judged_by_what_is_read(settings_for: MakeSettings, kept: Store, monkeypatch: Any) -> None:
     """A loop that turns and reads nothing is no healthy worker; one that waits for a broker is."""
-    monkeypatch.setattr(worker_heartbeat, "STUCK_SECONDS", 0.2)
+    monkeypatch.setattr(heartbeat, "STUCK_SECONDS", 0.2)
     made = Worker(settings_for(), kept, KeywordScorer, threading.Event())
-    made._pulse.set("running")
-    made._pulse.turn()
+    made._heartbeat.set_state("running")
+    made._heartbeat.loop_turned()
     assert made.health()[0]
     threading.Event().wait(0.3)
-    made._pulse.turn()
+    made._heartbeat.loop_turned()
     assert not made.health()[0]
-    made._pulse.set("broker away")
+    made._heartbeat.set_state("broker away")
     assert made.health()[0]
-    made._pulse.set("running")
-    made._pulse.reads()
+    made._heartbeat.set_state("running")
+    made._heartbeat.reading()
     assert made.health()[0]

@@ -33,7 +33,7 @@ RATE_SECONDS = 60.0
 OnEvent = Callable[[str, dict[str, Any]], None]
 
 
-class Pulse:
+class Heartbeat:
     """Writes the worker's state every few seconds and at every change, and the partitions' ends.
 
     Args:
@@ -53,12 +53,12 @@ class Pulse:
         self._told: dict[str, Any] = {}
         self._log_id: int | None = None
         self._ends: dict[int, int] = {}
-        self._thread = threading.Thread(target=self._run, name="worker-pulse", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="worker-heartbeat", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
-    def set(self, state: str, **detail: Any) -> None:
+    def set_state(self, state: str, **detail: Any) -> None:
         """Say how the worker is."""
         with self._lock:
             if (state, detail) == (self._state, self._detail):
@@ -72,11 +72,11 @@ class Pulse:
         self._wake.set()
         self._on_event("state", {"state": state, **detail})
 
-    def turn(self) -> None:
+    def loop_turned(self) -> None:
         """The loop goes round."""
         self._turned = time.monotonic()
 
-    def reads(self) -> None:
+    def reading(self) -> None:
         """This worker has its share of the partitions and reads what is there; or it waits, and that is nobody's fault
         here."""
         self._read = time.monotonic()
@@ -90,7 +90,7 @@ class Pulse:
         times = {"seconds_since_turn": round(turned, 1), "seconds_since_reading": round(read, 1)}
         return ok, {"state": self._state, **times, **self._detail}
 
-    def batch(self, figures: dict[str, Any]) -> None:
+    def batch_written(self, figures: dict[str, Any]) -> None:
         """Say what became of a batch."""
         self._documents += int(figures["documents"])
         self._on_event("batch", figures)
@@ -100,7 +100,7 @@ class Pulse:
         with self._lock:
             self._log_id, self._ends, self._info = log_id, dict(ends), info
 
-    def tell(self, name: str, value: Any) -> None:
+    def set_field(self, name: str, value: Any) -> None:
         """Something that each beat says from now on; None: no more."""
         with self._lock:
             if value is None:
