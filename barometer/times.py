@@ -244,3 +244,21 @@ def _offset(name: str | None) -> tzinfo | None:
             "it is in CST, which is China or Chicago: have the offset written (+0800), or use --time-format ... CST"
         )
     raise NoTime(f"it is in a zone that is not known here ({name.upper()}): have the offset written, like +0800")
+
+
+_RFC3339_START = re.compile(r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}[Tt ]")
+
+
+def parse_rfc3339(value: str) -> int | None:
+    """UTC epoch ms of a time with an offset (``Z`` or ``+08:00``); None if it is none, or has no offset.
+
+    >>> parse_rfc3339("2024-05-06T09:30:00+08:00"), parse_rfc3339("2024-05-06T09:30:00")
+    (1714959000000, None)
+    """
+    if not _RFC3339_START.match(value):  # Python takes any character between the two, a digit too
+        return None
+    try:
+        moment = datetime.fromisoformat(value.upper())
+        return None if moment.tzinfo is None else (moment - _EPOCH) // _MS
+    except (ValueError, OverflowError):
+        return None

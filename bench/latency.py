@@ -33,7 +33,7 @@ from barometer.store.migrate import open_store
 from barometer.store.tables import Document
 from bench.databases import empty_database
 from ingest.local_broker.embedded_broker import EmbeddedBroker
-from ingest.messages.decoding import encode
+from ingest.messages.encoding import encode
 from ingest.topic.topics import ensure_topics
 from ingest.worker.heartbeat import BEAT_SECONDS
 

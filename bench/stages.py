@@ -81,7 +81,7 @@ def timed_stages(times: StageTimes, on: bool) -> Iterator[None]:
         (Session, "_turn", poll, "the loop itself"),
         (Reader, "poll", poll, "poll (client; waiting)"),
         (Reader, "collect", poll, "decode: the rest"),
-        (ingest.messages.decoding, "_parse", poll, "decode: JSON"),
+        (ingest.messages.decoding, "parse_object", poll, "decode: JSON"),
         (ingest.messages.decoding.Decoder, "_document", poll, "decode: validate, document"),
         (ingest.messages.decoding, "fingerprint", poll, "decode: fingerprint"),
         (ingest.messages.decoding, "hash64", poll, "decode: hashes"),

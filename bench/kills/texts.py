@@ -10,7 +10,7 @@ from kafka import KafkaProducer
 
 from barometer.progress import progress_record
 from barometer.settings import Settings
-from ingest.messages.decoding import encode
+from ingest.messages.encoding import encode
 from ingest.topic.topics import ensure_topics
 
 T0 = 1_760_004_000_000

@@ -12,8 +12,7 @@ from barometer.settings import Settings
 from barometer.store.engine import Store
 from barometer.store.stream.dead_letters import StoredLetter, mark_relayed, unrelayed_letters
 from ingest.dead_letters.replay import name_of
-from ingest.messages.decoding import Header
-from ingest.producing.sender import Refused, Sender, TooLarge
+from ingest.producing.sender import Header, Refused, Sender, TooLarge
 
 CHUNK = 200
 """Letters copied between two flushes."""

@@ -19,8 +19,8 @@ from barometer.settings import Settings
 from barometer.store.engine import Store
 from barometer.store.stream.dead_letters import StoredLetter, mark_replayed
 from barometer.store.stream.log_epochs import current_log
-from ingest.messages.decoding import AHEAD_MS
 from ingest.messages.header_names import accept_any_header_names
+from ingest.messages.limits import AHEAD_MS
 from ingest.producing.produce import min_time_ms
 from ingest.producing.sender import Refused, Sender, TooLarge
 from ingest.topic.topics import cluster_id

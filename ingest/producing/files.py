@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from barometer.files import BadRow, FileRow
 from barometer.files.mapping import Columns, Mapper, parse_pairs
-from ingest.messages.decoding import encode
+from ingest.messages.encoding import encode
 from ingest.producing.produce import Record
 
 __all__ = ["Columns", "Records", "parse_pairs"]

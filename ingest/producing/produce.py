@@ -16,7 +16,8 @@ from barometer.settings import Settings
 from barometer.store.engine import Store
 from barometer.store.stream.log_epochs import current_log
 from barometer.store.stream.offsets import largest_progress
-from ingest.messages.decoding import encode, parse_rfc3339
+from barometer.times import parse_rfc3339
+from ingest.messages.encoding import encode
 from ingest.producing.progress import WAIT_SECONDS, ProgressLease, ProgressWriter
 from ingest.producing.sender import Refused, Sender, TooLarge
 from ingest.topic.topics import ensure_topics, partition_count

@@ -22,7 +22,7 @@ from barometer.errors import BarometerError
 from barometer.progress import progress_record
 from barometer.store.engine import Store, is_away
 from barometer.store.leases import Lease, acquire, holder_of, progress_lease, release
-from ingest.messages.decoding import AHEAD_MS
+from ingest.messages.limits import AHEAD_MS
 from ingest.producing.sender import Sender
 
 log = structlog.get_logger(__name__)

@@ -29,8 +29,9 @@ from barometer.broker import clients
 from barometer.broker.ending import end_producer
 from barometer.errors import BarometerError
 from barometer.settings import Settings
-from ingest.messages.decoding import Header
 from ingest.producing.refusals import OF_THE_ROW, NotSent, shared_its_batch, spare_the_rest
+
+Header = tuple[str, bytes]
 
 LINGER_MS = 20
 BATCH_BYTES = 128 * 1024

@@ -17,7 +17,7 @@ from kafka.errors import KafkaError
 
 from barometer.errors import BarometerError
 from barometer.settings import Settings
-from ingest.messages.decoding import AHEAD_MS
+from ingest.messages.limits import AHEAD_MS
 from ingest.topic.topics import LONGEST, admin
 
 log = structlog.get_logger(__name__)

@@ -21,7 +21,8 @@ from barometer.store.leases import acquire, holder_of, progress_lease, release
 from barometer.store.migrate import open_store
 from barometer.store.stream.log_epochs import register_log
 from barometer.store.tables import Offset
-from ingest.messages.decoding import Decoder, encode
+from ingest.messages.decoding import Decoder
+from ingest.messages.encoding import encode
 from ingest.producing.produce import Record, Sent, min_time_ms, passed_until, produce_records, produce_rows
 from ingest.producing.progress import ProgressLease
 from ingest.producing.sender import DeliveryError, Sender

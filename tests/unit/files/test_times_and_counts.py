@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 
 from barometer.counts import read_count
 from barometer.errors import BarometerError
-from barometer.times import NoTime, check_format, is_clock, is_day, parse_time, read_time
-from ingest.messages.decoding import parse_rfc3339
+from barometer.times import NoTime, check_format, is_clock, is_day, parse_rfc3339, parse_time, read_time
 
 ZONE = ZoneInfo("Asia/Shanghai")
 MOMENTS = st.datetimes(datetime(2001, 9, 10), datetime(2099, 1, 1)).map(lambda d: d.replace(microsecond=0, tzinfo=ZONE))

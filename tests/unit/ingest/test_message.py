@@ -27,7 +27,10 @@ from barometer.records import (
     unpack_row,
 )
 from barometer.vocabulary import Kind
-from ingest.messages.decoding import MAX_DEPTH, MAX_VALUE_BYTES, Decoder, encode, parse_rfc3339
+from barometer.times import parse_rfc3339
+from ingest.messages.decoding import Decoder
+from ingest.messages.encoding import encode
+from ingest.messages.limits import MAX_DEPTH, MAX_VALUE_BYTES
 
 NOW = 1_700_000_000_000
 MIN_TIME = 946_684_800_000
