@@ -15,7 +15,9 @@ from kafka.errors import KafkaError
 from barometer.errors import BarometerError
 from bench.kills.nursery import nursery
 from bench.kills.relays import Route, relay
-from ingest.local_broker.apache_kafka import LISTENERS, ApacheKafka, free_ports
+from ingest.local_broker.apache_kafka import ApacheKafka
+from ingest.local_broker.kafka_properties import LISTENERS
+from ingest.local_broker.ports import free_ports
 
 WHOLE_SECONDS = 90.0
 OBEY_SECONDS = 60.0

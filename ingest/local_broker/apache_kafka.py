@@ -6,35 +6,29 @@ Java and starts sooner; this one is what people run.
 
 from __future__ import annotations
 
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import structlog
-from kafka.admin import (
-    ACL,
-    ACLFilter,
-    ACLOperation,
-    ACLPermissionType,
-    KafkaAdminClient,
-    ResourcePattern,
-    ResourceType,
-)
+from kafka.admin import KafkaAdminClient
 
 from barometer.errors import BarometerError
 from ingest.local_broker.certificates import Authority
 from ingest.local_broker.child_processes import die_with_parent
 from ingest.local_broker.kafka_home import KafkaHome, NoKafka, find_kafka
 from ingest.local_broker.kafka_prepared import QUICK, Prepared, fresh_id
+from ingest.local_broker.kafka_properties import LISTENERS, SECURE_LISTENERS, broker_properties, secure_properties
+from ingest.local_broker.kafka_rights import add_rights, remove_rights, resource_of
+from ingest.local_broker.ports import free_ports, is_taken
 
 __all__ = ["ApacheKafka", "KafkaHome", "NoKafka", "find_kafka"]
 
@@ -44,8 +38,6 @@ READY_SECONDS = 120.0
 END_SECONDS = 20.0
 USERS = {name: f"{name}-secret" for name in ("worker", "monitor", "produce", "dlq", "nobody")}
 """Users and passwords of the secure listener, for SCRAM-SHA-512 and PLAIN alike; none has a right at first."""
-LISTENERS = ("PLAIN", "INTERNAL", "CONTROLLER")
-SECURE_LISTENERS = ("SECURE", "MTLS")
 TOOLS = {
     "acls": "org.apache.kafka.tools.AclCommand",
     "broker-api-versions": "org.apache.kafka.tools.BrokerApiVersionsCommand",
@@ -177,7 +169,7 @@ class ApacheKafka:
         Raises:
             BarometerError: the port is taken, or a broker did not come up.
         """
-        if self._wanted_port and _taken(self._wanted_port):
+        if self._wanted_port and is_taken(self._wanted_port):
             raise BarometerError(f"port {self._wanted_port} on 127.0.0.1 is taken: choose another")
         for attempt in range(3):
             self._lay_out()
@@ -262,26 +254,13 @@ class ApacheKafka:
             group: or the consumer group.
             cluster: or the cluster.
         """
-        resource = _resource(topic, group, cluster)
-        client = self.admin()
-        try:
-            made = [ACL(f"User:{user}", "*", _operation(o), ACLPermissionType.ALLOW, resource) for o in operations]
-            failed = client.create_acls(made)["failed"]
-        finally:
-            client.close()
-        if failed:
-            raise BarometerError(f"the broker gave no rights: {failed}")
+        with closing(self.admin()) as client:
+            add_rights(client, user, operations, resource_of(topic, group, cluster))
 
     def withdraw(self, user: str, *operations: str, topic: str = "", group: str = "", cluster: bool = False) -> None:
         """Take away rights that :meth:`allow` gave."""
-        resource = _resource(topic, group, cluster)
-        client = self.admin()
-        try:
-            client.delete_acls(
-                [ACLFilter(f"User:{user}", "*", _operation(o), ACLPermissionType.ALLOW, resource) for o in operations]
-            )
-        finally:
-            client.close()
+        with closing(self.admin()) as client:
+            remove_rights(client, user, operations, resource_of(topic, group, cluster))
 
     def tool(self, name: str, *args: str, timeout: float = 120.0) -> str:
         """Run one of Kafka's own commands (:data:`TOOLS`), and return what it printed.
@@ -345,60 +324,14 @@ class ApacheKafka:
         shutil.rmtree(scratch)
 
     def _properties(self, node: int) -> dict[str, object]:
-        mine = {listener: port for (listener, n), port in self._ports.items() if n == node}
-        told = mine | ({"PLAIN": self._advertised[node]} if node in self._advertised else {})
-        copies, insync = len(self.nodes), max(1, len(self.nodes) - 1)
-        voters = (f"{n}@127.0.0.1:{self._ports['CONTROLLER', n]}" for n in self.nodes)
-        lines: dict[str, object] = {
-            "process.roles": "broker,controller",
-            "node.id": node,
-            "controller.quorum.voters": ",".join(voters),
-            "listeners": ",".join(f"{name}://127.0.0.1:{port}" for name, port in mine.items()),
-            "advertised.listeners": ",".join(
-                f"{name}://127.0.0.1:{port}" for name, port in told.items() if name != "CONTROLLER"
-            ),
-            "listener.security.protocol.map": "PLAIN:PLAINTEXT,INTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT,"
-            "SECURE:SASL_SSL,MTLS:SSL",
-            "inter.broker.listener.name": "INTERNAL",
-            "controller.listener.names": "CONTROLLER",
-            "log.dirs": self.data(node),
-            "default.replication.factor": copies,
-            "min.insync.replicas": insync,
-            "offsets.topic.replication.factor": copies,
-            "offsets.topic.num.partitions": copies,
-            "transaction.state.log.replication.factor": copies,
-            "transaction.state.log.min.isr": insync,
-            "transaction.state.log.num.partitions": copies,
-            "auto.create.topics.enable": "false",
-            "group.initial.rebalance.delay.ms": 0,
-            "group.min.session.timeout.ms": 1_000,
-            # How long after a broker's death its partitions get another leader; it cannot start again sooner either.
-            "broker.session.timeout.ms": 3_000 if self._quick else 6_000,
-            "broker.heartbeat.interval.ms": 500 if self._quick else 2_000,
-            "log.retention.check.interval.ms": 1_000,
-        }
+        ports = {listener: port for (listener, n), port in self._ports.items() if n == node}
+        controllers = {n: self._ports["CONTROLLER", n] for n in self.nodes}
+        lines = broker_properties(
+            node, ports, controllers, self.data(node), advertised_port=self._advertised.get(node), quick=self._quick
+        )
         if self.secure:
-            lines |= self._secure_properties()
+            lines |= secure_properties(self.tls, self.users)
         return lines | self._extra
-
-    def _secure_properties(self) -> dict[str, object]:
-        module, login = "org.apache.kafka.common.security", "listener.name.secure"
-        passwords = " ".join(f'user_{name}="{word}"' for name, word in self.users.items())
-        return {
-            "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-            # Those who come without a name come to the plain listeners: the operator, and the brokers themselves.
-            "super.users": "User:ANONYMOUS",
-            "sasl.enabled.mechanisms": "SCRAM-SHA-512,PLAIN,OAUTHBEARER",
-            "ssl.keystore.type": "PEM",
-            "ssl.keystore.location": self.tls / "server.pem",
-            "ssl.truststore.type": "PEM",
-            "ssl.truststore.location": self.tls / "ca.pem",
-            "listener.name.mtls.ssl.client.auth": "required",
-            f"{login}.plain.sasl.jaas.config": f"{module}.plain.PlainLoginModule required {passwords};",
-            f"{login}.scram-sha-512.sasl.jaas.config": f"{module}.scram.ScramLoginModule required;",
-            # Takes tokens that nobody signed, as a broker does that was told nothing else: for tests only.
-            f"{login}.oauthbearer.sasl.jaas.config": f"{module}.oauthbearer.OAuthBearerLoginModule required;",
-        }
 
     def _spawn(self, node: int) -> None:
         options = QUICK if self._quick else ()
@@ -445,42 +378,6 @@ class ApacheKafka:
                 process.kill()
                 process.wait()
         self._processes.clear()
-
-
-def _operation(name: str) -> ACLOperation:
-    """``DescribeConfigs`` as kafka-python names it."""
-    snake = "".join(f"_{c}" if c.isupper() and i else c for i, c in enumerate(name))
-    return ACLOperation[snake.upper()]
-
-
-def _resource(topic: str, group: str, cluster: bool) -> ResourcePattern:
-    if cluster:
-        return ResourcePattern(ResourceType.CLUSTER, "kafka-cluster")
-    return ResourcePattern(ResourceType.TOPIC, topic) if topic else ResourcePattern(ResourceType.GROUP, group)
-
-
-def free_ports(count: int) -> Iterator[int]:
-    """Free ports below those that the kernel gives to outgoing connections.
-
-    A broker that is started again needs its port: a client's connection could have got it meanwhile.
-    """
-    chosen: list[int] = []
-    draw = random.SystemRandom()
-    while len(chosen) < count:
-        port = draw.randrange(15_000, 32_000)
-        if port not in chosen and not _taken(port):
-            chosen.append(port)
-    return iter(chosen)
-
-
-def _taken(port: int) -> bool:
-    with socket.socket() as s:
-        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port in TIME_WAIT is free for a broker, too
-        try:
-            s.bind(("127.0.0.1", port))
-        except OSError:
-            return True
-    return False
 
 
 def _tail(path: Path, lines: int = 20) -> str:

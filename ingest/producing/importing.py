@@ -27,7 +27,9 @@ from barometer.store.migrate import open_store
 from ingest.producing.archive import Archive
 from ingest.producing.files import Columns, Records
 from ingest.producing.produce import Record, Sent, make_topic, passed_until, produce_records
-from ingest.topic.preconditions import Limits, Topic, check, check_archive, first_offsets, limits, look
+from ingest.topic.description import Topic, first_offsets, look
+from ingest.topic.preconditions import check, check_archive
+from ingest.topic.record_limits import Limits, limits
 
 KNOWN_SECONDS = 5.0
 """A topic that was just made is known to all brokers after so long."""

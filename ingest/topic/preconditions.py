@@ -6,19 +6,18 @@ could not be looked at is said.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import structlog
-from kafka import KafkaAdminClient, TopicPartition
-from kafka.admin import ConfigResource, ConfigResourceType, OffsetSpec
-from kafka.errors import KafkaError
 
 from barometer.errors import BarometerError
 from barometer.settings import Settings
 from ingest.messages.limits import AHEAD_MS
-from ingest.topic.topics import LONGEST, admin
+from ingest.topic.description import Topic, look
+from ingest.topic.topics import LONGEST
+from ingest.topic.wording import span, utc
 
 log = structlog.get_logger(__name__)
 
@@ -26,7 +25,6 @@ REQUEST_BYTES = 1_048_588
 """Kafka's default for the largest batch; kafka-python sends no larger record."""
 LETTER_BYTES = 131_072
 """A copy of a dead letter: 64 KB of its value, its key and headers."""
-_UNITS = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1_000, "s"))
 
 Level = Literal["problem", "note"]
 
@@ -52,101 +50,6 @@ class Finding:
     def as_json(self) -> dict[str, str]:
         """For the store and for ``barometer status --json``."""
         return {**asdict(self), "text": self.text}
-
-
-@dataclass(frozen=True, slots=True)
-class Topic:
-    """What the broker says of a topic."""
-
-    name: str
-    bootstrap: str
-    partitions: int
-    replicas: int
-    """Copies of the partition that has fewest."""
-    in_sync: int
-    """Of these in sync, where they are fewest."""
-    brokers: int
-    configs: Mapping[str, str] = field(default_factory=dict)
-    """Its settings, the broker's defaults among them; empty: not told."""
-    may_ask: bool = True
-    """False: the broker says that we lack the right DescribeConfigs."""
-
-    def number(self, name: str) -> int | None:
-        """A setting as a number; None: not told, or no number."""
-        try:
-            return int(self.configs[name])
-        except (KeyError, ValueError, TypeError):
-            return None
-
-    @property
-    def unchecked(self) -> str | None:
-        """Why its settings could not be looked at, in one line; None: they could."""
-        if self.configs:
-            return None
-        if not self.may_ask:
-            return (
-                f"topic {self.name}: its settings could not be checked: the right DescribeConfigs is missing. "
-                f"kafka-acls.sh --bootstrap-server {self.bootstrap} --add --allow-principal User:NAME "
-                f"--operation DescribeConfigs --topic {self.name}"
-            )
-        return f"topic {self.name}: its settings could not be checked: the broker does not tell them"
-
-    @property
-    def stamps(self) -> bool:
-        """The broker puts its own time in place of the records'."""
-        return self.configs.get("message.timestamp.type") == "LogAppendTime"
-
-
-def look(settings: Settings, *names: str, timeout_ms: int = 15_000) -> list[Topic]:
-    """Ask the broker about topics; those that are not there, or that we may not see, are left out.
-
-    Raises:
-        BarometerError: no broker answers.
-    """
-    with admin(settings, request_timeout_ms=timeout_ms, bootstrap_timeout_ms=min(5_000, timeout_ms)) as client:
-        described = [t for t in client.describe_topics(list(names)) if t["error_code"] == 0 and t["partitions"]]
-        brokers = len(client.describe_cluster().get("brokers") or ())
-        told = _configs(client, [t["name"] for t in described])
-    return [
-        Topic(
-            name=t["name"],
-            bootstrap=settings.kafka_bootstrap,
-            partitions=len(t["partitions"]),
-            replicas=min(len(p["replica_nodes"]) for p in t["partitions"]),
-            in_sync=min(len(p["isr_nodes"]) for p in t["partitions"]),
-            brokers=brokers,
-            configs=told.get(t["name"], {}),
-            may_ask="DESCRIBE_CONFIGS" in (t.get("authorized_operations") or ["DESCRIBE_CONFIGS"]),
-        )
-        for t in described
-    ]
-
-
-def _configs(client: KafkaAdminClient, names: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Settings by topic; none where the broker does not tell them."""
-    if not names:
-        return {}
-    resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
-    try:
-        found = client.describe_configs(resources, config_filter="all").get("topic", {})
-    except KafkaError:  # an old broker, or one that is not Kafka
-        return {}
-    return {
-        topic: {name: str(entry["value"]) for name, entry in entries.items() if entry.get("value") is not None}
-        for topic, entries in found.items()
-        if entries
-    }
-
-
-def first_offsets(settings: Settings, topic: str, partitions: Sequence[int]) -> dict[int, int]:
-    """Where the log begins now, by partition.
-
-    Raises:
-        BarometerError: no broker answers, or it refuses.
-    """
-    with admin(settings) as client:
-        found = client.list_partition_offsets({TopicPartition(topic, p): OffsetSpec.EARLIEST for p in partitions})
-    return {place.partition: int(at.offset) for place, at in found.items()}
 
 
 # --- what is judged --------------------------------------------------------------------------------------------------
@@ -248,53 +151,6 @@ def _command(t: Topic, name: str, value: str) -> str:
 # --- an archive ------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Which records a topic takes, by what it says of itself; None: any, or not told.
-
-    >>> Limits(before_ms=60_000, after_ms=60_000).refuses(0, 10, now_ms=100_000)
-    'time 1970-01-01 00:00:00 UTC is more than 100 s ago, and the topic takes 1 min (message.timestamp.before.max.ms)'
-    >>> Limits(largest=1_000).refuses(None, 2_000, now_ms=0)
-    '2,000 bytes as a record: the topic takes 1,000 (max.message.bytes)'
-    """
-
-    before_ms: int | None = None
-    after_ms: int | None = None
-    largest: int | None = None
-    """Bytes of a batch of one record."""
-
-    def refuses(self, time_ms: int | None, size: int, now_ms: int) -> str | None:
-        """Why a record would be refused; None: it would not.
-
-        Args:
-            size: bytes of the record in a batch of its own.
-        """
-        if self.largest is not None and size > self.largest:
-            return f"{size:,} bytes as a record: the topic takes {self.largest:,} (max.message.bytes)"
-        if time_ms is None:
-            return None
-        if self.before_ms is not None and time_ms < now_ms - self.before_ms:
-            return (
-                f"time {utc(time_ms)} is more than {span(now_ms - time_ms)} ago, and the topic takes "
-                f"{span(self.before_ms)} (message.timestamp.before.max.ms)"
-            )
-        if self.after_ms is not None and time_ms > now_ms + self.after_ms:
-            return (
-                f"time {utc(time_ms)} is {span(time_ms - now_ms)} ahead, and the topic takes {span(self.after_ms)} "
-                "(message.timestamp.after.max.ms)"
-            )
-        return None
-
-
-def limits(t: Topic, settings: Settings) -> Limits:
-    """What a topic takes."""
-    # What a compressed batch will measure is not known before.
-    largest = None if settings.kafka_options.get("compression_type") else t.number("max.message.bytes")
-    if t.stamps:
-        return Limits(largest=largest)
-    return Limits(t.number("message.timestamp.before.max.ms"), t.number("message.timestamp.after.max.ms"), largest)
-
-
 def check_archive(t: Topic, first_ms: int | None, size: int, now_ms: int) -> list[Finding]:
     """What of a topic's retention would delete an archive as it is imported.
 
@@ -314,30 +170,6 @@ def check_archive(t: Topic, first_ms: int | None, size: int, now_ms: int) -> lis
         why = f"the archive has {size:,} bytes, and {places} keep so many each"
         out.append(_finding(t, "retention.bytes", "-1", why, "problem"))
     return out
-
-
-def span(ms: int) -> str:
-    """A length of time for people.
-
-    >>> span(604_800_000), span(90_000), span(-1), span(int(LONGEST))
-    ('7 d', '90 s', 'without limit', 'without limit')
-    """
-    if ms < 0 or ms >= 10**15:
-        return "without limit"
-    for size, unit in _UNITS:
-        if ms >= 2 * size or ms == size:
-            return f"{ms // size} {unit}"
-    return f"{ms} ms"
-
-
-def utc(time_ms: int) -> str:
-    """A time for people; those that no calendar has as a number."""
-    from datetime import UTC, datetime
-
-    try:
-        return f"{datetime.fromtimestamp(time_ms / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
-    except (ValueError, OverflowError, OSError):
-        return f"{time_ms} ms"
 
 
 def _count(n: int, one: str, more: str) -> str:
@@ -363,8 +195,8 @@ def tell_of_topics(settings: Settings) -> None:
         if f.text not in _told:
             _told.add(f.text)
             say = log.error if f.level == "problem" else log.warning
-            say("a setting of the topic", topic=f.topic, name=f.name, found=f.found, needed=f.needed, why=f.why,
-                remedy=f.remedy)  # fmt: skip
+            words = {"found": f.found, "needed": f.needed, "why": f.why, "remedy": f.remedy}
+            say("a setting of the topic", topic=f.topic, name=f.name, **words)
 
 
 def report(settings: Settings, *, timeout_ms: int = 15_000) -> dict[str, Any]:

@@ -27,7 +27,8 @@ from ingest.local_broker.embedded_broker import EmbeddedBroker
 from ingest.producing.files import Columns
 from ingest.producing.importing import Plan, produce_files
 from ingest.producing.produce import Record, produce_records
-from ingest.topic.preconditions import check, look
+from ingest.topic.description import look
+from ingest.topic.preconditions import check
 from ingest.topic.topics import cluster_id
 from monitor.alarms.checks import Alarms
 from monitor.sealing.progress import ProgressTicker

@@ -21,7 +21,8 @@ from ingest.local_broker.embedded_broker import EmbeddedBroker
 from ingest.producing import refusals
 from ingest.producing.produce import Record, produce_records
 from ingest.producing.sender import DeliveryError, Refused, Sender
-from ingest.topic.preconditions import check, look
+from ingest.topic.description import look
+from ingest.topic.preconditions import check
 from tests.integration.stream import wait_for
 from tests.integration.test_produce_command import Command
 

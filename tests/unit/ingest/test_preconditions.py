@@ -9,8 +9,10 @@ import pytest
 
 from barometer.settings import Settings
 from ingest.producing import archive
-from ingest.topic import preconditions
-from ingest.topic.preconditions import Limits, Topic, check, check_archive, limits
+from ingest.topic import record_limits, wording
+from ingest.topic.description import Topic
+from ingest.topic.preconditions import check, check_archive
+from ingest.topic.record_limits import Limits, limits
 from ingest.topic.topics import LONGEST
 
 GOOD = {
@@ -32,7 +34,7 @@ def topic(name: str = "d", replicas: int = 3, in_sync: int = 3, brokers: int = 3
     return Topic(name, "kafka:9092", 4, replicas, in_sync, brokers, GOOD | changed)
 
 
-@pytest.mark.parametrize("module", [archive, preconditions])
+@pytest.mark.parametrize("module", [archive, record_limits, wording])
 def test_examples(module: ModuleType) -> None:
     failed, tried = doctest.testmod(module)
     assert (failed, tried > 0) == (0, True)
