@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import wraps
+from inspect import getmodule
 from typing import Any
 
 
@@ -65,16 +66,16 @@ def timed_stages(times: StageTimes, on: bool) -> Iterator[None]:
     from sqlalchemy.engine.base import RootTransaction
 
     import ingest.messages.decoding
-    import ingest.worker.scoring_stage
-    import ingest.worker.writing_stage
     import models.text.language
     from barometer.store.stream import writer
     from barometer.store.stream.rollups import RollupCounts
     from ingest.worker.batching import Assembler
     from ingest.worker.outcomes import CommittedBatches
     from ingest.worker.reader import Reader
+    from ingest.worker.scoring_stage import ScoringStage
     from ingest.worker.session import Session
     from ingest.worker.session_watch import SessionWatch
+    from ingest.worker.writing_stage import WritingStage
 
     poll, score, write = "poll", "score", "write"
     wanted: list[tuple[Any, str, str, str]] = [
@@ -90,10 +91,10 @@ def timed_stages(times: StageTimes, on: bool) -> Iterator[None]:
         (Session, "_take_outcomes", poll, "count results, metrics"),
         (SessionWatch, "check", poll, "check log, report"),
         (CommittedBatches, "commit_to_kafka", poll, "offsets to Kafka"),
-        (ingest.worker.scoring_stage, "score_documents", score, "to and from the scorer"),
+        (getmodule(ScoringStage), "score_documents", score, "to and from the scorer"),
         (models.text.language, "detect", score, "language"),
-        (ingest.worker.scoring_stage.ScoringStage, "_next", score, "waiting for a batch, or to hand on"),
-        (ingest.worker.writing_stage.WritingStage, "_next", write, "waiting for a batch"),
+        (ScoringStage, "_next", score, "waiting for a batch, or to hand on"),
+        (WritingStage, "_next", write, "waiting for a batch"),
         (writer.Writer, "commit", write, "the rest"),
         (writer, "hold_offsets", write, "offsets: guard"),
         (writer.Writer, "_move", write, "offsets: move, count"),

@@ -83,7 +83,7 @@ class Worker:
         """The last trouble with the broker that was logged."""
 
     def health(self) -> tuple[bool, dict[str, Any]]:
-        """For ``/health``; see :meth:`ingest.worker.heartbeat.Heartbeat.health`."""
+        """For ``/health``; see :meth:`Heartbeat.health`."""
         return self._heartbeat.health()
 
     def _red_lines(self) -> RuleSet:

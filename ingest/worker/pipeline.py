@@ -22,8 +22,7 @@ from ingest.worker.writing_stage import Outcome, WritingStage
 
 
 class Pipeline:
-    """Scores and writes batches in the order they are submitted; keeps the contract of
-    :class:`ingest.worker.stage.Stage`.
+    """Scores and writes batches in the order they are submitted; keeps the contract of ``Stage``.
 
     Args:
         provider: gives the scorer to use; asked before each batch, so that models change between two batches.

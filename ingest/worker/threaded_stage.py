@@ -14,7 +14,7 @@ TICK_SECONDS = 0.2
 
 
 class ThreadedStage(ABC, Generic[Item]):
-    """Keeps the contract of :class:`ingest.worker.stage.Stage`; a stage of this kind says what :meth:`process` does.
+    """Keeps the contract of ``Stage``; a stage of this kind says what :meth:`process` does.
 
     Args:
         name: of the thread.

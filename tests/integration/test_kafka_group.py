@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from inspect import getmodule
 from typing import Any
 
 import pytest
@@ -17,8 +18,10 @@ from barometer.store.health.status import status
 from barometer.store.migrate import open_store
 from barometer.store.tables import Alert, Offset
 from ingest.local_broker.apache_kafka import ApacheKafka
-from ingest.worker import heartbeat, membership, reader
+from ingest.worker import membership
+from ingest.worker.heartbeat import Heartbeat
 from ingest.worker.main import Worker
+from ingest.worker.reader import Reader
 from monitor.alarms.checks import Alarms
 from tests.integration.keyword_scorer import KeywordScorer
 from tests.integration.stream import (
@@ -97,7 +100,7 @@ def test_without_the_cure_the_watchdog_brings_the_worker_back(
     read, there is an alarm, and a new consumer joins."""
     monkeypatch.setattr(membership, "CURED", ())
     monkeypatch.setattr(membership, "MARGIN_SECONDS", 0.5)
-    monkeypatch.setattr(reader, "POLL_MS", 0)
+    monkeypatch.setattr(getmodule(Reader), "POLL_MS", 0)
     settings = settings_for(kafka, topic_partitions=2, session_timeout_ms=6_000)
     with topic_of(settings) as topic, worker(settings, kept, KeywordScorer()) as running:
         topic.documents(10)
@@ -213,7 +216,7 @@ def test_a_frozen_member_keeps_nobody_for_long(
 
 def test_health_is_judged_by_what_is_read(settings_for: MakeSettings, kept: Store, monkeypatch: Any) -> None:
     """A loop that turns and reads nothing is no healthy worker; one that waits for a broker is."""
-    monkeypatch.setattr(heartbeat, "STUCK_SECONDS", 0.2)
+    monkeypatch.setattr(getmodule(Heartbeat), "STUCK_SECONDS", 0.2)
     made = Worker(settings_for(), kept, KeywordScorer, threading.Event())
     made._heartbeat.set_state("running")
     made._heartbeat.loop_turned()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from inspect import getmodule
 
 import pytest
 from kafka import KafkaAdminClient
@@ -18,7 +19,7 @@ from barometer.store.migrate import open_store
 from barometer.store.stream import log_epochs
 from barometer.store.tables import AuditEntry, DeadLetter, Document, Meta, Offset
 from ingest.topic.topics import ensure_topics, identity
-from ingest.worker import log_guard
+from ingest.worker.log_guard import LogGuard
 from monitor.alarms.checks import Alarms
 from monitor.sealing.seal import Sealer
 from tests.conftest import Broker, MakeBroker
@@ -62,7 +63,7 @@ def fill(topic: Topic, n: int, word: str = "text", at: int = T0) -> None:
 @pytest.fixture(autouse=True)
 def _short_elections(monkeypatch: pytest.MonkeyPatch) -> None:
     """What no election explains any more is waited for a tenth as long."""
-    monkeypatch.setattr(log_guard, "ELECTION_SECONDS", 3.0)
+    monkeypatch.setattr(getmodule(LogGuard), "ELECTION_SECONDS", 3.0)
 
 
 @pytest.fixture
@@ -258,8 +259,8 @@ def test_a_mark_below_what_was_read_is_no_cut(
 ) -> None:
     """A leader dies soon after another replica came back: the new leader has all that was read, but its high-water mark
     lies below until enough replicas are in sync."""
-    monkeypatch.setattr(log_guard, "MARK_SECONDS", 0.5)
-    monkeypatch.setattr(log_guard, "ELECTION_SECONDS", 1.0)
+    monkeypatch.setattr(getmodule(LogGuard), "MARK_SECONDS", 0.5)
+    monkeypatch.setattr(getmodule(LogGuard), "ELECTION_SECONDS", 1.0)
     kafka, broker = relay
     settings = settings_for(broker, kafka_bootstrap=f"127.0.0.1:{kafka.port}", topic_partitions=1)
     with topic_of(settings) as topic, worker(settings, kept, KeywordScorer()) as running:

@@ -1,4 +1,4 @@
-"""The stages behind the poll loop, on a real store: each keeps the contract of :class:`ingest.worker.stage.Stage`."""
+"""The stages behind the poll loop, on a real store: each keeps the contract of ``Stage``."""
 
 from __future__ import annotations
 
