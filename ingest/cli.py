@@ -23,7 +23,8 @@ from barometer.times import check_format, parse_time
 from barometer.when import in_zone
 from ingest.dead_letters.replay import Replayer, parse_row
 from ingest.producing.files import Columns, parse_pairs
-from ingest.producing.importing import Plan, produce_files
+from ingest.producing.import_job import Plan
+from ingest.producing.importing import produce_files
 
 CHUNK = 200
 """Dead letters that are replayed between two looks at the store."""
@@ -232,12 +233,21 @@ def _since(text: str, s: Settings) -> int:
 def _json(letter: StoredLetter, *, whole: bool) -> str:
     place = letter.row
     data = {
-        "row": letter.row_id, "log": place.log_id, "partition": place.partition, "offset": place.offset,
-        "reason": letter.reason, "detail": letter.detail, "record_timestamp": letter.record_timestamp,
-        "stored_at": letter.stored_at, "relayed_at": letter.relayed_at, "replayed_at": letter.replayed_at,
-        "replays": letter.replays, "replay_of": letter.replay_of, "value_length": letter.value_length,
+        "row": letter.row_id,
+        "log": place.log_id,
+        "partition": place.partition,
+        "offset": place.offset,
+        "reason": letter.reason,
+        "detail": letter.detail,
+        "record_timestamp": letter.record_timestamp,
+        "stored_at": letter.stored_at,
+        "relayed_at": letter.relayed_at,
+        "replayed_at": letter.replayed_at,
+        "replays": letter.replays,
+        "replay_of": letter.replay_of,
+        "value_length": letter.value_length,
         "value_sha256": letter.value_sha256.hex(),
-    }  # fmt: skip
+    }
     if whole:
         data["headers"] = [[n, v.decode("utf-8", "backslashreplace")] for n, v in letter.headers]
         data["key"] = None if letter.key is None else letter.key.decode("utf-8", "backslashreplace")

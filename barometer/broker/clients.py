@@ -66,8 +66,15 @@ def check_access(settings: Settings) -> None:
     Access(settings)
 
 
-def explain(error: BaseException, settings: Settings, client: Any = None, *, operation: str = "", topic: str = "",
-            remedy: str = "") -> BrokerError:  # fmt: skip
+def explain(
+    error: BaseException,
+    settings: Settings,
+    client: Any = None,
+    *,
+    operation: str = "",
+    topic: str = "",
+    remedy: str = "",
+) -> BrokerError:
     """An error of kafka-python's as one of ours, in one line.
 
     Args:
@@ -188,8 +195,10 @@ def _tokens(settings: Settings, access: Access) -> Any:
 def _say_unknown(version: str) -> None:
     log.warning(
         "this kafka-python is not known: causes of failures, changed passwords and dead addresses are handled as it "
-        "does itself", version=version, known=manager.KNOWN,
-    )  # fmt: skip
+        "does itself",
+        version=version,
+        known=manager.KNOWN,
+    )
 
 
 def _end(made: list[NetClient]) -> None:

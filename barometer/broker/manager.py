@@ -253,9 +253,13 @@ class Manager(KafkaConnectionManager):  # type: ignore[misc]
             raise NotConnected(str(e)) from e
         try:
             sock = await create_connection(
-                self._net, node.host, node.port, self.config["socket_options"],
-                proxy_url=self.config["proxy_url"], timeout_at=timeout_at,
-            )  # fmt: skip
+                self._net,
+                node.host,
+                node.port,
+                self.config["socket_options"],
+                proxy_url=self.config["proxy_url"],
+                timeout_at=timeout_at,
+            )
         except errors.KafkaConnectionError as e:
             raise NotConnected(*e.args) from e
         if context is None:

@@ -119,14 +119,24 @@ class EmbeddedBroker:
         url, advertised = f"tcp://{self.bootstrap}", f"tcp://127.0.0.1:{self._advertised_port or self.port}"
         with self.log_file.open("ab") as out:
             process = subprocess.Popen(
-                [binary, "broker", "--cluster-id", self.cluster_id, "--listener-url", url,
-                 "--advertised-listener-url", advertised, "--storage-engine", "memory://tansu/"],
+                [
+                    binary,
+                    "broker",
+                    "--cluster-id",
+                    self.cluster_id,
+                    "--listener-url",
+                    url,
+                    "--advertised-listener-url",
+                    advertised,
+                    "--storage-engine",
+                    "memory://tansu/",
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C in the terminal is for us: we stop it after its clients
                 preexec_fn=die_with_parent(),  # noqa: PLW1509
-            )  # fmt: skip
+            )
         deadline = time.monotonic() + READY_SECONDS
         while time.monotonic() < deadline and process.poll() is None:
             if _listens(self.port):

@@ -53,9 +53,16 @@ class Prepared:
     def command(self, *args: str, level: str = "info", heap: str = "512m", options: tuple[str, ...] = ()) -> list[str]:
         """The command line that runs one of Kafka's classes."""
         return [
-            self.home.java, f"-Xmx{heap}", *options, *self._shared_classes(),
-            f"-Dlog4j2.configurationFile={self.log4j}", f"-Dlevel={level}", "-cp", self.home.classpath, *args,
-        ]  # fmt: skip
+            self.home.java,
+            f"-Xmx{heap}",
+            *options,
+            *self._shared_classes(),
+            f"-Dlog4j2.configurationFile={self.log4j}",
+            f"-Dlevel={level}",
+            "-cp",
+            self.home.classpath,
+            *args,
+        ]
 
     def _shared_classes(self) -> tuple[str, ...]:
         return (f"-XX:SharedArchiveFile={self._archive}", "-Xshare:auto") if self._archive.exists() else ()
@@ -106,9 +113,17 @@ class Prepared:
             copy.write_text(re.sub(r"(?m)^log\.dirs=.*$", f"log.dirs={data}", properties.read_text()))
             scram = [f"--add-scram=SCRAM-SHA-512=[name={name},password={word}]" for name, word in users.items()]
             command = self.command(
-                "kafka.tools.StorageTool", "format", "-t", fresh_id(), "-c", str(copy), *scram,
-                level="error", heap="256m", options=QUICK,
-            )  # fmt: skip
+                "kafka.tools.StorageTool",
+                "format",
+                "-t",
+                fresh_id(),
+                "-c",
+                str(copy),
+                *scram,
+                level="error",
+                heap="256m",
+                options=QUICK,
+            )
             done = subprocess.run(command, capture_output=True, text=True, timeout=FORMAT_SECONDS, check=False)
             if done.returncode:
                 raise BarometerError(

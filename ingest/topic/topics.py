@@ -81,9 +81,12 @@ def ensure_topics(settings: Settings) -> None:
                 _make(client, settings, documents, settings.topic_partitions)
             except AuthorizationError as e:
                 raise clients.explain(
-                    TopicAuthorizationFailedError({documents}), settings, client, operation="Create",
+                    TopicAuthorizationFailedError({documents}),
+                    settings,
+                    client,
+                    operation="Create",
                     remedy="it is not there: let an administrator make it, as docs/kafka.md says",
-                ) from e  # fmt: skip
+                ) from e
         if found.get(letters) not in (0, HIDDEN):
             try:
                 _make(client, settings, letters, 1)

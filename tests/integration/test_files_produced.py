@@ -17,7 +17,8 @@ from barometer.files import Form
 from barometer.records import DeadLetter, Document
 from barometer.settings import Settings
 from ingest.producing.files import Columns
-from ingest.producing.importing import Plan, produce_files
+from ingest.producing.import_job import Plan
+from ingest.producing.importing import produce_files
 from tests.conftest import Broker
 from tests.integration.test_produce import read
 

@@ -25,7 +25,8 @@ from barometer.store.stream.log_epochs import register_log
 from ingest.local_broker.apache_kafka import ApacheKafka
 from ingest.local_broker.embedded_broker import EmbeddedBroker
 from ingest.producing.files import Columns
-from ingest.producing.importing import Plan, produce_files
+from ingest.producing.import_job import Plan
+from ingest.producing.importing import produce_files
 from ingest.producing.produce import Record, produce_records
 from ingest.topic.description import look
 from ingest.topic.preconditions import check

@@ -17,6 +17,7 @@ from barometer.store.health.processes import list_processes
 from barometer.store.health.stream_state import stream_state
 from barometer.store.leases import LEADER
 from barometer.store.series.series_totals import sealed_until
+from barometer.store.stream.log_epochs import current_log
 from barometer.store.stream.sources import read_sources
 from barometer.store.stream.topic_settings import topic_settings
 from barometer.store.stream.watermark import watermark
@@ -25,7 +26,6 @@ from barometer.store.tables import (
     Document,
     Job,
     Lease,
-    Log,
     Notification,
     Offset,
     Rollup,
@@ -74,7 +74,7 @@ def status(store: Store, settings: Settings, *, probe: bool = False) -> dict[str
 def read_status(c: Connection, store: Store, settings: Settings) -> dict[str, Any]:
     """:func:`status` inside a transaction of the caller's."""
     now = store.now_ms(c)
-    log = c.execute(select(Log.__table__).where(Log.topic == settings.topic_documents, Log.current)).one_or_none()
+    log = current_log(c, settings.topic_documents)
     offsets = _offsets(c, log)
     through = None if log is None else watermark(c, log, settings, now)
     # What has not been read cannot be heard: a source is silent by the time that reading has come to, not by the clock.

@@ -8,11 +8,11 @@ operator decides (``barometer log accept``).
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from time import time_ns
-from typing import Any
+from typing import NamedTuple
 
-from sqlalchemy import Connection, Row, func, insert, select, text, update
+from sqlalchemy import Connection, func, insert, select, text, update
 
 from barometer.errors import LogReplaced, StoreError
 from barometer.records import pack_row, unpack_row
@@ -31,14 +31,39 @@ MADE_ANEW = "the topic was deleted and made anew"
 _GAP = re.compile(r"partition (\d+): (\d+) -> (\d+)")
 
 
-def current_log(c: Connection, topic: str) -> Row[Any] | None:
-    """The topic's present log (columns of ``logs``), or None before first use."""
-    return c.execute(select(Log.__table__).where(Log.topic == topic, Log.current)).one_or_none()
+class LogEpoch(NamedTuple):
+    """A row of ``logs``: one life of a topic."""
+
+    id: int
+    cluster_id: str
+    topic: str
+    partitions: int
+    current: bool
+    created_at: int
+    replaced_reason: str | None
 
 
-def list_logs(c: Connection) -> Sequence[Row[Any]]:
+class Acceptance(NamedTuple):
+    """An entry of the audit log: an operator accepted what a log had lost."""
+
+    at: int
+    actor: str
+    data: dict[str, object]
+    """old_log, new_log, cluster_id, topic_id, reason, why, from_beginning."""
+
+
+_LOGS = select(*(Log.__table__.c[name] for name in LogEpoch._fields))
+
+
+def current_log(c: Connection, topic: str) -> LogEpoch | None:
+    """The topic's present log, or None before first use."""
+    row = c.execute(_LOGS.where(Log.topic == topic, Log.current)).one_or_none()
+    return None if row is None else LogEpoch._make(row)
+
+
+def list_logs(c: Connection) -> list[LogEpoch]:
     """All lives of all topics, oldest first."""
-    return c.execute(select(Log.__table__).order_by(Log.id)).all()
+    return [LogEpoch._make(row) for row in c.execute(_LOGS.order_by(Log.id))]
 
 
 def known_topic_id(c: Connection, log_id: int) -> str | None:
@@ -46,7 +71,7 @@ def known_topic_id(c: Connection, log_id: int) -> str | None:
     return c.execute(select(Meta.value).where(Meta.key == _topic_key(log_id))).scalar()
 
 
-def register_log(store: Store, cluster_id: str, topic: str, partitions: int, topic_id: str | None = None) -> Row[Any]:
+def register_log(store: Store, cluster_id: str, topic: str, partitions: int, topic_id: str | None = None) -> LogEpoch:
     """The topic's present log; made at first use. ``partitions`` only ever grows.
 
     Raises:
@@ -194,19 +219,25 @@ def accept_replacement(
                 actor=actor,
                 action=ACCEPTED,
                 object=topic,
-                data={"old_log": old.id, "new_log": new_id, "cluster_id": cluster_id, "topic_id": topic_id,
-                      "reason": reason, "why": why, "from_beginning": from_beginning},
+                data={
+                    "old_log": old.id,
+                    "new_log": new_id,
+                    "cluster_id": cluster_id,
+                    "topic_id": topic_id,
+                    "reason": reason,
+                    "why": why,
+                    "from_beginning": from_beginning,
+                },
             )
-        )  # fmt: skip
+        )
         return new_id
 
 
-def acceptances(c: Connection, topic: str) -> Sequence[Row[Any]]:
-    """Who accepted a loss of this topic's log, oldest first (columns of ``audit``)."""
+def acceptances(c: Connection, topic: str) -> list[Acceptance]:
+    """Who accepted a loss of this topic's log, oldest first."""
     a = AuditEntry
-    return c.execute(
-        select(AuditEntry.__table__).where(a.action == ACCEPTED, a.object == topic).order_by(a.at, a.id)
-    ).all()
+    query = select(a.at, a.actor, a.data).where(a.action == ACCEPTED, a.object == topic)
+    return [Acceptance._make(row) for row in c.execute(query.order_by(a.at, a.id))]
 
 
 def _go_on(c: Connection, old_id: int, new_id: int, cuts: Mapping[int, int]) -> None:

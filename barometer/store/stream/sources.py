@@ -49,14 +49,16 @@ def read_sources(c: Connection, now: int, silent_factor: float) -> Sources:
     # Materialized, or PostgreSQL would work out each figure anew wherever it is named.
     seen = (
         select(
-            Source.id, Source.name, Source.muted,
+            Source.id,
+            Source.name,
+            Source.muted,
             of(Source.id, func.max(r.last_observed_at), week).label("last"),
             of(Source.id, func.sum(r.total), week).label("week"),
             of(Source.id, func.sum(case((r.hour >= now - DAY_MS, r.total), else_=0)), week).label("day"),
         )
         .cte("seen")
         .prefix_with("MATERIALIZED")
-    )  # fmt: skip
+    )
     # Texts of the week before in the whole hours between the last text and now.
     missed = of(seen.c.id, func.sum(r.total), r.hour >= seen.c.last - WEEK_MS, r.hour <= now - WEEK_MS - HOUR_MS)
     judge = and_(~seen.c.muted, seen.c.last <= now - HOUR_MS)
@@ -76,8 +78,14 @@ def read_sources(c: Connection, now: int, silent_factor: float) -> Sources:
         .limit(MOST_LISTED)
     )
     listed = [
-        {"name": x.name, "muted": bool(x.muted), "last_observed_at": None if x.last is None else int(x.last),
-         "last_day": int(x.day or 0), "last_week": int(x.week or 0), "silent": bool(x.silent)}
+        {
+            "name": x.name,
+            "muted": bool(x.muted),
+            "last_observed_at": None if x.last is None else int(x.last),
+            "last_day": int(x.day or 0),
+            "last_week": int(x.week or 0),
+            "silent": bool(x.silent),
+        }
         for x in rows
-    ]  # fmt: skip
+    ]
     return Sources(listed, int(known), int(active), int(fallen))

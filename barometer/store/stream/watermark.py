@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, select
 
 from barometer.settings import Settings
+from barometer.store.stream.log_epochs import LogEpoch
 from barometer.store.tables import Offset
 
 
-def watermark(c: Connection, log: Row[Any], settings: Settings, now_ms: int) -> int | None:
+def watermark(c: Connection, log: LogEpoch, settings: Settings, now_ms: int) -> int | None:
     """The least over all partitions of the log of (latest progress - lateness), in epoch ms; None while a partition
     has none.
 
