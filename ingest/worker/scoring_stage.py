@@ -6,16 +6,15 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from barometer.records import Document, Kind
+from barometer.records import Document
 from barometer.rules import Match, RuleSet
+from barometer.vocabulary import stated_kind
 from ingest.worker import metrics
 from ingest.worker.batching import Work
 from ingest.worker.generations import Generations
 from ingest.worker.scoring import Scorer, Scores, score_documents
 from ingest.worker.stage import Stage
 from ingest.worker.threaded_stage import TICK_SECONDS, ThreadedStage
-
-_KIND = {Kind.NEWS: "news", Kind.COMMENT: "comment"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +65,7 @@ class ScoringStage(ThreadedStage[Work]):
         hits = []
         for d in documents:
             if not d.late:
-                kind, symbols = _KIND.get(d.kind, ""), d.symbols or ()
+                kind, symbols = stated_kind(d.kind) or "", d.symbols or ()
                 found = rules.match(
                     d.text, kind=kind, observed_at=d.observed_at, title=d.title, source=d.source, symbols=symbols
                 )

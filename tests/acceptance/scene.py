@@ -36,9 +36,9 @@ from barometer.store import tables as t
 from barometer.store.alerts import handling, life_cycle, silences
 from barometer.store.engine import Store
 from barometer.store.migrate import open_store
-from barometer.vocabulary import Kind, Sentiment
 from barometer.store.stream.batch import Batch, Move
 from barometer.store.stream.writer import Writer
+from barometer.vocabulary import Kind, Sentiment
 from monitor.notify.config import load_config
 from monitor.notify.outbox.enqueue import enqueue
 from monitor.notify.outbox.reminders import repeat_due

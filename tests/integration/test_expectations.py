@@ -27,9 +27,9 @@ from barometer.store.series.downsampling import align, fold
 from barometer.store.series.points import points
 from barometer.store.series.sealing import Counts, write_sealed
 from barometer.store.series.series_totals import Totals, list_series, totals
-from barometer.vocabulary import Kind
 from barometer.store.stream.batch import Batch, Move
 from barometer.store.stream.writer import Writer
+from barometer.vocabulary import Kind
 from dashboard.services.measure import standing
 from ingest.worker.scoring import score_documents
 from models.scoring.scorer import load_scorer

@@ -19,9 +19,9 @@ from barometer.store import tables as t
 from barometer.store.engine import Store
 from barometer.store.migrate import open_store
 from barometer.store.series.sealing import sealing_state
-from barometer.vocabulary import Kind, Sentiment
 from barometer.store.stream.batch import Batch, Move
 from barometer.store.stream.writer import Writer
+from barometer.vocabulary import Kind, Sentiment
 from monitor.sealing import seal
 from monitor.sealing.seal import Sealer
 

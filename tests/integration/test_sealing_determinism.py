@@ -23,9 +23,9 @@ from barometer.store import leases
 from barometer.store import tables as t
 from barometer.store.engine import Store
 from barometer.store.migrate import open_store
-from barometer.vocabulary import Kind, Sentiment
 from barometer.store.stream.batch import Batch, Move
 from barometer.store.stream.writer import Writer
+from barometer.vocabulary import Kind, Sentiment
 from ingest.worker.lateness import Lateness
 from monitor.detection import voices
 from monitor.sealing import seal

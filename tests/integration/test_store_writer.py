@@ -19,8 +19,8 @@ from barometer.store import tables as t
 from barometer.store.engine import Store
 from barometer.store.stream.batch import Batch, Move
 from barometer.store.stream.months import month_bounds
-from barometer.vocabulary import Kind, Sentiment
 from barometer.store.stream.writer import Writer
+from barometer.vocabulary import Kind, Sentiment
 
 T0 = 1_700_000_000_000
 BUCKETS = Buckets(600, ZoneInfo("Asia/Shanghai"))

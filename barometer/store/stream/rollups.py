@@ -8,12 +8,13 @@ from itertools import repeat
 from sqlalchemy import Connection
 
 from barometer.buckets import Buckets
-from barometer.records import Sentiment, partition_of
+from barometer.records import partition_of
 from barometer.store.bulk import add_up, rows_of
 from barometer.store.engine import Store
 from barometer.store.stream.batch import ALL, NO_MODEL, ScoredDocument
 from barometer.store.stream.identities import CountedAs, DisplacedDocument
 from barometer.store.tables import Rollup
+from barometer.vocabulary import Sentiment
 
 KEY = ("bucket", "series_id", "kind", "partition", "model_id")
 COUNTS = ("total", "negative", "neutral", "positive", "unscored", "late")

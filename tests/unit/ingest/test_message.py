@@ -26,8 +26,8 @@ from barometer.records import (
     pack_row,
     unpack_row,
 )
-from barometer.vocabulary import Kind
 from barometer.times import parse_rfc3339
+from barometer.vocabulary import Kind
 from ingest.messages.decoding import Decoder
 from ingest.messages.encoding import encode
 from ingest.messages.limits import MAX_DEPTH, MAX_VALUE_BYTES
