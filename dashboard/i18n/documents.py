@@ -4,18 +4,18 @@ from __future__ import annotations
 
 DOCUMENT_TEXTS: dict[str, tuple[str, str]] = {
     # search
-    "documents.search": ("搜索文本", "Search documents"),
+    "documents.search": ("搜索文本", "Search texts"),
     "documents.search_hint": ('词语、"短语"、-排除', 'Words, "phrases", -without'),
     "documents.go": ("搜索", "Search"),
-    "documents.clear": ("清除全部条件", "Clear everything"),
+    "documents.clear": ("清除全部条件", "Clear all filters"),
     "documents.help": ("怎样搜索", "How to search"),
-    "documents.help_words": ("两个词都要有；中文两个字即可", "both words; Chinese words need two characters only"),
+    "documents.help_words": ("两个词都要有；中文两个字即可", "both words; for Chinese, two characters are enough"),
     "documents.help_words_example": ("恒大 违约", "bond default"),
     "documents.help_phrase": ("连在一起的短语", "exactly this phrase"),
     "documents.help_phrase_example": ('"未能兑付"', '"missed a coupon"'),
     "documents.help_not": ("不含这个词", "without this word"),
     "documents.help_not_example": ("地产 -澄清", "bank -denies"),
-    "documents.help_prefix": ("以此开头的英文词", "words that begin so"),
+    "documents.help_prefix": ("以此开头的英文词", "words that start with this"),
     "documents.help_prefix_example": ("default*", "default*"),
     "documents.help_more": (
         "标题和正文都搜；不分大小写、全角半角；标点不算。",
@@ -38,13 +38,13 @@ DOCUMENT_TEXTS: dict[str, tuple[str, str]] = {
     "documents.failed": ("没能搜索", "The search failed"),
     "documents.failed_hint": (
         "数据库没有及时回答。条件没有丢，稍后再试。",
-        "The database did not answer in time. Nothing you chose is lost: try again in a moment.",
+        "The database did not answer in time. Your filters are kept: try again in a moment.",
     ),
-    "documents.wrong": ("这样的条件没法查", "This cannot be asked"),
-    "documents.nothing_yet": ("还没有文本", "No documents yet"),
+    "documents.wrong": ("这样的条件没法查", "This search is not possible"),
+    "documents.nothing_yet": ("还没有文本", "No texts yet"),
     "documents.nothing_yet_hint": (
         "数据流一接通，文本就会出现在这里。",
-        "They appear here as soon as the stream is connected.",
+        "Texts appear here as soon as the stream is connected.",
     ),
     "documents.incomplete": (
         "较早的文本还在编入索引，结果可能不全。",
@@ -54,7 +54,7 @@ DOCUMENT_TEXTS: dict[str, tuple[str, str]] = {
     # what a search can refuse; the words of barometer.store.search.terms
     "documents.wrong_q": (
         "写一个要找的词：只有减号或标点找不到东西；一次最多 20 个词。",
-        "Name a word to look for: a minus or punctuation alone finds nothing; at most 20 words at a time.",
+        "Enter a word to look for: a minus or punctuation alone finds nothing; at most 20 words at a time.",
     ),
     "documents.wrong_time": (
         "时间：写成 2026-11-24 或 2026-11-24 08:00，且“从”早于“到”。",
@@ -63,8 +63,8 @@ DOCUMENT_TEXTS: dict[str, tuple[str, str]] = {
     "documents.wrong_field": ("不认识的条件：{name}", "An unknown value: {name}"),
     "documents.news": ("有 {n} 条新文本，点此显示", "{n} new: show"),
     "documents.order": ("最新在前", "Newest first"),
-    "documents.folded": ("同文只列最新一篇", "of copies only the newest"),
-    "documents.each": ("同文逐篇列出", "copies one by one"),
+    "documents.folded": ("同文只列最新一篇", "copies folded (newest shown)"),
+    "documents.each": ("同文逐篇列出", "copies listed one by one"),
     "documents.unfold": ("逐篇列出", "list each"),
     "documents.fold": ("合并", "fold"),
     "documents.whole": ("展开全文", "Show all of it"),
@@ -84,10 +84,6 @@ DOCUMENT_TEXTS: dict[str, tuple[str, str]] = {
     "documents.is_first": ("首发", "first of its copies"),
     "documents.published": ("发布于 {time}", "published {time}"),
     "documents.engagement": ("传播", "Reach"),
-    "reach.reads": ("阅读 {n}", "{n} reads"),
-    "reach.likes": ("点赞 {n}", "{n} likes"),
-    "reach.reposts": ("转发 {n}", "{n} reposts"),
-    "reach.replies": ("评论 {n}", "{n} replies"),
     "reach.followers": ("粉丝 {n}", "{n} followers"),
     "flag.text_cut": ("正文过长，已截断", "text was cut"),
     "flag.symbols_cut": ("代码过多，已截断", "symbols were cut"),
@@ -105,18 +101,11 @@ DOCUMENT_TEXTS: dict[str, tuple[str, str]] = {
     ),
     "why.for": ("支持 {p}", "for, {p}"),
     "why.against": ("反对 {p}", "against, {p}"),
-    "why.other_model": (
-        "现在用的模型是 {now}，当时判断的是 {then}，结果可能不同。",
-        "Explained by the present model {now}; {then} read it then, so figures may differ.",
-    ),
-    "why.unscored": ("这条文本现在的模型也不评分。", "The present model does not score this text either."),
     "why.none": (
         "这台服务器上没有模型：安装默认模型，或用 model_path 指定模型文件夹。",
         "There is no model on this server: install the default model, or name a folder in model_path.",
     ),
     "why.failed": ("没能算出来：{why}", "It could not be computed: {why}"),
-    "why.gone": ("这条文本已不在库里。", "This text is no longer in the store."),
-    "why.busy": ("正在为别人计算，请稍后再试。", "It is being computed for others: try again in a moment."),
     # export
     "export.title": ("导出", "Export"),
     "export.hint": (
@@ -159,7 +148,7 @@ DOCUMENT_TEXTS: dict[str, tuple[str, str]] = {
     "export.topics": ("主题", "Topics"),
     "export.topic_probabilities": ("主题概率", "P(topics)"),
     "export.model": ("模型", "Model"),
-    "export.unscored_reason": ("未评分原因", "Why unscored"),
+    "export.unscored_reason": ("未打分原因", "Why unscored"),
     "export.late": ("迟到", "Late"),
     "export.flags": ("标记", "Flags"),
     "export.symbols": ("证券代码", "Symbols"),

@@ -44,7 +44,7 @@ def test_a_password_is_changed_in_english(site: Site, enter: Enter) -> None:
     expect(page.get_by_role("heading", name="Change password")).to_be_visible()
 
     def change(old: str, new: str, again: str) -> None:
-        for label, value in (("Present password", old), ("New password", new), ("New password again", again)):
+        for label, value in (("Current password", old), ("New password", new), ("Repeat new password", again)):
             page.get_by_label(label, exact=True).fill(value)
         page.get_by_role("button", name="Change", exact=True).click()
 
@@ -59,5 +59,5 @@ def test_a_password_is_changed_in_english(site: Site, enter: Enter) -> None:
     expect(page.get_by_role("heading", name="My account")).to_be_visible()
     change("another long one", PASSWORD, PASSWORD)  # as the other tests know it
     expect(said).to_contain_text("Changed")
-    page.get_by_role("link", name="About the API").click()
+    page.get_by_role("link", name="API documentation").click()
     expect(page.get_by_role("heading", name="JSON API")).to_be_visible()

@@ -20,11 +20,12 @@ WORDS = {
            "step": "完成步骤…", "assess": "研判", "do": "完成步骤", "note": "说明", "false": "误报…", "confirm": "误报",
            "old": "旧闻重提", "why": "请选择为什么是误报", "firing": "告警中", "acked": "已确认", "over": "已解决",
            "late": "逾期", "unreached": "没有通知到 mail", "story": "旧闻重提"},
-    "en": {"ack": "Acknowledge", "comment": "Comment", "post": "Add the remark", "level": "Set level…",
-           "grave": "Grave", "set": "Set level", "step": "Do a step…", "assess": "Assess", "do": "Do a step",
-           "note": "Note", "false": "False alarm…", "confirm": "False alarm", "old": "An old story",
+    "en": {"ack": "Acknowledge", "comment": "Comment", "post": "Add comment", "level": "Set level…",
+           "grave": "Grave", "set": "Set level", "step": "Complete a step…", "assess": "Assess",
+           "do": "Complete a step",
+           "note": "Note", "false": "False alarm…", "confirm": "False alarm", "old": "Old news",
            "why": "say why it is a false alarm", "firing": "Firing", "acked": "Acknowledged", "over": "Resolved",
-           "late": "overdue", "unreached": "Not reached: mail", "story": "An old story"},
+           "late": "overdue", "unreached": "Not reached: mail", "story": "Old news"},
 }  # fmt: skip
 
 

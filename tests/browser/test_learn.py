@@ -84,7 +84,7 @@ def test_keys_pressed_while_the_server_answers_are_not_lost(learned: Site, enter
 def test_a_label_is_corrected_from_an_english_alert_and_explained(learned: Site, enter: Enter) -> None:
     page = enter(learned, path="/alerts/1")
     in_language(page, "en")
-    expect(page.get_by_role("heading", name="How far the labels can be trusted")).to_be_visible()
+    expect(page.get_by_role("heading", name="How reliable the labels are")).to_be_visible()
     expect(page.locator(".trust")).to_contain_text("Of 9 alerts closed in the last 30 days, 78% were")
     expect(page.locator(".trust")).to_contain_text(re.compile(r"people agree on \d+% \(\d+% to \d+%\)"))
     page.goto(learned.url + "/documents")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import re
 import string
+from collections import Counter
 from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -87,6 +88,15 @@ def test_every_text_is_in_both_languages(key: str) -> None:
     assert zh.strip()
     assert en.strip()
     assert fields(zh) == fields(en)
+
+
+def test_no_text_is_given_twice() -> None:
+    # Of two texts with one key, one would never be seen, whoever edits it.
+    keys: list[str] = []
+    for path in sorted(Path(module.__file__).parent.glob("i18n*.py")):
+        keys += re.findall(r'^    "([^"\n]+)": ?\(', path.read_text("utf-8"), re.MULTILINE)
+    assert len(keys) > 500
+    assert [k for k, n in Counter(keys).items() if n > 1] == []
 
 
 def test_every_key_that_the_code_names_has_a_text() -> None:
