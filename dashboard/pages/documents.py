@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import dash
@@ -9,6 +10,7 @@ from dash import ClientsideFunction, Input, Output, State, dcc, html, no_update
 from flask_login import current_user
 from sqlalchemy.exc import SQLAlchemyError
 
+from barometer.store.documents.listing import Text
 from barometer.store.labels.annotations import labels_of_copies
 from barometer.store.search.query import Page, search_documents, with_copies
 from barometer.store.search.terms import SearchError
@@ -174,7 +176,7 @@ def body(v: View, query: dict[str, Any]) -> tuple[list[Any], str | None]:
         ], None
     words = query.get("q") or ""
     asked = asked_of(words)
-    once = shown if query.get("copies") == EACH else list({x.fingerprint: x for x in reversed(shown)}.values())[::-1]
+    once = shown if query.get("copies") == EACH else newest_of_copies(shown)
     cards = [
         text_card(v, x, now, extra=document_facts(v, x, now), asked=asked, words=words,
                   people=people.get(x.fingerprint, ()))
@@ -193,6 +195,14 @@ def body(v: View, query: dict[str, Any]) -> tuple[list[Any], str | None]:
         text_list(cards),
         html.Div(foot, className="foot"),
     ], as_cursor((first.observed_at, first.row_id))
+
+
+def newest_of_copies(texts: Sequence[Text]) -> list[Text]:
+    """Of texts that are the same, the first in the list, where it stands: a list with the newest first stays one."""
+    once: dict[int, Text] = {}
+    for x in texts:
+        once.setdefault(x.fingerprint, x)
+    return list(once.values())
 
 
 def _order(v: View, query: dict[str, Any]) -> Any:

@@ -69,6 +69,17 @@ def test_a_search_is_narrowed_shared_and_taken_home(site: Site, enter: Enter) ->
     expect(page.locator(".empty")).to_contain_text("写一个要找的词")
 
 
+def test_a_list_with_the_newest_first_is_one_where_copies_are_folded(site: Site, enter: Enter) -> None:
+    page = enter(site, path="/documents")
+    page.locator("#documents-body .text-card").first.wait_for()
+    times = page.locator("#documents-body .text-head .meta .num").all_inner_texts()
+    assert len(times) > 10
+    # Times of today come first; those of other days begin with the date.
+    today = [x for x in times if len(x) == 5]
+    assert today == sorted(today, reverse=True)
+    assert times == today + sorted(times[len(today) :], reverse=True)
+
+
 def test_new_texts_wait_until_they_are_asked_for(site: Site, enter: Enter) -> None:
     page = enter(site, "viewer", path="/documents?kind=news")
     in_language(page, "en")
