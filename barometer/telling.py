@@ -1,5 +1,5 @@
 """Who or what an alert is about, in a few words for its headline: the companies that most of its texts name, else the
-terms that tell it from the days before."""
+terms that tell it from the days before; and what people call the rule that was hit."""
 
 from __future__ import annotations
 
@@ -34,7 +34,43 @@ def telling(explanation: Mapping[str, Any], seen_negative: int) -> list[str]:
     enough = max(2.0, SHARE * min(seen_negative, READ))
     companies = [x for x in explanation.get("companies") or () if x.get("company")]
     named = [str(x.get("name") or x["company"]) for x in companies if int(x.get("negative") or 0) >= enough]
-    hits = [h for h in explanation.get("hits") or () if isinstance(h, dict)]
-    by_rule = [str(x) for h in reversed(hits) for x in (h.get("about") or [h.get("company")]) if x]
+    by_rule = [str(x) for h in reversed(rule_hits(explanation)) for x in (h.get("about") or [h.get("company")]) if x]
     named = list(dict.fromkeys([*named, *by_rule]))
     return (named or [str(x["term"]) for x in explanation.get("terms") or () if x.get("term")])[:MOST]
+
+
+def rule_hits(explanation: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The hits of rules that an alert knows of, the latest last."""
+    return [h for h in explanation.get("hits") or () if isinstance(h, dict) and h.get("rule")]
+
+
+def rule_title(hit: Mapping[str, Any], lang: str) -> str:
+    """What people call the rule of a hit; its name, where the hit was kept before titles were.
+
+    >>> rule_title({"rule": "挤兑", "title": {"zh": "挤兑与提现困难", "en": "Run on a bank"}}, "en")
+    'Run on a bank'
+    >>> rule_title({"rule": "挤兑"}, "en")
+    '挤兑'
+    """
+    titles = hit.get("title")
+    return str((titles.get(lang) if isinstance(titles, Mapping) else None) or hit["rule"])
+
+
+def rule_of(fingerprint: str, explanation: Mapping[str, Any], lang: str) -> str | None:
+    """The title of the rule that an alert is of, where it is of a rule and of no company (``rule:NAME``); else None."""
+    about, _, name = fingerprint.partition(":")
+    if about != "rule":
+        return None
+    of_it = [h for h in rule_hits(explanation) if h["rule"] == name]
+    return rule_title(of_it[-1], lang) if of_it else name
+
+
+def hit_words(hit: Mapping[str, Any], lang: str) -> str:
+    """Whom the text of a hit names, and the words that hit the rule.
+
+    >>> hit_words({"rule": "挤兑", "about": ["甲银行"], "words": ["挤兑", "排队"]}, "zh")
+    '甲银行：挤兑、排队'
+    """
+    comma, colon = ("、", "：") if lang == "zh" else (", ", ": ")
+    whom = map(str, hit.get("about") or filter(None, [hit.get("company")]))
+    return colon.join(filter(None, [comma.join(whom), comma.join(map(str, hit.get("words") or ()))]))

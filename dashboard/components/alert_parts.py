@@ -9,7 +9,7 @@ from dash import dcc, html
 
 from barometer.alarm_runbook import fault_wording
 from barometer.store.alerts.handling import RULE, snoozed
-from barometer.telling import telling
+from barometer.telling import hit_words, rule_hits, rule_of, rule_title, telling
 from barometer.vocabulary import SEVERITIES
 from dashboard.components.parts import icon, or_code, severity_pill, state_pill
 from dashboard.context import View, context
@@ -19,11 +19,12 @@ from dashboard.i18n.texts import series_name
 
 def subject(v: View, alert: Any, series: str | None) -> str:
     """What an alert is about: the series' name, or what is wrong with the product itself."""
+    rule = rule_of(str(alert.fingerprint), alert.explanation, v.lang)
+    if rule is not None:
+        return v.t("alert.rule_subject", rule=rule)
     if series:
         return series_name(v.lang, series)
-    about, _, condition = str(alert.fingerprint).partition(":")
-    if about == "rule":
-        return v.t("alert.rule_subject", rule=condition)
+    condition = str(alert.fingerprint).partition(":")[2]
     name, _, what = condition.partition(":")
     if alert.type != "system" or not name:
         return series_name(v.lang, str(alert.fingerprint))
@@ -58,13 +59,12 @@ def joined(v: View, names: Iterable[str]) -> str:
 
 def _rule_sentence(v: View, alert: Any) -> str:
     """The latest rule that was hit, its words, and how many texts have hit rules."""
-    hits = [h for h in alert.explanation.get("hits") or [] if isinstance(h, dict) and h.get("rule")]
+    hits = rule_hits(alert.explanation)
     if not hits:
         return ""
-    colon = "：" if v.lang == "zh" else ": "
-    whom = map(str, hits[-1].get("about") or filter(None, [hits[-1].get("company")]))
-    words = colon.join(filter(None, [joined(v, whom), joined(v, map(str, hits[-1].get("words") or []))]))
-    said = v.t("alert.rule_sentence", rule=hits[-1]["rule"], words=words)
+    said = hit_words(hits[-1], v.lang)
+    if rule_of(str(alert.fingerprint), alert.explanation, v.lang) is None:  # else the alert has the rule's name
+        said = v.t("alert.rule_sentence", rule=rule_title(hits[-1], v.lang), words=said)
     return said + (v.t("alert.rule_more", n=number(v.lang, len(hits))) if len(hits) > 1 else "")
 
 

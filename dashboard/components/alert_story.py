@@ -8,7 +8,7 @@ from typing import Any
 from dash import dcc, html
 
 from barometer.store.alerts.evidence import MOSTLY
-from barometer.telling import company_label
+from barometer.telling import company_label, rule_hits, rule_title
 from barometer.vocabulary import SEVERITIES
 from dashboard.components.alert_list import due
 from dashboard.components.alert_parts import actor_name, alert_href, joined
@@ -37,8 +37,8 @@ def why(v: View, a: Any, series: str | None) -> Any:
     if terms:
         rows.append((v.t("alert.terms"), joined(v, (f"{t['term']} {t['texts']}" for t in terms))))
     hits: dict[str, list[str]] = {}
-    for h in known.get("hits") or []:
-        words = hits.setdefault(str(h.get("rule")), [])
+    for h in rule_hits(known):
+        words = hits.setdefault(rule_title(h, v.lang), [])
         words += [w for w in map(str, h.get("words") or []) if w not in words]
     rows += [(v.t("alert.hits"), v.t("alert.hit", rule=r, words=joined(v, w)) if w else r) for r, w in hits.items()]
     parts: list[Any] = []

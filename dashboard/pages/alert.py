@@ -37,7 +37,6 @@ from dashboard.components.texts import evidence_card, text_list
 from dashboard.components.trust_parts import trust_section
 from dashboard.context import KIND_FILTERS, View, context, view
 from dashboard.format import clock, duration, exact, number, percent, stamp
-from dashboard.i18n.texts import series_name
 from dashboard.navigation import Screen, add
 from dashboard.services.acts import people
 
@@ -268,7 +267,7 @@ def side(v: View, page: AlertPage, now: int) -> list[Any]:
     figures = section(v.t("alert.numbers"), facts(rows))
     return [
         section(v.t("alert.notifications"), notifications(v, page.notifications, now)),
-        incident(v, page.together, {f: series_name(v.lang, f) for f in (x.fingerprint for x in page.together)}),
+        incident(v, page.together, {x.fingerprint: subject(v, x, x.fingerprint) for x in page.together}),
         figures,
     ]
 

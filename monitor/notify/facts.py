@@ -8,10 +8,10 @@ from typing import Any
 from barometer.readable import around, readable
 from barometer.settings import Settings
 from barometer.store.alerts.notifiable import NotifiableAlert
-from barometer.telling import company_label, telling
+from barometer.telling import company_label, hit_words, rule_hits, rule_title, telling
 from monitor.notify.config import Receiver
-from monitor.notify.formats import cut, one_line
-from monitor.notify.wording import series_name
+from monitor.notify.formats import Lang, cut, one_line
+from monitor.notify.wording import RED_LINE, alert_name
 
 MAX_TEXTS = 3
 MAX_TERMS = 5
@@ -57,7 +57,10 @@ def facts_of(
         "reason": reason,
         "receiver": receiver.name,
         "lang": receiver.lang,
-        "series": {lang: series_name(alert.fingerprint, lang, settings.topics_file) for lang in ("zh", "en")},
+        "series": {
+            lang: alert_name(alert.fingerprint, explanation, lang, settings.topics_file) for lang in ("zh", "en")
+        },
+        "red_line": _red_line(alert),
         "summary": cut(one_line(str(explanation.get("summary") or "")), 300),
         "figures": {k: v[:MAX_LISTED] if isinstance(v, list) else v for k, v in explanation.items() if k not in OWN}
         if alert.type == "system"
@@ -81,6 +84,21 @@ def facts_of(
         "external_url": settings.public_url.rstrip("/"),
         "link": f"{settings.public_url.rstrip('/')}/alerts/{alert.id}",
     }
+
+
+def _red_line(alert: NotifiableAlert) -> dict[Lang, str] | None:
+    """The latest hit of a rule in each language, after the rule's title where the alert does not have that name."""
+    hits = rule_hits(alert.explanation)
+    if alert.type != "rule" or not hits:
+        return None
+    langs: tuple[Lang, ...] = ("zh", "en")
+    said: dict[Lang, str] = {}
+    for lang in langs:
+        parts = [hit_words(hits[-1], lang)]
+        if not alert.fingerprint.startswith("rule:"):
+            parts.insert(0, RED_LINE[lang].format(rule=rule_title(hits[-1], lang)))
+        said[lang] = cut(one_line(("：" if lang == "zh" else ": ").join(filter(None, parts))), 300)
+    return said
 
 
 def _counted(found: Sequence[Mapping[str, Any]], name: str) -> list[tuple[str, int]]:

@@ -131,7 +131,7 @@ def _title(f: Mapping[str, Any], lang: Lang) -> str:
     if f["type"] == "system":
         return head + one_line(fault_wording(f["fingerprint"], lang)[0])
     if f["type"] == "rule":
-        said = f["summary"] or ("红线词命中" if zh else "red-line word")
+        said = (f.get("red_line") or {}).get(lang) or f["summary"] or ("红线词命中" if zh else "red-line word")
         return f"{head}{name}：{said}" if zh else f"{head}{name}: {said}"
     if f["reason"] == "resolved":
         return f"{head}{name}：负面激增结束" if zh else f"{head}{name}: the surge of negative texts is over"
@@ -236,7 +236,7 @@ def _rows(f: Mapping[str, Any], lang: Lang) -> list[tuple[str, str]]:
     together = (f.get("incident") or {}).get("alerts", ())
     if len(together) > 1:
         names = ("、" if zh else ", ").join(one_line(str(x["series"][lang])) for x in together)
-        rows.append(("同一事件" if zh else "One incident", cut(names, 200)))
+        rows.append(("同一事件" if zh else "Same incident", cut(names, 200)))
     if (due := _due_steps(f, lang)) and f["reason"] != "resolved":
         rows.append(("处置时限" if zh else "Deadlines", due))
     if f.get("contact") and f["reason"] != "resolved":

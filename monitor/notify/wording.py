@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 import yaml
 
+from barometer.telling import rule_of
 from barometer.vocabulary import Kind
 from monitor.notify.formats import Lang, clock, cut, number, one_line
 
@@ -28,11 +29,11 @@ LEVEL: Mapping[str, Words] = {
 }
 REASON: Mapping[str, Words] = {
     "first": {"zh": "首次通知", "en": "First notice"},
-    "worse": {"zh": "情况加重", "en": "It got worse"},
+    "worse": {"zh": "情况加重", "en": "Got worse"},
     "matter": {"zh": "又有另一件事", "en": "Another matter"},
     "repeated": {"zh": "再次提醒：还没有人确认", "en": "Reminder: nobody has acknowledged it yet"},
     "escalated": {"zh": "升级通知：还没有人确认", "en": "Escalated: nobody has acknowledged it"},
-    "unsnoozed": {"zh": "推迟的时间到了，告警还在", "en": "The snooze is over, and it still fires"},
+    "unsnoozed": {"zh": "推迟的时间到了，告警还在", "en": "The snooze is over and the alert is still firing"},
     "overdue": {"zh": "有处置步骤超过了时限", "en": "A step is overdue"},
     "resolved": {"zh": "已解决", "en": "Resolved"},
     "test": {"zh": "测试消息", "en": "Test message"},
@@ -65,6 +66,8 @@ KIND: Mapping[int, Words] = {
     Kind.NEWS: {"zh": "新闻", "en": "news"},
     Kind.COMMENT: {"zh": "评论", "en": "comments"},
 }
+
+RED_LINE: Words = {"zh": "红线“{rule}”", "en": "Red line “{rule}”"}
 
 DO_SURGE: Mapping[Lang, tuple[str, ...]] = {
     "zh": (
@@ -168,6 +171,16 @@ def _topic_names(file: Path | None) -> dict[str, Words]:
         return {row["id"]: {"zh": row["zh"], "en": row["en"]} for row in yaml.safe_load(text)}
     except (OSError, ModuleNotFoundError, yaml.YAMLError, KeyError, TypeError, UnicodeDecodeError):
         return {}
+
+
+def alert_name(fingerprint: str, explanation: Mapping[str, Any], lang: Lang, topics_file: Path | None = None) -> str:
+    """What an alert is about, as people call it: a series, or the red line that it is of.
+
+    >>> alert_name("rule:挤兑", {"hits": [{"rule": "挤兑", "title": {"zh": "挤兑", "en": "Run on a bank"}}]}, "en")
+    'Red line “Run on a bank”'
+    """
+    rule = rule_of(fingerprint, explanation, lang)
+    return series_name(fingerprint, lang, topics_file) if rule is None else RED_LINE[lang].format(rule=one_line(rule))
 
 
 def series_name(series: str, lang: Lang, topics_file: Path | None = None) -> str:

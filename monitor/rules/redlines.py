@@ -93,8 +93,9 @@ def _hit(row: Any, now_ms: int) -> Hit:
         text={"row_id": str(row.row_id), "observed_at": row.observed_at, "kind": row.kind, "text": row.text,
               "title": row.title, "url": row.url, "source": row.source, "copies": 1, "words": list(row.words)},
         severity=row.severity, level=row.level, words=tuple(row.words),
-        summary=f"红线「{row.summary['zh']}」：{words} · Red line “{row.summary['en']}”: {english}",
+        summary=f"红线“{row.summary['zh']}”：{words} · Red line “{row.summary['en']}”: {english}",
         quiet=row.quiet or now_ms - row.observed_at > OLD_MS,
         about=tuple(whom),
-        figures={"company": row.company, "about": whom, "tier": row.tier, "source": row.source},
+        figures={"title": dict(row.summary), "company": row.company, "about": whom, "tier": row.tier,
+                 "source": row.source},
     )  # fmt: skip

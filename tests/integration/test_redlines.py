@@ -77,6 +77,7 @@ def test_one_text_opens_one_alert_and_its_copies_none(scene: Scene) -> None:
         alert = c.execute(select(Alert.explanation, Alert.evidence)).one()
         assert c.execute(select(func.count()).where(RuleHit.handled_at.is_(None))).scalar() == 0
     assert [h["words"] for h in alert.explanation["hits"]] == [["挤兑"]]
+    assert alert.explanation["hits"][0]["title"]["en"] == "Run on a bank or blocked withdrawals"
     assert alert.evidence[0]["text"].startswith("某村镇银行")
 
 

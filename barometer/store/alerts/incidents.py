@@ -65,10 +65,11 @@ def place(
 
 
 def incident_alerts(c: Connection, incident_id: int) -> Sequence[Any]:
-    """The alerts of an incident, the first one first: id, fingerprint, state, severity, level, started_at, ended_at."""
+    """The alerts of an incident, the first one first: id, fingerprint, state, severity, level, started_at, ended_at,
+    explanation."""
     a = Alert
     return c.execute(
-        select(a.id, a.fingerprint, a.state, a.severity, a.level, a.started_at, a.ended_at)
+        select(a.id, a.fingerprint, a.state, a.severity, a.level, a.started_at, a.ended_at, a.explanation)
         .where(a.incident_id == incident_id)
         .order_by(a.id)
     ).all()

@@ -27,7 +27,7 @@ from monitor.notify.config import NotifyConfig
 from monitor.notify.due import DueNotification, NotificationPlan, NotificationPlanner
 from monitor.notify.facts import facts_of
 from monitor.notify.routes import Router, guide_of
-from monitor.notify.wording import series_name
+from monitor.notify.wording import alert_name
 
 SYSTEM = "system"
 """Who acts, in the history of an alert."""
@@ -140,7 +140,7 @@ def _incident_facts(c: Connection, incident_id: int | None, config: NotifyConfig
             "state": a.state,
             "severity": a.severity,
             "fingerprint": a.fingerprint,
-            "series": {lang: series_name(a.fingerprint, lang, file) for lang in ("zh", "en")},
+            "series": {lang: alert_name(a.fingerprint, a.explanation, lang, file) for lang in ("zh", "en")},
         }
         for a in found
     ]

@@ -113,6 +113,22 @@ def test_the_title_says_whom_it_is_about_and_each_kind_stands_beneath() -> None:
     assert "涉及公司：恒远 609866.SH 20、乙银行 2" in m.text
 
 
+def test_a_red_line_is_told_in_the_readers_language() -> None:
+    title = {"zh": "聚集维权", "en": "Customers protest"}
+    hit = {"rule": "涉众维权", "title": title, "about": ["甲地产"], "words": ["拉横幅", "围堵"]}
+    why = {"hits": [hit], "summary": "红线 · Red line"}
+    given = {"type": "rule", "seen_total": 0, "seen_negative": 0, "explanation": why}
+    zh, en = said(fingerprint="rule:涉众维权", **given), said(lang="en", fingerprint="rule:涉众维权", **given)
+    assert zh.title == "【严重】红线“聚集维权”：甲地产：拉横幅、围堵"
+    assert en.title == "[CRITICAL] Red line “Customers protest”: 甲地产: 拉横幅, 围堵"
+    of_a_topic = said(lang="both", **given).title
+    assert of_a_topic.startswith(
+        "【严重】房地产：红线“聚集维权”：甲地产：拉横幅、围堵 | [CRITICAL] Real estate: Red line “Cus"
+    )
+    before = {**given, "explanation": {"summary": "红线 · Red line"}}
+    assert said(**before).title == "【严重】房地产：红线 · Red line", "kept before hits had titles"
+
+
 def test_runbook_and_contact_are_told() -> None:
     m = with_facts("both", runbook={"zh": "先打电话\n给网点", "en": "Call the branch"}, contact="李雷 138")
     assert "1. 处置预案：先打电话 给网点" in m.text
@@ -130,7 +146,7 @@ def test_alerts_of_one_cause_are_told_together() -> None:
     assert "【严重】房地产等 2 项：负面激增" in m.title
     assert "[CRITICAL] Real estate and 1 more: 31 negative" in m.title
     assert "同一事件：房地产、银行" in m.text
-    assert "One incident: Real estate, Banks" in m.text
+    assert "Same incident: Real estate, Banks" in m.text
 
 
 def test_steps_of_a_level_have_their_time() -> None:
