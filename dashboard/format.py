@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from barometer.hours import Window
 from dashboard.i18n.texts import Lang, t
 
 DASH = "–"
@@ -95,9 +97,35 @@ def period(begin: int, end: int, zone: ZoneInfo, now_ms: int) -> dict[str, str]:
     return {"from_": from_, "to": to}
 
 
+def offset(ms: int, zone: ZoneInfo) -> str:
+    """How far a zone is from UTC at a time: what people are told, for the name of a zone is often another city.
+
+    >>> offset(1795492800000, ZoneInfo("Asia/Shanghai")), offset(1795492800000, ZoneInfo("Asia/Kolkata"))
+    ('UTC+8', 'UTC+5:30')
+    >>> offset(0, ZoneInfo("UTC")), offset(1795492800000, ZoneInfo("America/New_York"))
+    ('UTC', 'UTC-5')
+    """
+    minutes = round((local(ms, zone).utcoffset() or timedelta()).total_seconds() / 60)
+    hours, rest = divmod(abs(minutes), 60)
+    return f"UTC{'-' if minutes < 0 else '+'}{hours}" + (f":{rest:02}" if rest else "") if minutes else "UTC"
+
+
 def stamp(ms: int | None, zone: ZoneInfo) -> str:
     """Date and time in full, to the second."""
     return DASH if ms is None else local(ms, zone).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def hours(lang: Lang, windows: Iterable[Window]) -> str:
+    """Hours of the week in words.
+
+    >>> hours("zh", [Window.parse("workday 22:00-8:00")]), hours("en", [Window.parse("sat,sun 0:00-24:00")])
+    ('工作日 22:00–08:00', 'Sat, Sun 00:00–24:00')
+    """
+    comma, semicolon = ("、", "；") if lang == "zh" else (", ", "; ")
+    return semicolon.join(
+        f"{comma.join(t(lang, f'hours.{day}') for day in w.days)} {str(w).split()[-1].replace('-', '–')}"
+        for w in windows
+    )
 
 
 def duration(lang: Lang, ms: float) -> str:

@@ -104,6 +104,7 @@ class _Demo:
             environment = self._environment(broker.bootstrap, inbox)
             os.environ.update(environment)
             settings = load_settings()
+            inbox.zone = ZoneInfo(settings.timezone)
             configure_logging(settings)
             store = open_store(settings, migrate=True)
             self._make_user(store)

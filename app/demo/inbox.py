@@ -19,6 +19,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,8 @@ class Inbox:
     def __init__(self, folder: Path, mail_port: int, on_arrival: Callable[[Arrived], None] = lambda _m: None) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.folder, self.mail_port, self._on_arrival = folder, mail_port, on_arrival
+        self.zone: tzinfo = UTC
+        """Of the times on the page: those of the messages, once the settings are known."""
         self.user, self.password = "barometer", secrets.token_urlsafe(12)
         self._token = secrets.token_urlsafe(12)
         self._kept: deque[Arrived] = deque(maxlen=KEPT)
@@ -173,7 +176,7 @@ def _web(inbox: Inbox, token: str) -> Flask:
         nonce = secrets.token_urlsafe(12)
         shown = render_template(
             "inbox.html", messages=inbox.messages, base=f"/{token}", nonce=nonce, colours=COLOURS,
-            clock=lambda at: time.strftime("%H:%M:%S %z", time.localtime(at)), folder=inbox.folder,
+            clock=lambda at: f"{datetime.fromtimestamp(at, inbox.zone):%H:%M:%S %z}", folder=inbox.folder,
         )  # fmt: skip
         answer = Response(shown)
         # The mails are pages of their own in frames without scripts; nothing is loaded from anywhere.

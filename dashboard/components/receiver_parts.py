@@ -11,7 +11,7 @@ from dash import html
 from barometer.store.alerts.deliveries import Delivery
 from dashboard.components.parts import aria, data, empty, section, table
 from dashboard.context import MINUTE, View, context
-from dashboard.format import ago, clock, duration
+from dashboard.format import ago, clock, duration, hours
 from dashboard.i18n.texts import has, series_name
 from monitor.notify.config import NotifyFile, Receiver
 from monitor.notify.masked import address
@@ -114,7 +114,7 @@ def quiet_part(v: View, file: NotifyFile) -> Any:
     if not file.quiet_hours:
         return None
     rows = [
-        [html.Strong(name), "; ".join(map(str, q.windows)), v.t(f"receivers.through_{q.through}")]
+        [html.Strong(name), hours(v.lang, q.windows), v.t(f"receivers.through_{q.through}")]
         for name, q in file.quiet_hours.items()
     ]
     heads = [(v.t("receivers.quiet_name"), ""), (v.t("receivers.quiet_when"), "grow num"),
@@ -170,7 +170,7 @@ def _matches(v: View, r: Matcher) -> list[Any]:
     if r.min_severity != "warning":
         said.append(html.Span(v.t("receivers.from_severity", name=v.t(f"severity.{r.min_severity}"))))
     if isinstance(r, Route) and r.hours is not None:
-        said.append(html.Small(v.t("receivers.hours", hours="; ".join(map(str, r.hours))), className="muted"))
+        said.append(html.Small(v.t("receivers.hours", hours=hours(v.lang, r.hours)), className="muted"))
     if isinstance(r, Route) and r.quiet_hours:
         said.append(html.Small(v.t("receivers.quiet", name=r.quiet_hours), className="muted"))
     return said

@@ -15,7 +15,7 @@ from dashboard.components.alert_forms import SILENCES, spans
 from dashboard.components.date_fields import moment
 from dashboard.components.parts import aria, empty, section, table
 from dashboard.context import View, context
-from dashboard.format import ago, clock, duration
+from dashboard.format import ago, clock, duration, hours
 from dashboard.i18n.texts import series_name
 
 SCOPES = ("series", "pattern", "source", "word")
@@ -43,7 +43,7 @@ def silence_table(
             _state(v, row, now),
             html.Div([html.Span(f"{clock(row.starts_at, context().zone, now)} →"),
                       html.Span(clock(row.ends_at, context().zone, now)),
-                      html.Small("; ".join(str(Window.of(w)) for w in row.windows or []), className="muted")],
+                      html.Small(hours(v.lang, map(Window.of, row.windows or [])), className="muted")],
                      className="two"),
             html.Div([html.Span(row.created_by), html.Small(ago(v.lang, row.created_at, now), className="muted")],
                      className="two"),

@@ -7,7 +7,7 @@ from typing import Any
 from dash import dcc, html
 
 from dashboard.context import View, context
-from dashboard.format import clock, duration, number, percent
+from dashboard.format import clock, duration, number, offset, percent
 
 
 def truth_line(v: View, report: dict[str, Any]) -> Any:
@@ -56,6 +56,7 @@ def truth_line(v: View, report: dict[str, Any]) -> Any:
         say(v.t("truth.silent", n=report["sources_silent"]), bad=True)
     elif report["sources_known"]:
         say(v.t("truth.sources", n=report["sources_known"]))
+    items.append(html.Span(v.t("zone", zone=offset(now, c.zone)), className="truth-zone", title=str(c.zone)))
     return html.Div(
         [html.Span(className="pulse"), html.Div(items, className="truth-items"),
          dcc.Link(v.t("truth.details"), href="/system", className="truth-more")],

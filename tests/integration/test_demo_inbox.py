@@ -6,6 +6,7 @@ import socket
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
@@ -55,7 +56,9 @@ def test_what_the_demos_people_are_sent_is_shown_and_kept(inbox: Inbox, arrived:
     ]  # fmt: skip
     assert all("房地产" in m.title or "Real estate" in m.title for m in arrived)
     assert all("/alerts/7" in m.text for m in arrived)
+    inbox.zone = ZoneInfo("Asia/Shanghai")
     page = httpx.get(inbox.url + "/", trust_env=False)
+    assert page.text.count(" +0800</span>") == 5, "the times are in the zone of the messages"
     # The sample holds a script: in the mail, in the card and in the whole text.
     assert "<script>alert" not in page.text
     assert "&lt;script&gt;alert" in page.text

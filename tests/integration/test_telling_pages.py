@@ -189,10 +189,10 @@ def test_a_test_is_sent_by_an_administrator_once_and_is_in_the_audit_log(
 ) -> None:
     server, store = site
     for role in ("viewer", "analyst"):
-        assert "Tests are for administrators" in touch(entered(server, role), "receiver-said", TEST_DESK)
+        assert "Only administrators may send tests" in touch(entered(server, role), "receiver-said", TEST_DESK)
     assert box.received == []
     admin = entered(server, "admin")
-    assert "desk: webhook took it" in touch(admin, "receiver-said", TEST_DESK)
+    assert "desk: webhook accepted it" in touch(admin, "receiver-said", TEST_DESK)
     assert "was tested just now" in touch(admin, "receiver-said", TEST_DESK)
     assert len(box.received) == 1, "a second click sends no second message"
     assert box.bodies()[0]["commonAnnotations"]["reason"] == "test"
@@ -212,7 +212,7 @@ def test_a_test_that_fails_says_why_without_the_secret(site: tuple[Flask, Store]
     box.said = b"no such hook S3CRET"
     admin = entered(server, "admin")
     said = touch(admin, "receiver-said", TEST_DESK)
-    assert "did not take it: HTTP 403" in said
+    assert "did not accept it: HTTP 403" in said
     missing = touch(admin, "receiver-said", '{"name":"img_x","type":"receiver-test"}.n_clicks')
     assert "NOT_SET_HERE is not set" in missing
     shown = touch(admin, "receivers-body-next", "receiver-said.children")
@@ -232,17 +232,17 @@ def test_who_would_be_told_is_what_the_routes_say(site: tuple[Flask, Store]) -> 
             )
         )
 
-    assert "desk (webhook), at once" in would("critical")
+    assert "desk (webhook), immediately" in would("critical")
     assert "img_x" not in would("critical")
-    assert "img_x (SMS), at once" in would("warning"), "no route matches: all are told"
-    assert "img_x (SMS), at once" in would("critical", "system:lag")
+    assert "img_x (SMS), immediately" in would("warning"), "no route matches: all are told"
+    assert "img_x (SMS), immediately" in would("critical", "system:lag")
 
 
 def test_a_file_that_cannot_be_used_is_said(site: tuple[Flask, Store], tmp_path: Path) -> None:
     server, _ = site
     (tmp_path / "notify.yaml").write_text("receivers: [{name: x}]")
     shown = touch(entered(server, "viewer"), "receivers-body-next", "tick.n_intervals")
-    assert "cannot be used as it is" in shown
+    assert "file is invalid" in shown
     assert "receivers.0.channels" in shown
 
 
@@ -253,18 +253,18 @@ def test_a_silence_is_made_and_ended_from_the_page(site: tuple[Flask, Store]) ->
     assert "only analysts" in touch(entered(server, "viewer"), "silence-said", "silence-make.n_clicks", **asked)
     analyst = entered(server, "analyst")
     for lacking, said in (
-        ({"silence_why": " "}, "say why"), ({"silence_series": None}, "choose what to silence"),
+        ({"silence_why": " "}, "give a reason"), ({"silence_series": None}, "choose what to silence"),
         ({"silence_until": "custom"}, "a span like 2h"),
         ({"silence_until": "custom", "silence_end_at": "2020-01-01 08:00:00"}, "has passed"),
         ({"silence_hours": "at night"}, "workday 22:00-08:00"), ({"silence_scope": "all"}, "one of series"),
-        ({"silence_scope": "pattern", "silence_value": ""}, "say a pattern"),
+        ({"silence_scope": "pattern", "silence_value": ""}, "enter a pattern"),
     ):  # fmt: skip
         assert said in touch(analyst, "silence-said", "silence-make.n_clicks", **{**asked, **lacking}), lacking
     for _ in range(2):
-        assert "Silence 1 is made" in touch(analyst, "silence-said", "silence-make.n_clicks", **asked)
+        assert "Silence 1 created" in touch(analyst, "silence-said", "silence-make.n_clicks", **asked)
     later = {"silence_scope": "pattern", "silence_value": "topic:credit_*", "silence_start": "2d",
              "silence_hours": "all 02:00-04:00"}  # fmt: skip
-    assert "Silence 2 is made" in touch(analyst, "silence-said", "silence-make.n_clicks", **{**asked, **later})
+    assert "Silence 2 created" in touch(analyst, "silence-said", "silence-make.n_clicks", **{**asked, **later})
     with store.read() as c:
         rows = c.execute(select(Silence.__table__).order_by(Silence.id)).all()
         quiet = c.execute(select(Alert.id).where(Alert.fingerprint == "topic:real_estate", Alert.state == "firing"))
@@ -274,10 +274,10 @@ def test_a_silence_is_made_and_ended_from_the_page(site: tuple[Flask, Store]) ->
     shown = touch(analyst, "silences-body-next", "tick.n_intervals")
     assert "Real estate" in shown
     assert f'"/alerts/{alert_id}"' in shown, "what it keeps quiet"
-    assert "begins in" in shown
+    assert "starts in" in shown
     end = '{"id":1,"type":"silence-end"}.n_clicks'
     assert "only analysts" in touch(entered(server, "viewer"), "silence-said", end)
-    assert "Silence 1 is over" in touch(analyst, "silence-said", end)
+    assert "Silence 1 ended" in touch(analyst, "silence-said", end)
     with store.read() as c:
         assert c.execute(select(Silence.expired_by).where(Silence.id == 1)).scalar_one() == "analyst"
         acts = c.execute(select(AuditEntry.action).where(AuditEntry.actor == "analyst")).scalars().all()
@@ -292,7 +292,7 @@ def test_a_text_is_held_against_the_rules_and_nothing_is_kept(site: tuple[Flask,
     text = "某村镇银行出现挤兑，储户连夜排队"
     hit = touch(viewer, "rules-tried", "rules-try.n_clicks", rules_text=text, rules_kind="news")
     assert "Run on a bank" in hit
-    assert "matches no rule" in touch(viewer, "rules-tried", "rules-try.n_clicks", rules_text="今日收盘")
-    assert "Write a text first" in touch(viewer, "rules-tried", "rules-try.n_clicks", rules_text=" ")
+    assert "No rule matches" in touch(viewer, "rules-tried", "rules-try.n_clicks", rules_text="今日收盘")
+    assert "Enter a text first" in touch(viewer, "rules-tried", "rules-try.n_clicks", rules_text=" ")
     with store.read() as c:
         assert c.execute(select(RuleHit.row_id)).all() == []
