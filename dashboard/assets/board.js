@@ -115,7 +115,8 @@
     }));
   };
 
-  // A narrow window keeps the star, the name with the figures under it, and the picture.
+  // A narrow window keeps the star, the name with the figures under it, and the picture; a heat map has no room for the
+  // star then.
   function arrange(api, box) {
     if (!box.isConnected || api.isDestroyed()) return;
     var width = box.clientWidth, state = width < NARROW ? "narrow" : width < MIDDLE ? "middle" : "wide";
@@ -123,6 +124,7 @@
     box.dataset.width = state;
     api.setColumnsVisible(["n", "neg"], state === "wide");
     api.setColumnsVisible(["s", "p"], state !== "narrow");
+    if (api.getColumn("heat")) api.setColumnsVisible(["star"], state !== "narrow");
     api.setGridOption("rowHeight", state === "narrow" ? 72 : 40);
     api.resetRowHeights();
     // What is wider than the window shows its end first: the latest hours.

@@ -10,7 +10,7 @@ from dash import dcc, html
 
 from barometer.readable import around, readable
 from barometer.vocabulary import SENTIMENTS, Sentiment
-from dashboard.components.parts import aria, data, empty, kind_name, safe_link, section, sentiment_pill
+from dashboard.components.parts import aria, data, empty, kind_name, language_name, safe_link, section, sentiment_pill
 from dashboard.context import View, context
 from dashboard.format import clock
 from dashboard.i18n.texts import series_name
@@ -39,7 +39,7 @@ def text_part(v: View, found: Labelling, now: int) -> Any:
     x = found.text
     meta: list[Any] = [
         html.Span(clock(x.observed_at, context().zone, now), className="num"), html.Span(kind_name(v, x.kind)),
-        html.Span(x.lang),
+        html.Span(language_name(v, x.lang or "")),
     ]  # fmt: skip
     if x.source:
         meta.append(html.Span(x.source))

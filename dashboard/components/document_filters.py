@@ -14,7 +14,7 @@ from flask_login import current_user
 
 from barometer.vocabulary import STATED_KINDS
 from dashboard.components.date_fields import day
-from dashboard.components.parts import aria, chips, href
+from dashboard.components.parts import aria, chips, href, language_name
 from dashboard.context import View, context
 from dashboard.exports.document_export import FORMATS
 from dashboard.format import number
@@ -74,7 +74,7 @@ def filters(v: View, query: Query, series: Iterable[str], sources: Sequence[str]
     ]  # fmt: skip
     more = [
         _select(v, "source", query, [(s, s) for s in sources], v.t("documents.source"), 170),
-        _select(v, "lang", query, [(x, language(v, x)) for x in langs], v.t("documents.lang"), 140),
+        _select(v, "lang", query, [(x, language_name(v, x)) for x in langs], v.t("documents.lang"), 140),
         _select(v, "confidence", query, [(p, v.t("documents.at_least", p=p)) for p in CONFIDENCES],
                 v.t("documents.confidence"), 140),
         _select(v, "flag", query, [(f, v.t(f"flag.{f}")) for f in FLAGS], v.t("documents.flag"), 190),
@@ -113,15 +113,11 @@ def value_words(v: View, name: str, value: str) -> str:
     if name == "series":
         return series_name(v.lang, value)
     if name == "lang":
-        return language(v, value)
+        return language_name(v, value)
     if name in ("from", "to"):
         return time_words(value, context().zone)
     key = f"{name}.{value}"
     return v.t(key) if name in ("kind", "sentiment", "range", "flag") and has(key) else value
-
-
-def language(v: View, code: str) -> str:
-    return v.t(f"overview.lang_{code}") if has(f"overview.lang_{code}") else code
 
 
 def export_links(v: View, query: Query) -> Any:

@@ -42,7 +42,7 @@ def board_grid(v: View, rows: list[dict[str, Any]], words: dict[str, Any], *, he
         columns += [{**share, "width": 116}, {**against, "headerName": v.t("overview.change_short"), "width": 112,
                                               "cellRendererParams": {"short": True}}]  # fmt: skip
         columns.append({"colId": "heat", "headerName": v.t("overview.heat"), "cellRenderer": "BoardHeat",
-                        "headerComponent": "BoardHeatHead", "flex": 5, "minWidth": 220, "sortable": False,
+                        "headerComponent": "BoardHeatHead", "flex": 5, "minWidth": 200, "sortable": False,
                         "cellClass": "board-heat"})  # fmt: skip
     else:
         columns += [*figures, share, against]

@@ -10,7 +10,7 @@ from dash import dcc, html
 
 from barometer.vocabulary import Kind, Sentiment
 from dashboard.context import View
-from dashboard.i18n.texts import code_text, series_name
+from dashboard.i18n.texts import code_text, has, series_name
 
 Component = Any
 
@@ -53,6 +53,10 @@ def sentiment_pill(
 
 def kind_name(v: View, kind: int) -> str:
     return v.t(f"kind.{Kind(kind).label}") if kind in set(Kind) else str(kind)
+
+
+def language_name(v: View, code: str) -> str:
+    return v.t(f"overview.lang_{code}") if has(f"overview.lang_{code}") else code
 
 
 def or_code(v: View, prefix: str, code: str | None) -> str:

@@ -237,10 +237,12 @@ def _changed(v: View, visit: Visit) -> list[Any]:
             # What the market did comes before what is wrong with the product.
             kinds = kinds_of(sorted(rows, key=lambda a: a.type == "system"))
             items = [_alerts(v, same, names.get(same[0].series_id or 0), now) for same in kinds[:_CHANGES]]
-            parts += _part(v, key, items, len(kinds) > _CHANGES, "/alerts?state=all")
+            # Of more than are read, at least so many are left.
+            more = f"{len(kinds) - len(items)}{'+' if len(rows) == _READ else ''}" if len(kinds) > len(items) else ""
+            parts += _part(v, key, items, more, "/alerts?state=all")
     if moved:
         items = [_moved(v, s, now) for s, now in moved[:_CHANGES]]
-        parts += _part(v, "home.changed_series", items, len(moved) > _CHANGES, "/overview")
+        parts += _part(v, "home.changed_series", items, str(len(moved) - len(items) or ""), "/overview")
     if not parts:
         parts = [empty(v.t("home.changed_none"))]
     long = visit.since is not None and now - visit.since > LONGEST_MS
@@ -277,6 +279,7 @@ def _alerts(v: View, alerts: Sequence[Any], series: str | None, now: int) -> Any
     )
 
 
-def _part(v: View, key: str, items: list[Any], more: bool, href: str) -> list[Any]:
-    tail = [dcc.Link("… →", href=href, className="change-more", title=v.t("home.all"))] if more else []
+def _part(v: View, key: str, items: list[Any], more: str, href: str) -> list[Any]:
+    said = v.t("home.more", n=more) + " →"
+    tail = [dcc.Link(said, href=href, className="change-more")] if more else []
     return [html.H3(v.t(key), className="change-title"), html.Div([*items, *tail], className="change-items")]

@@ -11,8 +11,9 @@ from dash import Input, State, dcc, html
 from barometer.store.labels.label_quality import Audits
 from barometer.store.labels.sampling import ALL
 from barometer.store.model_versions.views import Change, Scored, model_changes, scored_by_model, versions
+from dashboard.components.alert_parts import joined
 from dashboard.components.live import fresh, live, register_live, target
-from dashboard.components.parts import aria, empty, facts, section, table
+from dashboard.components.parts import aria, empty, facts, language_name, section, table
 from dashboard.components.trust_parts import interval
 from dashboard.context import View, context, view
 from dashboard.format import clock, number, percent, stamp
@@ -189,7 +190,7 @@ def _files(v: View) -> Any:
     said = [
         (v.t("models.name"), folder.version),
         (v.t("models.precision"), folder.precision),
-        (v.t("models.languages"), ", ".join(folder.languages)),
+        (v.t("models.languages"), joined(v, (language_name(v, x) for x in folder.languages))),
         ("", v.t("models.reads", tokens=folder.max_tokens, windows=folder.windows)),
         (v.t("models.temperatures"), " · ".join(f"{k} {x:.2f}" for k, x in sorted(folder.temperatures.items()))),
     ]
@@ -237,7 +238,7 @@ def _figure_row(f: Figure) -> list[Any]:
 
 
 def _thresholds(v: View, folder: Any) -> Any:
-    heads = [(v.t("models.topic"), ""), *((lang, "right") for lang in folder.languages)]
+    heads = [(v.t("models.topic"), "grow"), *((language_name(v, lang), "right") for lang in folder.languages)]
     rows = []
     for topic in folder.topics:
         cells: list[Any] = [series_name(v.lang, f"topic:{topic}")]

@@ -17,11 +17,10 @@ from dashboard.components.alert_parts import strips
 from dashboard.components.board import board_rows, board_words, version
 from dashboard.components.grid import board_grid, heat_legend
 from dashboard.components.live import fresh, live, register_live, target
-from dashboard.components.parts import aria, chips, empty, href, kpi
+from dashboard.components.parts import aria, chips, empty, href, kpi, language_name
 from dashboard.components.peers import group_name
 from dashboard.context import DAY, KIND_FILTERS, RANGES, View, choose, context, ranges, view
 from dashboard.format import clock, number, percent
-from dashboard.i18n.texts import has
 from dashboard.navigation import Screen, add
 from dashboard.services.figures import Figures, figures, filtered_figures
 from dashboard.services.last_seen import watch, watched
@@ -194,15 +193,11 @@ def _head(v: View, query: Mapping[str, str | None], found: Figures | int) -> Any
         dmc.TextInput(id="overview-find", value=query.get("find") or "", debounce=400, size="xs", className="find",
                       placeholder=v.t("overview.find"), **aria(label=v.t("overview.find"))),
         _select(v, "source", v.t("overview.any_source"), [(s, s) for s in sources], query.get("source")),
-        _select(v, "lang", v.t("overview.any_lang"), [(x, _language(v, x)) for x in langs], query.get("lang")),
+        _select(v, "lang", v.t("overview.any_lang"), [(x, language_name(v, x)) for x in langs], query.get("lang")),
     ]  # fmt: skip
     return html.Div(
         [html.H1(v.t("overview.title")), html.Div([*boxes, *more], className="filters")], className="page-head"
     )
-
-
-def _language(v: View, code: str) -> str:
-    return v.t(f"overview.lang_{code}") if has(f"overview.lang_{code}") else code
 
 
 def _select(v: View, name: str, all_of_them: str, options: Sequence[tuple[str, str]], value: str | None) -> Any:

@@ -19,6 +19,7 @@ def test_home_says_what_waits_what_changed_and_what_i_watch(site: Site, enter: E
     expect(page.get_by_role("heading", name="首页")).to_be_visible()
     expect(page.locator("#home-waiting .strip")).to_have_count(1)
     expect(page.locator("#home-waiting .strip")).to_contain_text("房地产")
+    expect(page.locator(".truth-zone")).to_have_text("时间均为 UTC+8")
     expect(page.locator("#home-seen")).to_contain_text("第一次来")
     expect(page.locator("#home-changed")).to_contain_text("新告警")
     expect(page.locator("#home-changed")).to_contain_text(re.compile("房地产.*预期"))
@@ -123,8 +124,11 @@ def test_the_heat_map_of_a_narrow_window_shows_the_latest_hours(site: Site, ente
         """() => {
             const cells = [...document.querySelector('.heat').children].map(x => x.getBoundingClientRect());
             const labels = [...document.querySelectorAll('.heat-head span')].map(x => x.getBoundingClientRect());
-            return {end: cells.at(-1).right, labels: labels.map(x => [x.left, x.right])};
+            const name = document.querySelector('.board .series-name').getBoundingClientRect();
+            const card = document.querySelector('.board').getBoundingClientRect();
+            return {end: cells.at(-1).right, room: name.left - card.left, labels: labels.map(x => [x.left, x.right])};
         }"""
     )
     assert seen["end"] <= 390
+    assert seen["room"] >= 8, "the names are not cut"
     assert all(a[1] <= b[0] + 1 for a, b in pairwise(seen["labels"]))

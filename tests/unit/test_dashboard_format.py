@@ -93,7 +93,7 @@ def test_every_text_is_in_both_languages(key: str) -> None:
 def test_no_text_is_given_twice() -> None:
     # Of two texts with one key, one would never be seen, whoever edits it.
     keys: list[str] = []
-    for path in sorted(Path(module.__file__).parent.glob("i18n*.py")):
+    for path in sorted(Path(module.__file__).parent.joinpath("i18n").glob("*.py")):
         keys += re.findall(r'^    "([^"\n]+)": ?\(', path.read_text("utf-8"), re.MULTILINE)
     assert len(keys) > 500
     assert [k for k, n in Counter(keys).items() if n > 1] == []
