@@ -8,9 +8,9 @@ from sqlalchemy import text
 from barometer.settings import Settings
 from barometer.store.engine import Store
 from barometer.store.leases import Lease, check
+from barometer.store.month_partitions import month_bounds
 from barometer.store.search.index import forget, forget_before
 from barometer.store.series.sealing import furthest_sealed
-from barometer.store.stream.months import month_bounds
 from barometer.store.tables import MONTHLY_TABLES
 
 log = structlog.get_logger(__name__)

@@ -29,11 +29,11 @@ from barometer.store.accounts.users import add_user
 from barometer.store.bulk import add_up, insert_rows
 from barometer.store.engine import Store
 from barometer.store.migrate import open_store
+from barometer.store.month_partitions import Months
 from barometer.store.search.index import enqueue, index_waiting, indexed, marks
 from barometer.store.search.terms import tsvector
 from barometer.store.series.downsampling import fold
 from barometer.store.stream.batch import NO_MODEL
-from barometer.store.stream.months import Months
 from bench.dashboard.cases import write_alerts
 from bench.dashboard.stream import DAY, HOUR, MINUTE, PARTITIONS, TOPICS, Said, Stream
 

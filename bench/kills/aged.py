@@ -12,8 +12,8 @@ from sqlalchemy import MetaData, func, insert, inspect, select
 
 from barometer.store.engine import Store
 from barometer.store.migrate import current, head, upgrade, upgrade_in
+from barometer.store.month_partitions import create_month, month_of
 from barometer.store.search.index import SEARCH
-from barometer.store.stream.months import create_month, month_of
 from barometer.store.tables import MONTHLY_TABLES, Base, Document, SearchQueue
 from bench.kills.actors import Company, Killing
 from bench.kills.rows import Rows, differences, plain

@@ -26,8 +26,8 @@ from barometer.store.labels.annotations import Said, say
 from barometer.store.labels.queues import Draw, item_of
 from barometer.store.leases import Lease
 from barometer.store.migrate import open_store
+from barometer.store.month_partitions import Months
 from barometer.store.search.index import index_waiting
-from barometer.store.stream.months import Months
 from barometer.store.tables import (
     Alert,
     AlertEvent,

@@ -11,8 +11,8 @@ from barometer.records import fingerprint, pack_row
 from barometer.store import leases
 from barometer.store.engine import Store
 from barometer.store.leases import Lease
+from barometer.store.month_partitions import Months
 from barometer.store.search.index import Key, enqueue
-from barometer.store.stream.months import Months
 from barometer.store.tables import Document, ModelVersion, Prediction, Series, SeriesDocument, Source
 
 T0 = 1_700_000_000_000

@@ -14,12 +14,12 @@ from sqlalchemy import delete, insert, select, text
 
 from barometer.store.engine import Store
 from barometer.store.migrate import upgrade, upgrade_in
+from barometer.store.month_partitions import month_bounds, month_of
 from barometer.store.search import query
 from barometer.store.search.index import Key, forget, index_some, indexed
 from barometer.store.search.query import MOST_COPIES, Page, SearchError, Wanted, search_documents, with_copies
 from barometer.store.search.summary import add_up
 from barometer.store.search.terms import question
-from barometer.store.stream.months import month_bounds, month_of
 from barometer.store.tables import Document, Prediction, SearchQueue, SeriesDocument
 from tests.integration.corpus import MONTH, SOURCES, T0, TOPICS, Doc, lead, prepare, put
 

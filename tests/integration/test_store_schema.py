@@ -18,7 +18,7 @@ from barometer.settings import load_settings
 from barometer.store import leases
 from barometer.store.engine import Store
 from barometer.store.migrate import current, head, open_store, require_head, settle, upgrade
-from barometer.store.stream.months import Months
+from barometer.store.month_partitions import Months
 from barometer.store.tables import Base, Meta
 
 

@@ -17,8 +17,8 @@ from barometer.errors import StaleWrite
 from barometer.records import DeadLetter, Document, Prediction, Progress, Reason, fingerprint, hash64, pack_row
 from barometer.store import tables as t
 from barometer.store.engine import Store
+from barometer.store.month_partitions import month_bounds
 from barometer.store.stream.batch import Batch, Move
-from barometer.store.stream.months import month_bounds
 from barometer.store.stream.writer import Writer
 from barometer.vocabulary import Kind, Sentiment
 

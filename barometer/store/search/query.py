@@ -15,6 +15,7 @@ from sqlalchemy import Connection, and_, case, select, text, tuple_
 
 from barometer.store.documents.listing import Text, as_text, texts_query
 from barometer.store.engine import Store
+from barometer.store.month_partitions import month_bounds
 from barometer.store.search.index import (
     TOPIC,
     UNSCORED,
@@ -29,7 +30,6 @@ from barometer.store.search.index import (
     time_of_sid,
 )
 from barometer.store.search.terms import Question, SearchError, question
-from barometer.store.stream.months import month_bounds
 from barometer.store.tables import Document, Prediction, SearchQueue, SeriesDocument, Source
 
 LOOKED_THROUGH = (2_000, 20_000)

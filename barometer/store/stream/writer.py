@@ -21,10 +21,10 @@ from barometer.records import DeadLetter, Document, partition_of
 from barometer.rules import Match
 from barometer.store.bulk import Columns, add_up, insert_rows, rows_of
 from barometer.store.engine import Store
+from barometer.store.month_partitions import Months
 from barometer.store.search.index import enqueue
 from barometer.store.stream.batch import ALL, Batch, Committed, ScoredDocument
 from barometer.store.stream.identities import DisplacedDocument, claim_identities, withdraw_document
-from barometer.store.stream.months import Months
 from barometer.store.stream.names import Names
 from barometer.store.stream.offsets import NOWHERE, OffsetUpdate, hold_offsets, move_offsets
 from barometer.store.stream.rollups import RollupCounts, series_of
