@@ -1,4 +1,4 @@
-"""How a broker is reached: the options of now. Passwords and options that came from files are read again for every new
+"""Current connection options for the broker. Passwords and options that came from files are read again for every new
 connection, so that a password that was changed is taken up without a restart."""
 
 from __future__ import annotations

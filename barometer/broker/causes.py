@@ -1,4 +1,4 @@
-"""Why a connection to a broker came to nothing, in words for an operator: the cause and the setting.
+"""Explains failed broker connections to an operator: the cause and the setting to change.
 
 kafka-python knows the cause and tells its logger; its exceptions say only that time ran out. Where what it saw can
 mean several things (a server that hangs up), the address is looked at once more, without it.

@@ -253,7 +253,7 @@ class Sender:
                     why = f"{len(record.value or b''):,} bytes: more than a Kafka request may hold"
                     raise TooLarge(record.where, why) from e
                 if isinstance(e, KafkaError):
-                    raise self._not_allowed(e) or DeliveryError(f"{record.where}: not sent: {_said(e)}") from e
+                    raise self._not_allowed(e) or DeliveryError(f"{record.where}: not sent: {_one_line(e)}") from e
                 raise
         future.add_callback(partial(self._has_arrived, record))
         future.add_errback(partial(self._has_failed, record))
@@ -263,7 +263,7 @@ class Sender:
         try:
             return sorted(self._producer.partitions_for(self.topic))
         except KafkaError as e:
-            raise self._not_allowed(e) or DeliveryError(f"{where}: not sent: {_said(e)}") from e
+            raise self._not_allowed(e) or DeliveryError(f"{where}: not sent: {_one_line(e)}") from e
 
     def _not_allowed(self, error: BaseException) -> BarometerError | None:
         """A missing right or a login that is refused, as an error of its own."""
@@ -335,7 +335,7 @@ class Sender:
             self._again.sort(key=lambda r: r.number)
             self._send_again()
         guilty.sort(key=lambda x: x[0].number)
-        self._tell(guilty)
+        self._report_refused(guilty)
 
     def _send_again(self) -> None:
         while self._again:
@@ -348,15 +348,15 @@ class Sender:
             if record.alone:
                 self._wait()
 
-    def _tell(self, guilty: list[tuple[_Record, BaseException]]) -> None:
+    def _report_refused(self, guilty: list[tuple[_Record, BaseException]]) -> None:
         self.refused += sum(not record.control for record, _ in guilty)
         for record, error in guilty:
             if record.control or self._on_refused is None:
-                self._failure = DeliveryError(f"{record.where}: refused by the broker: {_said(error)}")
+                self._failure = DeliveryError(f"{record.where}: refused by the broker: {_one_line(error)}")
                 return
         for record, error in guilty:
             assert self._on_refused is not None
-            self._on_refused(Refused(record.where, f"refused by the broker: {_said(error)}"))
+            self._on_refused(Refused(record.where, f"refused by the broker: {_one_line(error)}"))
 
     def _give_up(self) -> None:
         """Nothing more is sent: what would follow might overtake what is unknown."""
@@ -369,7 +369,7 @@ class Sender:
             unknown += [(r, silent) for r in self._under_way.values()]
             self.unknown = sum(not record.control for record, _ in unknown)
         first, error = min(unknown, key=lambda x: x[0].number)
-        why = _said(error) + (f"; {trouble}" if trouble is not None else "")
+        why = _one_line(error) + (f"; {trouble}" if trouble is not None else "")
         self._failure = self._not_allowed(error) or DeliveryError(f"{first.where}: not delivered: {why}")
 
     def _end(self) -> None:
@@ -415,7 +415,7 @@ class Sender:
             self._lock.notify_all()
 
 
-def _said(error: BaseException) -> str:
+def _one_line(error: BaseException) -> str:
     """An error of kafka-python's in one line."""
     if isinstance(error, MessageSizeTooLargeError | RecordListTooLargeError):
         return "larger than the topic takes (max.message.bytes)"

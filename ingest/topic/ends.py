@@ -1,4 +1,4 @@
-"""What the broker says of where partitions begin and end, asked beside the reading.
+"""Beginnings and ends of partitions, asked of the broker independently of fetching.
 
 The ends that a fetch brings along are not enough: where no fetch comes back (a quota, a lost right, a partition that
 nobody was given) they stand still, and a lag of 0 would be shown while records wait.

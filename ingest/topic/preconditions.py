@@ -1,4 +1,4 @@
-"""What a topic must be like for texts to be kept as they are, and what of it is not so.
+"""Preconditions: the topic settings that keep texts as they are, and findings where they differ.
 
 Asked of the broker (DescribeConfigs). A broker that does not answer that, or does not let us ask, is not refused: what
 could not be looked at is said.

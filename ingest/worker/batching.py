@@ -1,4 +1,4 @@
-"""Putting entries together into what one transaction writes."""
+"""Batches: entries collected until one transaction should write them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Kafka consumer as the worker needs it, and what must be known of it that it has no public name for."""
+"""The worker's Kafka consumer, and figures of it that kafka-python has no public name for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The worker's heartbeat, from a thread of its own: it must not stop when something else waits."""
+"""The worker's heartbeat: its state in the store, written by a thread of its own so that nothing else holds it up."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ AT_WORK = ("joining", "positioning", "running", "standing by", "not reading")
 """The states in which nothing else is waited for."""
 ON_THE_WAY = ("joining", "positioning")
 TROUBLES = ("broker away", "login failed", "not authorised")
-"""States that a new try does not end, only its success: alarms must not see them come and go."""
+"""States that last until a new try succeeds, so that alarms do not see them come and go."""
 HIGH_WATER_SECONDS = 5.0
 RATE_SECONDS = 60.0
 
@@ -50,7 +50,7 @@ class Heartbeat:
         self._wake, self._end = threading.Event(), threading.Event()
         self._state, self._info = "starting", dict[str, Any]()
         self._detail: dict[str, Any] = {}
-        self._told: dict[str, Any] = {}
+        self._fields: dict[str, Any] = {}
         self._log_id: int | None = None
         self._ends: dict[int, int] = {}
         self._thread = threading.Thread(target=self._run, name="worker-heartbeat", daemon=True)
@@ -59,7 +59,7 @@ class Heartbeat:
         self._thread.start()
 
     def set_state(self, state: str, **detail: Any) -> None:
-        """Say how the worker is."""
+        """Set the worker's state, with details for the status page."""
         with self._lock:
             if (state, detail) == (self._state, self._detail):
                 return
@@ -73,12 +73,11 @@ class Heartbeat:
         self._on_event("state", {"state": state, **detail})
 
     def loop_turned(self) -> None:
-        """The loop goes round."""
+        """The poll loop has made a turn."""
         self._turned = time.monotonic()
 
     def reading(self) -> None:
-        """This worker has its share of the partitions and reads what is there; or it waits, and that is nobody's fault
-        here."""
+        """This worker reads its partitions, or waits for something outside it."""
         self._read = time.monotonic()
 
     def health(self) -> tuple[bool, dict[str, Any]]:
@@ -91,22 +90,22 @@ class Heartbeat:
         return ok, {"state": self._state, **times, **self._detail}
 
     def batch_written(self, figures: dict[str, Any]) -> None:
-        """Say what became of a batch."""
+        """Count a batch that was written."""
         self._documents += int(figures["documents"])
         self._on_event("batch", figures)
 
     def report(self, log_id: int, ends: dict[int, int], info: dict[str, Any]) -> None:
-        """What the next beat tells."""
+        """Set the partitions' ends and the figures that the next beat writes."""
         with self._lock:
             self._log_id, self._ends, self._info = log_id, dict(ends), info
 
     def set_field(self, name: str, value: Any) -> None:
-        """Something that each beat says from now on; None: no more."""
+        """Add a field to every beat from now on; None removes it."""
         with self._lock:
             if value is None:
-                self._told.pop(name, None)
+                self._fields.pop(name, None)
             else:
-                self._told[name] = value
+                self._fields[name] = value
 
     def stop(self) -> None:
         """One last beat, then no more."""
@@ -137,7 +136,7 @@ class Heartbeat:
                     "documents": self._documents,
                     "documents_per_second": rate,
                     **self._detail,
-                    **self._told,
+                    **self._fields,
                 }
                 log_id, ends = self._log_id, dict(self._ends)
             try:

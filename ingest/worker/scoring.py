@@ -1,4 +1,4 @@
-"""From the scorer's words to predictions; a text that the scorer chokes on is found and left unscored."""
+"""Turns scorer results into predictions; a text that makes the scorer fail is isolated and left unscored."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ UNKNOWN_LANGUAGE = "und"
 
 
 class Result(Protocol):
-    """What a scorer says of one text."""
+    """A scorer's result for one text."""
 
     scored: bool
     reason: str | None

@@ -1,4 +1,4 @@
-"""The log under the store: which life of the topic the stored offsets belong to.
+"""Log epochs: which life of the topic the stored offsets belong to.
 
 A log is (cluster id, topic, topic id where the broker gives one: Kafka 2.8, KIP-516). Another id, or stored offsets
 that the log no longer has, mean that it was replaced: it is marked so, every writer is refused from then on, and an
@@ -197,12 +197,7 @@ def accept_replacement(
             same = False  # nothing says that the old topic is back
         if same and not from_beginning and reason.startswith((TRIMMED, OTHER_CLUSTER, MADE_ANEW)):
             new_id = old.id
-            for partition, begin in gaps.items():
-                c.execute(
-                    update(Offset)
-                    .where(Offset.log_id == old.id, Offset.partition == partition, Offset.next_offset < begin)
-                    .values(next_offset=begin)
-                )
+            _skip_gaps(c, old.id, gaps)
             c.execute(update(Log).where(Log.id == old.id).values(replaced_reason=None))
         else:
             c.execute(update(Log).where(Log.id == old.id).values(current=False, replaced_reason=reason))
@@ -238,6 +233,15 @@ def acceptances(c: Connection, topic: str) -> list[Acceptance]:
     a = AuditEntry
     query = select(a.at, a.actor, a.data).where(a.action == ACCEPTED, a.object == topic)
     return [Acceptance._make(row) for row in c.execute(query.order_by(a.at, a.id))]
+
+
+def _skip_gaps(c: Connection, log_id: int, beginnings: Mapping[int, int]) -> None:
+    for partition, begin in beginnings.items():
+        c.execute(
+            update(Offset)
+            .where(Offset.log_id == log_id, Offset.partition == partition, Offset.next_offset < begin)
+            .values(next_offset=begin)
+        )
 
 
 def _go_on(c: Connection, old_id: int, new_id: int, cuts: Mapping[int, int]) -> None:

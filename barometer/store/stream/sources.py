@@ -1,4 +1,4 @@
-"""Who sends: what each source sent in a day and a week, and which have fallen silent.
+"""Sources: what each sent in a day and a week, and which have fallen silent.
 
 Anybody who can write to the topic can make up names. So the store takes a limited number of them, the database judges
 them all in one statement, and a report names the first few and counts the rest.
