@@ -39,7 +39,7 @@ from barometer.store.migrate import open_store
 from barometer.store.tables import Notification, NotificationAttempt
 from monitor.notify.config import load_config
 from monitor.notify.outbox.enqueue import enqueue
-from tests.integration.post_box import PostBox, post_box
+from testing.post_box import PostBox, post_box
 
 LEASE_SECONDS = 2.0
 FROZEN_SECONDS = 4 * LEASE_SECONDS

@@ -48,7 +48,7 @@ from bench.kills.runs import LOOK_SECONDS, importing, keep_logs, run_settings, u
 from bench.kills.servers import Postgres, own_postgres
 from bench.kills.texts import Filled
 from ingest.topic.topics import ensure_topics
-from tests.integration.post_box import PostBox, post_box
+from testing.post_box import PostBox, post_box
 
 A_GROUP = 36
 """Brokers struck between two comparisons."""

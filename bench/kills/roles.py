@@ -25,7 +25,7 @@ from barometer.settings import Settings, load_settings
 from barometer.store.migrate import open_store
 from bench.kills.nursery import be_born
 from bench.kills.points import Plan, install
-from tests.integration.keyword_scorer import KeywordScorer, Said
+from testing.keyword_scorer import KeywordScorer, Said
 
 STEP = 2
 """Buckets that one transaction of sealing takes here: many small ones are more to be killed in."""

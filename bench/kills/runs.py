@@ -26,7 +26,7 @@ from bench.kills.outside import deliveries_wrong, relayed_wrong
 from bench.kills.rows import Rows, differences, read_rows
 from bench.kills.servers import DurableBroker, Postgres
 from bench.kills.texts import Filled, Shape, fill
-from tests.integration.post_box import PostBox, post_box
+from testing.post_box import PostBox, post_box
 
 LOOK_SECONDS = 0.05
 PATIENCE_SECONDS = 180.0

@@ -25,7 +25,7 @@ from sqlalchemy import make_url
 from barometer.errors import BarometerError
 from ingest.local_broker.child_processes import die_with_parent
 from ingest.local_broker.embedded_broker import _binary, _free_port, _listens
-from tests.conftest import PostgresServer, make_postgres
+from testing.postgres import PostgresServer, make_postgres
 
 READY_SECONDS = 30.0
 BUCKET = "log"

@@ -11,7 +11,7 @@ from barometer.logs import configure_logging
 from barometer.settings import load_settings
 from barometer.store.migrate import open_store
 from bench.kills.nursery import be_born
-from tests.integration.keyword_scorer import KeywordScorer
+from testing.keyword_scorer import KeywordScorer
 
 
 def work(values: dict[str, Any], log: str, seconds: float) -> None:

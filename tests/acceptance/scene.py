@@ -44,7 +44,7 @@ from monitor.notify.outbox.enqueue import enqueue
 from monitor.notify.outbox.reminders import repeat_due
 from monitor.notify.outbox.sending import send_due
 from monitor.sealing.seal import Buckets, Sealer
-from tests.integration.post_box import PostBox
+from testing.post_box import PostBox
 
 ZONE = ZoneInfo("Asia/Shanghai")
 MINUTE, BUCKET = 60_000, 600_000

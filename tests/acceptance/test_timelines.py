@@ -10,8 +10,8 @@ import psycopg
 import pytest
 from sqlalchemy import make_url
 
+from testing.post_box import PostBox, post_box
 from tests.acceptance.scene import Scene, copy_of, settings_of, with_history
-from tests.integration.post_box import PostBox, post_box
 
 MakeScene = Callable[..., Scene]
 ESCALATING = {

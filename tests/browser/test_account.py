@@ -7,8 +7,8 @@ import re
 import httpx
 from playwright.sync_api import expect
 
-from tests.browser.seed import PASSWORD
 from tests.browser.test_dashboard import Enter, Site, browser, enter, in_language, site  # fixtures
+from tests.support.seed import PASSWORD
 
 __all__ = ["browser", "enter", "site"]
 

@@ -10,8 +10,8 @@ from playwright.sync_api import Browser, expect
 from sqlalchemy import select, update
 
 from barometer.store.tables import Alert, AlertEvent, AlertStep
-from tests.browser.seed import storm
 from tests.browser.test_dashboard import Enter, Site, browser, enter, in_language, start_site, stop_site
+from tests.support.seed import storm
 
 __all__ = ["browser", "enter"]
 pytestmark = pytest.mark.browser

@@ -16,8 +16,8 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from dashboard.web.prefix import Beneath
-from tests.browser.seed import PASSWORD
 from tests.browser.test_dashboard import Site, browser, start_site, stop_site
+from tests.support.seed import PASSWORD
 
 __all__ = ["browser"]
 pytestmark = pytest.mark.browser

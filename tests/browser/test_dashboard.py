@@ -26,7 +26,7 @@ from barometer.settings import load_settings
 from barometer.store.engine import Store
 from barometer.store.migrate import open_store
 from barometer.store.tables import Alert, Offset
-from tests.browser.seed import PASSWORD, seed
+from tests.support.seed import PASSWORD, seed
 
 pytestmark = pytest.mark.browser
 ARGUMENTS = [

@@ -11,8 +11,8 @@ from playwright.sync_api import expect
 from sqlalchemy import select
 
 from barometer.store.tables import Annotation, LabelText
-from tests.browser.seed import checked
 from tests.browser.test_dashboard import Enter, Site, browser, enter, in_language, start_site
+from tests.support.seed import checked
 
 __all__ = ["browser", "enter"]
 

@@ -9,7 +9,7 @@ from playwright.sync_api import Browser
 
 from monitor.notify.message import Message, render
 from tests.browser.test_dashboard import browser
-from tests.unit.notify.samples import message
+from tests.support.channel_samples import message
 
 __all__ = ["browser"]
 

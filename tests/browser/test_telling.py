@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
+from testing.post_box import PostBox, post_box
 from tests.browser.test_dashboard import Enter, Site, browser, enter, in_language, start_site, stop_site
-from tests.integration.post_box import PostBox, post_box
 
 __all__ = ["browser", "enter"]
 

@@ -11,7 +11,8 @@ from bench.kills.cluster import Cluster
 from bench.kills.outages import LINES
 from bench.kills.servers import Postgres
 from ingest.local_broker.apache_kafka import NoKafka
-from tests.conftest import ROOT, PostgresServer
+from testing.postgres import PostgresServer
+from tests.conftest import ROOT
 
 SEED = os.environ.get("BAROMETER_CHAOS_SEED", "20260")
 LOST = ("a partition's leader / power lost", "the group's coordinator / frozen")

@@ -11,7 +11,8 @@ from bench.kills.servers import Postgres
 from bench.rebalances.__main__ import courses, run, world
 from bench.rebalances.causes import OPENERS, TURNS
 from ingest.local_broker.apache_kafka import ApacheKafka
-from tests.conftest import ROOT, PostgresServer
+from testing.postgres import PostgresServer
+from tests.conftest import ROOT
 
 SEED = int(os.environ.get("BAROMETER_CHAOS_SEED", "20260"))
 CAUSES = (*OPENERS, *TURNS)

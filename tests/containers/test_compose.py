@@ -23,9 +23,9 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
+from testing.post_box import PostBox, post_box
 from tests.containers.engine import GATEWAY, ROOT, Engine, NoEngine
-from tests.integration.post_box import PostBox, post_box
-from tests.integration.stream import wait_for
+from tests.support.stream import wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 OURS = ("worker", "monitor", "dashboard")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from barometer.records import Document
 from barometer.vocabulary import Kind, Sentiment
 from ingest.worker.scoring import SCORER_ERROR, score_documents
-from tests.integration.keyword_scorer import KeywordScorer, Said
+from testing.keyword_scorer import KeywordScorer, Said
 
 
 def documents(texts: Sequence[str], **fields: object) -> list[Document]:
