@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from barometer.settings import settings
-from barometer.store.backup.archive import Manifest, OnProgress, check_fits, make_backup, read_manifest, restore_backup
+from barometer.store.backup.archive import make_backup, read_manifest, restore_backup
+from barometer.store.backup.manifest import Manifest, OnProgress, check_fits
 from barometer.store.engine import Store
 from barometer.store.migrate import current, require_head
 

@@ -22,7 +22,8 @@ from sqlalchemy.exc import DBAPIError
 
 from barometer.errors import StoreError
 from barometer.settings import Settings
-from barometer.store.backup.archive import Manifest, OnProgress, compare, require_free, settle_in, take_stock, terms_of
+from barometer.store.backup.contents import check_counts, describe_snapshot, finish_restore, lease_terms, require_free
+from barometer.store.backup.manifest import Manifest, OnProgress
 from barometer.store.backup.postgres_tools import environment, find_tool
 from barometer.store.engine import APPLICATION, Store
 from barometer.store.migrate import settle, upgrade_in
@@ -44,7 +45,7 @@ def backup(store: Store, file: Path, on_progress: OnProgress) -> Manifest:
         raw = _raw(c)
         tool = find_tool("pg_dump", raw.info.server_version // 10_000)
         on_progress("count", 0, None)
-        manifest = take_stock(c, store, MigrationContext.configure(c).get_current_revision())
+        manifest = describe_snapshot(c, store, MigrationContext.configure(c).get_current_revision())
         snapshot = c.execute(text("SELECT pg_export_snapshot()")).scalar_one()
         months = c.execute(
             text(
@@ -57,13 +58,19 @@ def backup(store: Store, file: Path, on_progress: OnProgress) -> Manifest:
         names = [*manifest.counts, "alembic_version", *(n for n in months if n not in manifest.counts)]
         names += inspect(c).has_table(SEARCH) * [SEARCH]
         command = [
-            str(tool), "--format=custom", f"--snapshot={snapshot}", "--no-owner", "--no-privileges", "--no-comments",
-            f"--lock-wait-timeout={_LOCK_WAIT_MS}", f"--file={file}",
+            str(tool),
+            "--format=custom",
+            f"--snapshot={snapshot}",
+            "--no-owner",
+            "--no-privileges",
+            "--no-comments",
+            f"--lock-wait-timeout={_LOCK_WAIT_MS}",
+            f"--file={file}",
             *(f'--table="{manifest.schema}"."{name}"' for name in names),
-        ]  # fmt: skip
-        with tempfile.TemporaryFile() as said:
+        ]
+        with tempfile.TemporaryFile() as output:
             process = subprocess.Popen(
-                command, env=environment(raw), stdin=subprocess.DEVNULL, stdout=said, stderr=said
+                command, env=environment(raw), stdin=subprocess.DEVNULL, stdout=output, stderr=output
             )
             try:
                 while process.poll() is None:
@@ -75,7 +82,7 @@ def backup(store: Store, file: Path, on_progress: OnProgress) -> Manifest:
             finally:
                 _end(process)
             if process.returncode:
-                raise StoreError(f"pg_dump failed: {_last_words(said)}")
+                raise StoreError(f"pg_dump failed: {_last_lines(output)}")
     return manifest
 
 
@@ -94,7 +101,7 @@ def restore(
             c.execute(text("SET LOCAL lock_timeout = '10s'"))
             require_free(c, store, replace=replace)
             _require_no_connections(c)
-            terms = terms_of(c)
+            terms = lease_terms(c)
             tables = ", ".join(f'"{t.name}"' for t in Base.metadata.sorted_tables) + f", {SEARCH}"
             c.exec_driver_sql(f"DROP TABLE IF EXISTS {tables}, alembic_version CASCADE")
             for section in ("pre-data", "data", "post-data"):
@@ -102,9 +109,9 @@ def restore(
                     _carry_out(_raw(c), out, section, on_progress)
             c.exec_driver_sql("RESET search_path")
             on_progress("check", 0, None)
-            compare(c, manifest)
+            check_counts(c, manifest)
             upgrade_in(c)
-            settle_in(c, store, manifest, terms, actor, file)
+            finish_restore(c, store, manifest, terms, actor, file)
         with store.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as c:
             c.exec_driver_sql(f"ANALYZE {tables}")
     except (psycopg.Error, DBAPIError) as e:
@@ -168,17 +175,19 @@ def _rows(out: IO[bytes]) -> Iterator[bytes]:
 @contextmanager
 def _read_dump(tool: Path, file: Path, section: str) -> Iterator[IO[bytes]]:
     """What the dump says, as SQL."""
-    with tempfile.TemporaryFile() as said:
+    with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
             [str(tool), f"--section={section}", "--no-owner", "--no-privileges", "--file=-", str(file)],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said,
-        )  # fmt: skip
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=output,
+        )
         assert process.stdout is not None
         try:
             yield process.stdout
             process.stdout.close()
             if process.wait(60):
-                raise StoreError(f"pg_restore failed: {_last_words(said)}. Nothing changed")
+                raise StoreError(f"pg_restore failed: {_last_lines(output)}. Nothing changed")
         finally:
             _end(process)
 
@@ -191,9 +200,9 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.stdout.close()
 
 
-def _last_words(said: IO[bytes]) -> str:
-    said.seek(0)
-    lines = said.read().decode(errors="replace").strip().splitlines()
+def _last_lines(output: IO[bytes]) -> str:
+    output.seek(0)
+    lines = output.read().decode(errors="replace").strip().splitlines()
     return " / ".join(lines[-3:]) or "it did not say why"
 
 

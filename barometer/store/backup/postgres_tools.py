@@ -49,18 +49,20 @@ def find_tool(name: str, at_least: int) -> Path:
 
 def _major(path: Path) -> int | None:
     try:
-        said = subprocess.run([str(path), "--version"], capture_output=True, text=True, check=False, timeout=20).stdout
+        output = subprocess.run(
+            [str(path), "--version"], capture_output=True, text=True, check=False, timeout=20
+        ).stdout
     except (OSError, subprocess.TimeoutExpired):
         return None
-    match = re.search(r"\(PostgreSQL\) (\d+)", said)
+    match = re.search(r"\(PostgreSQL\) (\d+)", output)
     return int(match[1]) if match else None
 
 
 def environment(raw: psycopg.Connection) -> dict[str, str]:
-    """What lets a tool connect as this connection did, to the same server."""
-    said = raw.info.get_parameters()
+    """Environment variables with which libpq's tools connect to the same server as ``raw``, as the same user."""
+    parameters = raw.info.get_parameters()
     env = {k: v for k, v in os.environ.items() if k not in _VARIABLES.values()}
-    env |= {variable: said[name] for name, variable in _VARIABLES.items() if said.get(name)}
+    env |= {variable: parameters[name] for name, variable in _VARIABLES.items() if parameters.get(name)}
     env |= {"PGHOST": raw.info.host, "PGPORT": str(raw.info.port), "PGAPPNAME": "barometer backup"}
     if raw.info.password:
         env["PGPASSWORD"] = raw.info.password

@@ -18,7 +18,8 @@ from sqlalchemy import Connection
 
 from barometer.errors import StoreError
 from barometer.settings import Settings
-from barometer.store.backup.archive import Manifest, OnProgress, compare, require_free, settle_in, take_stock, terms_of
+from barometer.store.backup.contents import check_counts, describe_snapshot, finish_restore, lease_terms, require_free
+from barometer.store.backup.manifest import Manifest, OnProgress
 from barometer.store.engine import BUSY_TIMEOUT_MS, Store
 from barometer.store.exclusive import only_worker
 from barometer.store.migrate import settle, upgrade
@@ -30,7 +31,7 @@ def backup(store: Store, file: Path, on_progress: OnProgress) -> Manifest:
     """Copy the snapshot of one read transaction. In WAL mode it holds up no writer."""
     with store.read() as c:
         on_progress("count", 0, None)
-        manifest = take_stock(c, store, MigrationContext.configure(c).get_current_revision())
+        manifest = describe_snapshot(c, store, MigrationContext.configure(c).get_current_revision())
         target = sqlite3.connect(file, isolation_level=None)
         try:
             _raw(c).backup(target, pages=_PAGES, progress=_steps(on_progress, "copy"))
@@ -51,7 +52,7 @@ def restore(
     with only_worker(store), tempfile.TemporaryDirectory(prefix=".restore-", dir=store.path.parent) as folder:
         with store.read() as c:
             require_free(c, store, replace=replace)
-            terms = terms_of(c)
+            terms = lease_terms(c)
         copy = Path(folder) / "copy.db"
         on_progress("copy", 0, None)
         try:
@@ -63,11 +64,11 @@ def restore(
             on_progress("check", 0, None)
             with prepared.write() as c:
                 _check(_raw(c), "integrity_check", file)
-                compare(c, manifest)
+                check_counts(c, manifest)
             upgrade(prepared)
             settle(prepared, settings)
             with prepared.write() as c:
-                settle_in(c, prepared, manifest, terms, actor, file)
+                finish_restore(c, prepared, manifest, terms, actor, file)
         finally:
             prepared.close()
         with store.write() as c:  # once more, where nobody can come in between unseen
@@ -97,11 +98,11 @@ def _raw(c: Connection) -> sqlite3.Connection:
 
 def _check(c: sqlite3.Connection, how: str, file: Path) -> None:
     try:
-        said = [str(row[0]) for row in c.execute(f"PRAGMA {how}")]
+        found = [str(row[0]) for row in c.execute(f"PRAGMA {how}")]
     except sqlite3.Error as e:
-        said = [str(e)]
-    if said != ["ok"]:
-        raise StoreError(f"{file} is damaged: {said[0]}. Nothing changed")
+        found = [str(e)]
+    if found != ["ok"]:
+        raise StoreError(f"{file} is damaged: {found[0]}. Nothing changed")
 
 
 def _steps(on_progress: OnProgress, what: str) -> Callable[[int, int, int], object]:
