@@ -28,11 +28,13 @@ from barometer.records import fingerprint, pack_row
 from barometer.settings import load_settings
 from barometer.store import leases
 from barometer.store.bulk import insert_rows
+from barometer.store.documents.copies import with_copies
+from barometer.store.documents.keys import Key
 from barometer.store.engine import Store
 from barometer.store.migrate import open_store
 from barometer.store.month_partitions import Months
 from barometer.store.search.index import enqueue, index_waiting
-from barometer.store.search.query import Key, Wanted, search_documents, with_copies
+from barometer.store.search.query import Wanted, search_documents
 from barometer.store.tables import Document, ModelVersion, Prediction, Series, SeriesDocument, Source
 from bench.databases import empty_database
 

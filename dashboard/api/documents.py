@@ -7,9 +7,10 @@ from typing import Any, Literal
 from pydantic import Field
 
 from barometer.records import Flag
-from barometer.store.documents.detail import whole_document
+from barometer.store.documents.copies import with_copies
+from barometer.store.documents.detail import document_detail
 from barometer.store.documents.listing import Text
-from barometer.store.search.query import search_documents, with_copies
+from barometer.store.search.query import search_documents
 from barometer.vocabulary import Kind, Sentiment, SentimentName, StatedKind
 from dashboard.api.contract import Contract
 from dashboard.api.errors import NotThere
@@ -140,7 +141,7 @@ def register(contract: Contract) -> None:
         key = cursor(document_id)
         ctx = context()
         with ctx.store.read() as c:
-            found = whole_document(c, ctx.store, key, MAX_COPIES) if key else None
+            found = document_detail(c, ctx.store, key, MAX_COPIES) if key else None
         if found is None:
             raise NotThere("no_document", id=document_id[:80])
         said = [

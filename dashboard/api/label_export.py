@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from barometer.store.accounts.audit_log import note
 from barometer.store.engine import Store
-from barometer.store.labels.views import Kept, kept_labels
+from barometer.store.labels.views import LabelWithText, list_labels
 from dashboard.api.labels import Label, LabelsQuery, as_json
 from dashboard.context import context, view
 from dashboard.exports.document_files import csv_pieces
@@ -39,7 +39,7 @@ def labels(form: str) -> Any:
         return jsonify(error=f"{'.'.join(map(str, first['loc']))}: {first['msg']}"), 400
     with ctx.store.read() as c:
         now = ctx.store.now_ms(c)
-        rows = kept_labels(c, origin=asked.origin, since_ms=asked.since, before=asked.before, bare=True,
+        rows = list_labels(c, origin=asked.origin, since_ms=asked.since, before=asked.before, bare=True,
                            limit=ctx.settings.export_rows, whole_history=asked.history)  # fmt: skip
         ids = [r.id for r in rows]
     told = {"format": form, "rows": len(ids), "query": request.args.to_dict()}
@@ -55,10 +55,10 @@ def labels(form: str) -> Any:
     return Response(body, content_type=FORMATS[form], headers=headers)
 
 
-def _pieces(store: Store, ids: list[int]) -> Iterator[Kept]:
+def _pieces(store: Store, ids: list[int]) -> Iterator[LabelWithText]:
     for i in range(0, len(ids), _PIECE):
         with store.read() as c:
-            found = list(kept_labels(c, ids=ids[i : i + _PIECE]))
+            found = list(list_labels(c, ids=ids[i : i + _PIECE]))
         yield from found
 
 

@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from barometer.store.labels.annotations import MAX_COMMENT, history
+from barometer.store.labels.annotations import MAX_COMMENT, label_history
 from barometer.store.labels.sampling import ALL
-from barometer.store.labels.views import Kept, kept_labels
+from barometer.store.labels.views import LabelWithText, list_labels
 from barometer.vocabulary import SENTIMENTS, Kind, Sentiment, SentimentName
 from dashboard.api.contract import Contract
 from dashboard.api.errors import NotThere, Unavailable
@@ -154,7 +154,7 @@ def register(contract: Contract) -> None:
     def get_annotations(query: LabelsQuery) -> Any:
         """Labels that stand, the newest first."""
         with context().store.read() as c:
-            rows = list(kept_labels(c, origin=query.origin, since_ms=query.since, before=query.before,
+            rows = list(list_labels(c, origin=query.origin, since_ms=query.since, before=query.before,
                                     limit=query.limit, whole_history=query.history))  # fmt: skip
         return {"annotations": [as_json(r) for r in rows]}
 
@@ -197,7 +197,7 @@ def register(contract: Contract) -> None:
                 {"id": r.id, "user": r.user, "action": r.action, "sentiment": _word(r.sentiment), "topics": r.topics,
                  "comment": r.comment, "origin": r.origin, "blind": r.blind, "model": r.model,
                  "previous_id": r.previous_id, "created_at": r.created_at}
-                for r in history(c, found.text.id)
+                for r in label_history(c, found.text.id)
             ]  # fmt: skip
         x = found.text
         ps = (
@@ -241,7 +241,7 @@ def register(contract: Contract) -> None:
         }  # fmt: skip
 
 
-def as_json(r: Kept) -> Mapping[str, Any]:
+def as_json(r: LabelWithText) -> Mapping[str, Any]:
     """The fields of :class:`Label`, also of the files."""
     return {
         "id": r.id, "text_id": r.text_id, "observed_at": r.observed_at, "row_id": str(r.row_id),

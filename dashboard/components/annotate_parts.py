@@ -62,7 +62,10 @@ def _answer(v: View, found: Labelling) -> Any:
     marks: list[Any] = [sentiment_pill(v, x.sentiment)]
     if probability is not None:
         marks.append(html.Span(f"{probability:.2f}", className="num muted"))
-    marks += [html.Span(series_name(v.lang, f"topic:{t}"), className="tag") for t in sorted(x.topics, key=x.topics.get)]
+    marks += [
+        html.Span(series_name(v.lang, f"topic:{t}"), className="tag")
+        for t in sorted(x.topics, key=x.topics.__getitem__)
+    ]
     if found.model:
         marks.append(html.Small(found.model, className="muted"))
     parts: list[Any] = [html.H2(v.t("annotate.model_said")), html.Div(marks, className="marks")]

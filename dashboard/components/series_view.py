@@ -9,7 +9,7 @@ from typing import Any
 
 from barometer.standing import Standing, stand
 from barometer.store.alerts.views import alerts_between
-from barometer.store.model_versions.views import model_names
+from barometer.store.model_versions.versions import model_names
 from barometer.store.series.downsampling import grid_offset
 from barometer.store.series.points import Point, points
 from barometer.store.series.series_totals import SeriesRow, find_series

@@ -9,12 +9,11 @@ from typing import Any
 import dash
 from dash import MATCH, Input, Output, State, dcc, html, no_update
 from flask_login import current_user
-from sqlalchemy import Row
 
 from barometer.readable import readable
 from barometer.records import Flag
-from barometer.store.documents.listing import Text
-from barometer.store.search.query import texts_of
+from barometer.store.documents.listing import Text, texts_of
+from barometer.store.labels.rows import LabelRow
 from barometer.store.search.terms import CJK, Question, SearchError, question
 from barometer.vocabulary import Sentiment
 from dashboard.components.marked import excerpt, marked, spots
@@ -29,11 +28,11 @@ _BEGINNING = re.compile(rf".{{0,24}}[^\W_{CJK}]*", re.DOTALL)
 
 
 def text_card(v: View, text: Text, now: int, *, topics: bool = True, extra: Sequence[Any] = (),
-              asked: Question | None = None, words: str = "", people: Sequence[Row[Any]] = ()) -> Any:  # fmt: skip
+              asked: Question | None = None, words: str = "", people: Sequence[LabelRow] = ()) -> Any:  # fmt: skip
     """One document of the store; ``extra`` stands under it.
 
     Args:
-        people: what people say of it (rows of ``annotations``).
+        people: what people say of it (their labels).
         asked: what was searched for, to be marked.
         words: the same as it was typed.
     """
@@ -66,7 +65,7 @@ def text_card(v: View, text: Text, now: int, *, topics: bool = True, extra: Sequ
     )  # fmt: skip
 
 
-def evidence_card(v: View, evidence: Mapping[str, Any], now: int, people: Sequence[Row[Any]] = ()) -> Any:
+def evidence_card(v: View, evidence: Mapping[str, Any], now: int, people: Sequence[LabelRow] = ()) -> Any:
     """One of the copies that an alert keeps; every field but the text may be missing."""
     p = evidence.get("p_negative")
     marks: list[Any] = [sentiment_pill(v, 0, float(p) if p is not None else None), *said_by_people(v, people)]
@@ -81,11 +80,12 @@ def evidence_card(v: View, evidence: Mapping[str, Any], now: int, people: Sequen
     )  # fmt: skip
 
 
-def said_by_people(v: View, people: Sequence[Row[Any]]) -> list[Any]:
+def said_by_people(v: View, people: Sequence[LabelRow]) -> list[Any]:
     """A mark for each sentiment that people gave, beside what the model says; who they are is under the pointer."""
     by_sentiment: dict[int, list[str]] = {}
     for r in people:
-        by_sentiment.setdefault(r.sentiment, []).append(r.user)
+        if r.sentiment is not None:
+            by_sentiment.setdefault(r.sentiment, []).append(r.user)
     return [
         html.Span(v.t("annotate.person", what=v.t(f"sentiment.{Sentiment(sentiment).label}")),
                   className=f"pill people sentiment-{Sentiment(sentiment).label}",
@@ -118,7 +118,7 @@ def document_facts(v: View, text: Text, now: int) -> list[Any]:
 
 
 MANY_COPIES = 1_000
-"""Copies are counted to here (:data:`barometer.store.search.query.MOST_COPIES`)."""
+"""Copies are counted to here (:data:`barometer.store.documents.copies.MOST_COPIES`)."""
 PUBLISHED_APART_MS = 5 * 60_000
 """A publication time nearer than this to when it was seen says nothing new."""
 

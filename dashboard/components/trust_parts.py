@@ -10,7 +10,7 @@ from dash import dcc, html
 from barometer.store.labels.intervals import Share
 from barometer.store.labels.label_quality import AlertAudit, Audit, Audits
 from barometer.store.labels.sampling import ALL
-from barometer.store.model_versions.views import model_names as read_names
+from barometer.store.model_versions.versions import model_names as read_names
 from dashboard.components.parts import empty, href, or_code, section, series_href, table
 from dashboard.context import View, context
 from dashboard.format import number, percent

@@ -18,10 +18,10 @@ from flask_login import current_user
 
 from barometer.errors import BarometerError
 from barometer.store.accounts.audit_log import note
-from barometer.store.documents.listing import Text
+from barometer.store.documents.keys import Key
+from barometer.store.documents.listing import Text, texts_of
 from barometer.store.engine import Store
-from barometer.store.search.index import Key
-from barometer.store.search.query import matching_keys, texts_of
+from barometer.store.search.query import matching_keys
 from dashboard.context import View, context, view
 from dashboard.exports.document_files import NAMES, as_csv, write_parquet, write_xlsx
 from dashboard.i18n.texts import code_text, series_name

@@ -10,7 +10,7 @@ from dash import ClientsideFunction, Input, Output, State, dcc, html, no_update
 from flask_login import current_user
 
 from barometer.errors import BarometerError
-from barometer.store.labels.annotations import labelled_since, recent_of
+from barometer.store.labels.annotations import labelled_since, recent_labels
 from barometer.store.labels.sampling import ALL
 from barometer.store.series.series_totals import list_series
 from dashboard.components.annotate_parts import choices, recent_part, said_words, text_part
@@ -138,7 +138,7 @@ def _act(v: View, given: dict[str, Any], text_id: int | None, comment: str | Non
         chosen = [str(x) for x in topics] if isinstance(topics, list) else None
         label(text_id, sentiment, chosen, comment)
         with context().store.read() as c:
-            last = recent_of(c, current_user.user.id, 1)[0][0]
+            last = recent_labels(c, current_user.user.id, 1)[0][0]
         done = html.Span("✓ " + v.t("annotate.saved", what=said_words(v, last)), className="good")
     if query.get("text") or query.get("doc"):
         return look_at(text_id), done
@@ -243,7 +243,7 @@ def _recent(v: View) -> Any:
     offset = zone.utcoffset(None)
     midnight = now - (now + (int(offset.total_seconds() * 1000) if offset else 0)) % DAY
     with context().store.read() as c:
-        rows = recent_of(c, me, RECENT)
+        rows = recent_labels(c, me, RECENT)
         today = labelled_since(c, me, midnight)
     return recent_part(v, rows, today, now)
 

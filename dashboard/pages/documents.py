@@ -10,9 +10,10 @@ from dash import ClientsideFunction, Input, Output, State, dcc, html, no_update
 from flask_login import current_user
 from sqlalchemy.exc import SQLAlchemyError
 
+from barometer.store.documents.copies import with_copies
 from barometer.store.documents.listing import Text
 from barometer.store.labels.annotations import labels_of_copies
-from barometer.store.search.query import Page, search_documents, with_copies
+from barometer.store.search.query import Page, search_documents
 from barometer.store.search.terms import SearchError
 from barometer.store.series.filtered import languages
 from barometer.store.series.series_totals import list_series

@@ -10,7 +10,8 @@ from dash import Input, State, dcc, html
 
 from barometer.store.labels.label_quality import Audits
 from barometer.store.labels.sampling import ALL
-from barometer.store.model_versions.views import Change, Scored, model_changes, scored_by_model, versions
+from barometer.store.model_versions.usage import ModelChange, ModelTotals, model_changes, scored_by_model
+from barometer.store.model_versions.versions import ModelVersionRow, list_versions
 from dashboard.components.alert_parts import joined
 from dashboard.components.live import fresh, live, register_live, target
 from dashboard.components.parts import aria, empty, facts, language_name, section, table
@@ -58,10 +59,10 @@ def body(v: View) -> list[Any]:
     """What the store knows."""
     ctx = context()
 
-    def read() -> tuple[list[Any], dict[int, Scored], list[Change]]:
+    def read() -> tuple[list[ModelVersionRow], dict[int, ModelTotals], list[ModelChange]]:
         with ctx.store.read() as c:
             now = ctx.store.now_ms(c)
-            return versions(c), scored_by_model(c, now), model_changes(c, now)
+            return list_versions(c), scored_by_model(c, now), model_changes(c, now)
 
     rows, scored, changes = ctx.brief.get("models", read, KEPT_SECONDS)
     report = ctx.status()
@@ -92,7 +93,7 @@ def _mixed(v: View, workers: Sequence[Any]) -> Any:
     )
 
 
-def _versions(v: View, rows: Sequence[Any], scored: dict[int, Scored], workers: Sequence[Any], now: int) -> Any:
+def _versions(v: View, rows: Sequence[Any], scored: dict[int, ModelTotals], workers: Sequence[Any], now: int) -> Any:
     used, zone = _used(workers), context().zone
     found, _ = audit_figures()
     newest = max(scored, key=lambda m: scored[m].last, default=None)
@@ -130,7 +131,7 @@ def _audited(found: Audits, model_id: int) -> Any:
     return next((a.precision for a in found.by_series.get(ALL, []) if a.model_id == model_id), None)
 
 
-def _shares(v: View, s: Scored | None) -> Any:
+def _shares(v: View, s: ModelTotals | None) -> Any:
     """Negative, neutral, positive: in figures, and as a bar."""
     if s is None or s.scored <= 0:
         return html.Span("–", className="muted")
@@ -141,7 +142,7 @@ def _shares(v: View, s: Scored | None) -> Any:
     return html.Span([bar, html.Small(words)], title=words)
 
 
-def _changes(v: View, changes: Sequence[Change], names: dict[int, str], now: int) -> Any:
+def _changes(v: View, changes: Sequence[ModelChange], names: dict[int, str], now: int) -> Any:
     title = v.t("models.changes")
     if not changes:
         return section(title, empty(v.t("models.no_changes")))

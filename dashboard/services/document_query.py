@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from barometer.errors import BarometerError
 from barometer.records import Flag
-from barometer.store.search.index import Key
+from barometer.store.documents.keys import Key
 from barometer.store.search.query import Wanted
 from barometer.vocabulary import SENTIMENTS, STATED_KINDS, Kind, Sentiment
 from dashboard.context import RANGES

@@ -5,17 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import SystemRandom
-from typing import Any
 
 from flask_login import current_user
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
-from barometer.store.labels.annotations import AnnotationError, Said, history, say, standing_of, undo
+from barometer.store.documents.keys import Key
+from barometer.store.labels.annotations import AnnotationError, NewLabel, add_label, current_label, label_history, undo
 from barometer.store.labels.label_quality import AlertAudit, Audits, alert_audits, audits
-from barometer.store.labels.queues import QUEUES, Draw, item, item_of, next_text, topics_known, withdraw_offer
+from barometer.store.labels.queues import (
+    QUEUES,
+    Draw,
+    next_text,
+    text_of_document,
+    topics_known,
+    withdraw_offer,
+)
+from barometer.store.labels.rows import LabelRow, LabelTextRow, find_text
 from barometer.store.labels.sampling import ALL
-from barometer.store.model_versions.views import model_names
-from barometer.store.search.index import Key
+from barometer.store.model_versions.versions import model_names
 from dashboard.context import context
 from dashboard.services.acts import Malformed, Refused, must_act
 
@@ -33,13 +40,13 @@ class NoSuchText(Refused):
 class Labelling:
     """A text in front of somebody."""
 
-    text: Row[Any]
-    mine: Row[Any] | None
+    text: LabelTextRow
+    mine: LabelRow | None
     """What this user says of it so far."""
     open: bool
     """It came from a queue: the model's answer is hidden."""
     model: str | None
-    said: Sequence[Row[Any]]
+    said: Sequence[LabelRow]
     """All that was ever said of it; empty while the model's answer is hidden, for others' labels are too."""
 
 
@@ -67,7 +74,7 @@ def look_at(text_id: int | None = None, document: Key | None = None) -> Labellin
     """
     must_act()
     with context().store.write() as c:
-        found = item_of(c, _draw(c), document) if document is not None else item(c, text_id or 0)
+        found = text_of_document(c, _draw(c), document) if document is not None else find_text(c, text_id or 0)
         if found is None:
             raise NoSuchText("no_text", id=text_id or "")
         withdraw_offer(c, found.id, current_user.user.id)
@@ -85,13 +92,13 @@ def label(text_id: int, sentiment: int | None, topics: Sequence[str] | None, com
     must_act()
     me, store = current_user.user.id, context().store
     with store.write() as c:
-        found = item(c, text_id)
+        found = find_text(c, text_id)
         if found is None:
             raise NoSuchText("no_text", id=text_id)
         origin = found.origin if found.offered_to == me else "document"
-        said = Said(text_id, me, origin, sentiment, topics, comment, skip)
+        new = NewLabel(text_id, me, origin, sentiment, topics, comment, skip)
         try:
-            return say(c, said, topics_known(c), store.now_ms(c))
+            return add_label(c, new, topics_known(c), store.now_ms(c))
         except AnnotationError as e:
             raise Malformed("unfit", field=e.field, why=str(e).partition(": ")[2]) from None
 
@@ -107,7 +114,7 @@ def take_back(text_id: int | None = None) -> Labelling | None:
     store = context().store
     with store.write() as c:
         open_again = undo(c, current_user.user.id, store.now_ms(c), text_id)
-        found = None if open_again is None else item(c, open_again)
+        found = None if open_again is None else find_text(c, open_again)
         return None if found is None else _look(c, found, queued=True)
 
 
@@ -133,7 +140,7 @@ def _draw(c: Connection) -> Draw:
     return Draw(ctx.store, ctx.settings.bucket_ms, ctx.store.now_ms(c), SystemRandom())
 
 
-def _look(c: Connection, found: Row[Any], *, queued: bool) -> Labelling:
-    model = model_names(c, [found.model_id]).get(found.model_id)
-    said = [] if queued else history(c, found.id)
-    return Labelling(found, standing_of(c, found.id, current_user.user.id), queued, model, said)
+def _look(c: Connection, found: LabelTextRow, *, queued: bool) -> Labelling:
+    model = None if found.model_id is None else model_names(c, [found.model_id]).get(found.model_id)
+    said = [] if queued else label_history(c, found.id)
+    return Labelling(found, current_label(c, found.id, current_user.user.id), queued, model, said)

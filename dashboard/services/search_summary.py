@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from barometer.store.search.index import Key
+from barometer.store.documents.keys import Key
 from barometer.store.search.query import matching_keys
 from barometer.store.search.summary import Found, add_up
 from barometer.store.search.terms import SearchError

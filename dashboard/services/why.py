@@ -12,9 +12,8 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
-from barometer.store.documents.listing import Text
-from barometer.store.search.index import Key
-from barometer.store.search.query import texts_of
+from barometer.store.documents.keys import Key
+from barometer.store.documents.listing import Text, texts_of
 from barometer.vocabulary import stated_kind
 from dashboard.context import context
 

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from barometer.buckets import Buckets
 from barometer.errors import StaleWrite
 from barometer.store.engine import Store, Way, is_away, way_of
-from barometer.store.model_versions.ids import ensure_model
+from barometer.store.model_versions.versions import ensure_model
 from barometer.store.stream.batch import Batch, Committed
 from barometer.store.stream.writer import Writer
 from barometer.store.waiting import say_away

@@ -27,7 +27,7 @@ import structlog
 from sqlalchemy import Connection, and_, select, update
 
 from barometer.store.engine import Store
-from barometer.store.model_versions.ids import ensure_model
+from barometer.store.model_versions.versions import ensure_model
 from barometer.store.series.sealing import model_ratios
 from barometer.store.tables import Document, ModelVersion, Prediction
 from barometer.vocabulary import Sentiment, stated_kind

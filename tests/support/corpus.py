@@ -9,10 +9,11 @@ from sqlalchemy import insert, select
 
 from barometer.records import fingerprint, pack_row
 from barometer.store import leases
+from barometer.store.documents.keys import Key
 from barometer.store.engine import Store
 from barometer.store.leases import Lease
 from barometer.store.month_partitions import Months
-from barometer.store.search.index import Key, enqueue
+from barometer.store.search.index import enqueue
 from barometer.store.tables import Document, ModelVersion, Prediction, Series, SeriesDocument, Source
 
 T0 = 1_700_000_000_000

@@ -9,9 +9,9 @@ from random import Random
 from sqlalchemy import insert, select
 
 from barometer.store.accounts.users import add_user, list_users
+from barometer.store.documents.keys import Key
 from barometer.store.engine import Store
 from barometer.store.labels.queues import Draw
-from barometer.store.search.index import Key
 from barometer.store.tables import SealedBucket, SealingState, Series
 from tests.support.corpus import Doc, prepare, put
 

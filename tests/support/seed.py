@@ -22,8 +22,8 @@ from barometer.records import fingerprint, pack_row
 from barometer.settings import Settings, load_settings
 from barometer.store.accounts.users import add_user
 from barometer.store.engine import Store
-from barometer.store.labels.annotations import Said, say
-from barometer.store.labels.queues import Draw, item_of
+from barometer.store.labels.annotations import NewLabel, add_label
+from barometer.store.labels.queues import Draw, text_of_document
 from barometer.store.leases import Lease
 from barometer.store.migrate import open_store
 from barometer.store.month_partitions import Months
@@ -113,16 +113,16 @@ def checked(store: Store) -> None:
         keys = c.execute(select(Prediction.observed_at, Prediction.row_id).order_by(Prediction.row_id)).tuples().all()
         draw = Draw(store, 600_000, now - HOUR, random.Random(3))
         for i, key in enumerate(keys[:150]):
-            x = item_of(c, draw, key)
+            x = text_of_document(c, draw, key)
             if x is None:
                 continue
             c.execute(update(LabelText).where(LabelText.id == x.id).values(origin="random", samples=["all"]))
             sentiment = (x.sentiment + 1) % 3 if i % 7 == 3 else x.sentiment
             topics = list(x.topics) if i % 11 else []
-            say(c, Said(x.id, users["analyst"], "random", sentiment, topics), list(TOPICS), now - HOUR + i)
+            add_label(c, NewLabel(x.id, users["analyst"], "random", sentiment, topics), list(TOPICS), now - HOUR + i)
             if i % 5 == 0:
                 other = 1 if i % 15 == 0 else sentiment
-                say(c, Said(x.id, users["wang"], "random", other, None), list(TOPICS), now - HOUR + i)
+                add_label(c, NewLabel(x.id, users["wang"], "random", other, None), list(TOPICS), now - HOUR + i)
         for number, (resolution, reason) in enumerate(
             [("real", None)] * 6 + [("false_alarm", "old"), ("false_alarm", "mislabelled"), ("known", None)]
         ):

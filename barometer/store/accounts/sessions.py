@@ -35,8 +35,14 @@ def begin_session(c: Connection, user_id: int, now_ms: int, lasts_ms: int, addre
     """Start a session; returns its secret name. Sessions whose time is over are removed."""
     secret = secrets.token_urlsafe(32)
     c.execute(delete(UserSession).where(UserSession.ends_at <= now_ms))
-    values = {"digest": digest_of(secret), "user_id": user_id, "started_at": now_ms, "seen_at": now_ms,
-              "ends_at": now_ms + lasts_ms, "address": address}  # fmt: skip
+    values = {
+        "digest": digest_of(secret),
+        "user_id": user_id,
+        "started_at": now_ms,
+        "seen_at": now_ms,
+        "ends_at": now_ms + lasts_ms,
+        "address": address,
+    }
     c.execute(insert(UserSession).values(values))
     return secret
 

@@ -51,9 +51,17 @@ class Token(NamedTuple):
 
 
 _TOKEN: tuple[Any, ...] = (
-    ApiToken.id, _User.name, ApiToken.name, ApiToken.scope, ApiToken.created_at, ApiToken.created_by,
-    ApiToken.expires_at, ApiToken.last_used_at, ApiToken.revoked_at, ApiToken.revoked_by,
-)  # fmt: skip
+    ApiToken.id,
+    _User.name,
+    ApiToken.name,
+    ApiToken.scope,
+    ApiToken.created_at,
+    ApiToken.created_by,
+    ApiToken.expires_at,
+    ApiToken.last_used_at,
+    ApiToken.revoked_at,
+    ApiToken.revoked_by,
+)
 
 
 def add_token(
@@ -89,8 +97,15 @@ def add_token(
     if c.execute(select(func.count()).select_from(ApiToken).where(*living)).scalar_one() >= MOST:
         raise StoreError(f"{user} has {MOST} tokens already: revoke one that is not needed")
     secret = PREFIX + secrets.token_urlsafe(32)
-    values = {"user_id": user_id, "name": name, "digest": digest_of(secret), "scope": scope, "created_at": now_ms,
-              "created_by": actor, "expires_at": now_ms + days * _DAY}  # fmt: skip
+    values = {
+        "user_id": user_id,
+        "name": name,
+        "digest": digest_of(secret),
+        "scope": scope,
+        "created_at": now_ms,
+        "created_by": actor,
+        "expires_at": now_ms + days * _DAY,
+    }
     token_id = int(c.execute(insert(ApiToken).values(values).returning(ApiToken.id)).scalar_one())
     note(c, now_ms, actor, "token.add", user, {"token": token_id, "name": name, "scope": scope, "days": days})
     return _one(c, token_id), secret

@@ -171,8 +171,16 @@ def enter_from_provider(store: Store, subject: str, name: str, role: str) -> Use
                 raise StoreError(f"user name {name!r}: use 1 to 64 letters, digits or . _ @ -")
             if c.execute(select(_User.id).where(_User.name == name)).first():
                 raise StoreError(f"there is a user {name!r} of another origin: `barometer users link {name} {subject}`")
-            values = {"name": name, "password_hash": "", "role": role, "active": True, "created_at": now,
-                      "last_login_at": now, "preferences": {}, "oidc_subject": subject}  # fmt: skip
+            values = {
+                "name": name,
+                "password_hash": "",
+                "role": role,
+                "active": True,
+                "created_at": now,
+                "last_login_at": now,
+                "preferences": {},
+                "oidc_subject": subject,
+            }
             c.execute(insert(_User).values(values))
             note(c, now, actor, "user.add", name, {"role": role, "subject": subject})
         else:

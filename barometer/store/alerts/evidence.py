@@ -59,13 +59,19 @@ def telling_texts(
     firsts = {r.fingerprint: r for r in rows}  # the least row of those that came in the same millisecond
     return [
         {
-            "row_id": str(r.row_id), "observed_at": r.observed_at, "kind": kind, "source": r.source, "title": r.title,
-            "text": around(readable(r.text), (), MAX_TEXT), "p_negative": round(float(surest), 4),
-            "copies": int(copies), "url": r.url,
+            "row_id": str(r.row_id),
+            "observed_at": r.observed_at,
+            "kind": kind,
+            "source": r.source,
+            "title": r.title,
+            "text": around(readable(r.text), (), MAX_TEXT),
+            "p_negative": round(float(surest), 4),
+            "copies": int(copies),
+            "url": r.url,
         }
         for fingerprint, copies, surest, _ in top
         if (r := firsts.get(fingerprint)) is not None
-    ]  # fmt: skip
+    ]
 
 
 def top_sources(
@@ -90,6 +96,10 @@ def top_sources(
 def _negatives(series_id: int, kind: int | None, start: int, end: int) -> tuple[Any, ...]:
     s = SeriesDocument
     return (
-        s.series_id == series_id, *(() if kind is None else (s.kind == kind,)), s.sentiment == 0, s.late.is_(False),
-        s.observed_at >= start, s.observed_at < end,
-    )  # fmt: skip
+        s.series_id == series_id,
+        *(() if kind is None else (s.kind == kind,)),
+        s.sentiment == 0,
+        s.late.is_(False),
+        s.observed_at >= start,
+        s.observed_at < end,
+    )

@@ -154,9 +154,13 @@ def apply_finding(c: Connection, f: Finding, now_ms: int) -> AlertChange | None:
 
 
 def _open(
-    c: Connection, f: Finding, inherited: dict[str, Any], now_ms: int, known: list[dict[str, Any]] | None = None,
+    c: Connection,
+    f: Finding,
+    inherited: dict[str, Any],
+    now_ms: int,
+    known: list[dict[str, Any]] | None = None,
     apart: int | None = None,
-) -> AlertChange:  # fmt: skip
+) -> AlertChange:
     """``known`` are matters that people have dealt with already, ``apart`` the incident of another matter."""
     parts = {**inherited, f.part: _part(f, None)}
     matters = learnt(known or [], f.matter) if f.matter is not None else known
@@ -165,13 +169,21 @@ def _open(
     alert_id = c.execute(
         insert(Alert)
         .values(
-            type=f.type, fingerprint=f.fingerprint, series_id=f.series_id, kinds=_kinds(parts), state="firing",
-            severity=f.severity, started_at=f.bucket_start, detected_at=f.bucket_end,
-            last_bucket_end=f.bucket_end, evidence=f.evidence[:MAX_EVIDENCE], updated_at=now_ms,
+            type=f.type,
+            fingerprint=f.fingerprint,
+            series_id=f.series_id,
+            kinds=_kinds(parts),
+            state="firing",
+            severity=f.severity,
+            started_at=f.bucket_start,
+            detected_at=f.bucket_end,
+            last_bucket_end=f.bucket_end,
+            evidence=f.evidence[:MAX_EVIDENCE],
+            updated_at=now_ms,
             **_figures(f, parts, f.quiet),
         )
         .returning(Alert.id)
-    ).scalar_one()  # fmt: skip
+    ).scalar_one()
     _event(c, alert_id, now_ms, DETECTOR, "opened", f.summary, {"severity": f.severity, **_numbers(f)})
     if f.level is not None:
         set_level(c, alert_id, f.says, f.level, now_ms)
@@ -275,9 +287,14 @@ def _part(f: Finding, before: dict[str, Any] | None) -> dict[str, Any]:
         since = min(since, before["since"])
     score = f.score if before is None else max(f.score, before["score"])
     return {
-        "firing": True, "since": since, "until": None, "score": score, "severity": f.severity, "kind": f.kind,
+        "firing": True,
+        "since": since,
+        "until": None,
+        "score": score,
+        "severity": f.severity,
+        "kind": f.kind,
         "last": f.bucket_end,
-    }  # fmt: skip
+    }
 
 
 def _kinds(parts: dict[str, Any]) -> list[int]:
@@ -291,25 +308,36 @@ def _figures(f: Finding, parts: dict[str, Any], quiet: bool, before: dict[str, A
     if f.summary:
         explanation["summary"] = f.summary
     return {
-        **_counted(f), "peak_at": f.bucket_end, "score": f.score, "arm": f.arm,
-        "detector_version": f.detector_version, "model_id": f.model_id, "parameters": f.parameters,
+        **_counted(f),
+        "peak_at": f.bucket_end,
+        "score": f.score,
+        "arm": f.arm,
+        "detector_version": f.detector_version,
+        "model_id": f.model_id,
+        "parameters": f.parameters,
         "explanation": explanation,
-    }  # fmt: skip
+    }
 
 
 def _counted(f: Finding) -> dict[str, Any]:
     return {
-        "expected_negative": f.expected_negative, "seen_negative": f.seen_negative, "seen_total": f.seen_total,
+        "expected_negative": f.expected_negative,
+        "seen_negative": f.seen_negative,
+        "seen_total": f.seen_total,
         "window_seconds": f.window_seconds,
-    }  # fmt: skip
+    }
 
 
 def _numbers(f: Finding) -> dict[str, Any]:
     return {
-        "kind": f.kind, "score": round(f.score, 3), "seen_negative": f.seen_negative, "seen_total": f.seen_total,
-        "expected_negative": round(f.expected_negative, 3), "window_seconds": f.window_seconds,
+        "kind": f.kind,
+        "score": round(f.score, 3),
+        "seen_negative": f.seen_negative,
+        "seen_total": f.seen_total,
+        "expected_negative": round(f.expected_negative, 3),
+        "window_seconds": f.window_seconds,
         "bucket_end": f.bucket_end,
-    }  # fmt: skip
+    }
 
 
 def _merged(kept: list[dict[str, Any]], f: Finding, *, first: bool) -> list[dict[str, Any]]:

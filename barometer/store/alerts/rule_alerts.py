@@ -65,13 +65,25 @@ def open_from_rule(c: Connection, hit: RuleHit, now_ms: int) -> AlertChange | No
     return apply_finding(
         c,
         Finding(
-            type="rule", fingerprint=hit.series, series_id=hit.series_id, kind=hit.kind, firing=True, rule=hit.rule,
-            severity=hit.severity, bucket_start=hit.at, bucket_end=hit.at, level=hit.level, summary=hit.summary,
-            explanation={"hits": [*hits, told][-MOST_HITS:]}, evidence=[{**hit.text, "rule": hit.rule}],
-            quiet=hit.quiet, detector_version="rules", matter=_matter(hit),
+            type="rule",
+            fingerprint=hit.series,
+            series_id=hit.series_id,
+            kind=hit.kind,
+            firing=True,
+            rule=hit.rule,
+            severity=hit.severity,
+            bucket_start=hit.at,
+            bucket_end=hit.at,
+            level=hit.level,
+            summary=hit.summary,
+            explanation={"hits": [*hits, told][-MOST_HITS:]},
+            evidence=[{**hit.text, "rule": hit.rule}],
+            quiet=hit.quiet,
+            detector_version="rules",
+            matter=_matter(hit),
         ),
         now_ms,
-    )  # fmt: skip
+    )
 
 
 def _matter(hit: RuleHit) -> Matter:
@@ -89,10 +101,16 @@ def end_rules(c: Connection, until: int, hold_ms: int, now_ms: int) -> list[Aler
             if not name.startswith("rule:") or not part["firing"] or part.get("last", 0) + hold_ms > until:
                 continue
             gone = Finding(
-                type="rule", fingerprint=row.fingerprint, series_id=row.series_id, firing=False, severity="info",
-                kind=None if head == "-" else int(head), rule=rule or None, bucket_start=row.started_at,
+                type="rule",
+                fingerprint=row.fingerprint,
+                series_id=row.series_id,
+                firing=False,
+                severity="info",
+                kind=None if head == "-" else int(head),
+                rule=rule or None,
+                bucket_start=row.started_at,
                 bucket_end=max(until, row.started_at),
-            )  # fmt: skip
+            )
             change = apply_finding(c, gone, now_ms)
             if change is not None:
                 changes.append(change)

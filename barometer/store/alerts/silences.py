@@ -74,10 +74,15 @@ def add_silence(
         raise SilenceError("a silence ends after it starts, and in the time to come")
     hours = [Window.of(w) for w in windows]
     values: dict[str, Any] = {
-        "series": series, "source": source, "word": word, "severity": severity, "starts_at": starts_at,
-        "ends_at": ends_at, "comment": why,
+        "series": series,
+        "source": source,
+        "word": word,
+        "severity": severity,
+        "starts_at": starts_at,
+        "ends_at": ends_at,
+        "comment": why,
         "windows": [{"days": ",".join(w.days), "from": w.begin, "to": w.end} for w in hours] or None,
-    }  # fmt: skip
+    }
     made = insert(Silence).values(created_by=actor, created_at=now_ms, **values).returning(Silence.id)
     silence_id = int(c.execute(made).scalar_one())
     _audit(c, now_ms, actor, "silence.add", silence_id, values)
@@ -85,16 +90,26 @@ def add_silence(
 
 
 def made_just_now(
-    c: Connection, actor: str, why: str, now_ms: int, within_ms: int, *, series: str | None = None,
-    source: str | None = None, word: str | None = None,
-) -> int | None:  # fmt: skip
+    c: Connection,
+    actor: str,
+    why: str,
+    now_ms: int,
+    within_ms: int,
+    *,
+    series: str | None = None,
+    source: str | None = None,
+    word: str | None = None,
+) -> int | None:
     """The number of the same silence that the same person made a moment ago and that still holds: a second click."""
     s = Silence
     named = ((s.series, series), (s.source, source), (s.word, word))
     same = select(s.id).where(
-        s.created_by == actor, s.created_at >= now_ms - within_ms, s.ends_at > now_ms, s.comment == why,
+        s.created_by == actor,
+        s.created_at >= now_ms - within_ms,
+        s.ends_at > now_ms,
+        s.comment == why,
         *(column.is_not_distinct_from(value) for column, value in named),
-    )  # fmt: skip
+    )
     return c.execute(same.limit(1)).scalar()
 
 

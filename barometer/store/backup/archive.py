@@ -42,9 +42,9 @@ def make_backup(store: Store, file: Path, on_progress: OnProgress) -> Manifest:
         raise StoreError(f"there is no store at {store.path}: nothing to back up")
     if current(store) is None:
         raise StoreError("the store is empty: nothing to back up")
-    backend = sqlite if store.is_sqlite else postgres
+    backup = sqlite.backup if store.is_sqlite else postgres.backup
     with _written_atomically(file) as unfinished:
-        manifest = backend.backup(store, unfinished, on_progress)
+        manifest = backup(store, unfinished, on_progress)
         digest = _digest(unfinished, unfinished.stat().st_size, on_progress)
         encoded = json.dumps(asdict(manifest), ensure_ascii=False, sort_keys=True).encode()
         with unfinished.open("ab") as f:
@@ -78,8 +78,8 @@ def restore_backup(
     check_fits(manifest, store, settings, file)
     if _digest(file, length, on_progress) != digest:
         raise StoreError(f"{file} is damaged: its contents are not those that were written. Nothing changed")
-    backend = sqlite if store.is_sqlite else postgres
-    backend.restore(store, settings, file, manifest, actor, replace, on_progress)
+    restore = sqlite.restore if store.is_sqlite else postgres.restore
+    restore(store, settings, file, manifest, actor, replace, on_progress)
     return manifest
 
 

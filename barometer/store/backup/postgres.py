@@ -142,7 +142,7 @@ def _carry_out(raw: psycopg.Connection, out: IO[bytes], section: str, on_progres
     if section != "data":
         on_progress("tables" if section == "pre-data" else "indexes", 0, None)
         script = _PSQL.sub("", _TIMEOUTS.sub("", out.read().decode()))
-        raw.execute(script)  # type: ignore[call-overload]
+        raw.execute(script)
         return
     done = 0
     for line in out:
@@ -153,7 +153,7 @@ def _carry_out(raw: psycopg.Connection, out: IO[bytes], section: str, on_progres
                     done += len(row)
                     on_progress("rows", done, None)
         elif line.startswith(b"SELECT pg_catalog.setval("):
-            raw.execute(line.decode())  # type: ignore[call-overload]
+            raw.execute(line.decode())
 
 
 def _rows(out: IO[bytes]) -> Iterator[bytes]:

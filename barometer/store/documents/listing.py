@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, func, select, tuple_
 
-from barometer.store.search.index import newest_prediction
+from barometer.store.documents.keys import Key, keys_cte, newest_prediction
 from barometer.store.tables import Document, ModelVersion, Prediction, SeriesDocument, Source
 
 _TEXT = 600
@@ -155,23 +155,69 @@ def texts_query(source: Any = Document, whole: bool = False) -> Any:
     d, p = Document, Prediction
     return (
         select(
-            d.observed_at, d.row_id, d.kind, p.sentiment, p.p_negative, p.p_neutral, p.p_positive,
-            Source.name.label("source"), d.title, (d.text if whole else func.substr(d.text, 1, _TEXT)).label("text"),
-            d.url, d.late, p.topics, d.lang, d.unscored_reason, func.length(d.text).label("length"),
-            ModelVersion.name.label("model"), d.flags, d.published_at, d.fingerprint.label("print"), d.symbols,
+            d.observed_at,
+            d.row_id,
+            d.kind,
+            p.sentiment,
+            p.p_negative,
+            p.p_neutral,
+            p.p_positive,
+            Source.name.label("source"),
+            d.title,
+            (d.text if whole else func.substr(d.text, 1, _TEXT)).label("text"),
+            d.url,
+            d.late,
+            p.topics,
+            d.lang,
+            d.unscored_reason,
+            func.length(d.text).label("length"),
+            ModelVersion.name.label("model"),
+            d.flags,
+            d.published_at,
+            d.fingerprint.label("print"),
+            d.symbols,
             d.engagement,
         )
         .select_from(source)
         .outerjoin(p, and_(p.observed_at == d.observed_at, p.row_id == d.row_id, p.model_id == newest_prediction()))
         .outerjoin(Source, Source.id == d.source_id)
         .outerjoin(ModelVersion, ModelVersion.id == p.model_id)
-    )  # fmt: skip
+    )
 
 
 def as_text(r: Any, copies: int) -> Text:
     return Text(
-        int(r.observed_at), int(r.row_id), int(r.kind), r.sentiment, r.p_negative, r.source, r.title, r.text, r.url,
-        bool(r.late), copies, dict(r.topics or {}), r.lang, r.unscored_reason, int(r.length) > len(r.text),
-        r.p_neutral, r.p_positive, r.model, int(r.flags), r.published_at, int(r.print), list(r.symbols or []),
+        int(r.observed_at),
+        int(r.row_id),
+        int(r.kind),
+        r.sentiment,
+        r.p_negative,
+        r.source,
+        r.title,
+        r.text,
+        r.url,
+        bool(r.late),
+        copies,
+        dict(r.topics or {}),
+        r.lang,
+        r.unscored_reason,
+        int(r.length) > len(r.text),
+        r.p_neutral,
+        r.p_positive,
+        r.model,
+        int(r.flags),
+        r.published_at,
+        int(r.print),
+        list(r.symbols or []),
         dict(r.engagement or {}),
-    )  # fmt: skip
+    )
+
+
+def texts_of(c: Connection, keys: Sequence[Key], *, whole: bool = False) -> list[Text]:
+    """These documents, in the order of the keys; those that are gone are left out."""
+    if not keys:
+        return []
+    d, w = Document, keys_cte(keys)
+    rows = c.execute(texts_query(w.join(d, and_(d.observed_at == w.c.at, d.row_id == w.c.row)), whole))
+    by_key = {(r.observed_at, r.row_id): as_text(r, 1) for r in rows}
+    return [by_key[k] for k in keys if k in by_key]

@@ -1,17 +1,18 @@
-"""Heartbeats of the running roles: who is there, how they are, since when."""
+"""Heartbeats of the running roles: which processes run, in which state, since when."""
 
 from __future__ import annotations
 
 import os
 import socket
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, delete, select
+from sqlalchemy import Connection, delete, select
 
 from barometer.store.bulk import upsert
 from barometer.store.engine import Store
+from barometer.store.rows import columns_of
 from barometer.store.tables import Process
 
 _STARTED_AT = time.time_ns() // 1_000_000
@@ -19,8 +20,21 @@ FORGET_AFTER_MS = 24 * 3_600_000
 """A process that was not seen for this long is dropped from the list."""
 
 
+class ProcessRow(NamedTuple):
+    """A running role, as of its last heartbeat; times are epoch ms by the database's clock."""
+
+    id: str
+    role: str
+    host: str
+    pid: int
+    started_at: int
+    seen_at: int
+    state: str
+    info: dict[str, Any]
+
+
 def heartbeat(store: Store, process_id: str, role: str, state: str, info: Mapping[str, Any]) -> None:
-    """Say that this process lives: insert or refresh its row.
+    """Insert or refresh this process's row.
 
     Args:
         process_id: unique for each start of a process.
@@ -31,14 +45,21 @@ def heartbeat(store: Store, process_id: str, role: str, state: str, info: Mappin
     with store.write() as c:
         now = store.now_ms(c)
         statement = upsert(store, Process).values(
-            id=process_id, role=role, host=socket.gethostname(), pid=os.getpid(), started_at=_STARTED_AT,
-            seen_at=now, state=state, info=dict(info),
-        )  # fmt: skip
+            id=process_id,
+            role=role,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            started_at=_STARTED_AT,
+            seen_at=now,
+            state=state,
+            info=dict(info),
+        )
         changed = {name: statement.excluded[name] for name in ("seen_at", "state", "info")}
         c.execute(statement.on_conflict_do_update(index_elements=[Process.id], set_=changed))
         c.execute(delete(Process).where(Process.seen_at < now - FORGET_AFTER_MS))
 
 
-def list_processes(c: Connection) -> Sequence[Row[Any]]:
-    """All processes seen within a day (columns of ``processes``), by role."""
-    return c.execute(select(Process.__table__).order_by(Process.role, Process.started_at)).all()
+def list_processes(c: Connection) -> list[ProcessRow]:
+    """All processes seen within a day, by role."""
+    q = select(*columns_of(Process, ProcessRow._fields)).order_by(Process.role, Process.started_at)
+    return [ProcessRow._make(row) for row in c.execute(q)]

@@ -82,8 +82,15 @@ def read_status(c: Connection, store: Store, settings: Settings) -> dict[str, An
     sources = read_sources(c, heard_until, settings.silent_source_factor)
     report: dict[str, Any] = {
         "now": now,
-        "log": None if log is None else {"id": log.id, "cluster_id": log.cluster_id, "topic": log.topic,
-                                         "partitions": log.partitions, "replaced_reason": log.replaced_reason},
+        "log": None
+        if log is None
+        else {
+            "id": log.id,
+            "cluster_id": log.cluster_id,
+            "topic": log.topic,
+            "partitions": log.partitions,
+            "replaced_reason": log.replaced_reason,
+        },
         "watermark": through,
         "sealed_until": sealed_until(c),
         "last_observed_at": max((o["last_observed_at"] for o in offsets if o["last_observed_at"]), default=None),
@@ -103,7 +110,7 @@ def read_status(c: Connection, store: Store, settings: Settings) -> dict[str, An
         "alerts": _by_state(c, Alert.state),
         "alarms": _alarms(c),
         "notifications": _by_state(c, Notification.state),
-    }  # fmt: skip
+    }
     progress = report["progress"] = None if through is None else through + settings.lateness_ms
     report["lag"] = {
         "records": sum(o["lag"] for o in offsets if o["lag"] is not None),
@@ -271,8 +278,9 @@ def _unscored(c: Connection, now: int) -> dict[str, Any]:
 
 
 def _processes(c: Connection, now: int) -> list[dict[str, Any]]:
-    return [{**dict(p._mapping), "live": now - p.seen_at <= GONE_AFTER_MS and p.state != "stopped"}
-            for p in list_processes(c)]  # fmt: skip
+    return [
+        {**p._asdict(), "live": now - p.seen_at <= GONE_AFTER_MS and p.state != "stopped"} for p in list_processes(c)
+    ]
 
 
 def _throughput(c: Connection, now: int, processes: list[dict[str, Any]]) -> float:
@@ -301,10 +309,15 @@ def _alarms(c: Connection) -> list[dict[str, Any]]:
         .limit(MOST_ALARMS)
     )
     return [
-        {"id": r.id, "name": r.fingerprint.removeprefix("system:"), "severity": r.severity, "state": r.state,
-         "started_at": r.started_at}
+        {
+            "id": r.id,
+            "name": r.fingerprint.removeprefix("system:"),
+            "severity": r.severity,
+            "state": r.state,
+            "started_at": r.started_at,
+        }
         for r in rows
-    ]  # fmt: skip
+    ]
 
 
 def _by_state(c: Connection, column: Any) -> dict[str, int]:

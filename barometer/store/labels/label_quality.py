@@ -10,14 +10,16 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, select
 
-from barometer.store.labels.annotations import standing_labels
+from barometer.store.labels.annotations import current_labels
 from barometer.store.labels.intervals import Share, wilson
 from barometer.store.labels.queues import in_sample
+from barometer.store.labels.rows import LabelRow
 from barometer.store.labels.sampling import ALL
+from barometer.store.rows import columns_of
 from barometer.store.tables import Alert, AlertEvent, LabelText
 
 SINCE_MS = 90 * 86_400_000
@@ -110,54 +112,69 @@ class Audits:
         return found[0] if found else None
 
 
+class _Sampled(NamedTuple):
+    """A text of the random sample, with the model's answer (columns of ``label_texts``)."""
+
+    id: int
+    group_id: int
+    model_id: int | None
+    sentiment: int | None
+    topics: dict[str, float]
+    samples: list[str]
+    labels: int
+    skips: int
+
+
 def audits(c: Connection, now_ms: int, since_ms: int = SINCE_MS) -> Audits:
     """The figures of texts drawn since then."""
     x = LabelText
-    columns = (x.id, x.group_id, x.model_id, x.sentiment, x.topics, x.samples, x.labels, x.skips)
-    rows = c.execute(select(*columns).where(x.origin == "random", x.drawn_at >= now_ms - since_ms).order_by(x.id)).all()
+    columns = columns_of(x, _Sampled._fields)
+    q = select(*columns).where(x.origin == "random", x.drawn_at >= now_ms - since_ms).order_by(x.id)
+    rows = [_Sampled._make(row) for row in c.execute(q)]
     labelled = [r for r in rows if r.labels]
-    standing = standing_labels(c, [r.id for r in labelled], blind_only=True)
+    current = current_labels(c, [r.id for r in labelled], blind_only=True)
     found: dict[str, dict[int, Audit]] = defaultdict(dict)
     agreement = Agreement()
     groups: set[tuple[str, int]] = set()
     for r in labelled:
-        said = [s for s in standing.get(r.id, []) if s.action == "label"]
-        if not said:
+        labels = [s for s in current.get(r.id, []) if s.action == "label"]
+        if not labels:
             continue
-        _agree(agreement, said)
+        _agree(agreement, labels)
         if r.model_id is None:
             continue
         for name in (ALL, *(f"topic:{t}" for t in r.topics)):
             if in_sample(r.samples, r.topics, name) and (name, r.group_id) not in groups:
                 groups.add((name, r.group_id))
-                _add(found[name].setdefault(r.model_id, Audit(r.model_id)), r, said, name)
+                _add(found[name].setdefault(r.model_id, Audit(r.model_id)), r, labels, name)
     by_series = {name: [of[m] for m in sorted(of, reverse=True)] for name, of in found.items()}
     nobody = sum(1 for r in rows if not r.labels and r.skips)
     return Audits(by_series, agreement, len(rows), len(labelled), nobody)
 
 
-def _add(audit: Audit, r: Row[Any], said: Sequence[Row[Any]], series: str) -> None:
-    negative = sum(s.sentiment == _NEGATIVE for s in said) / len(said)
+def _add(audit: Audit, r: _Sampled, labels: Sequence[LabelRow], series: str) -> None:
+    negative = sum(s.sentiment == _NEGATIVE for s in labels) / len(labels)
     audit.texts += 1
     audit.are_negative += negative
-    audit.agree += sum(s.sentiment == r.sentiment for s in said) / len(said)
+    audit.agree += sum(s.sentiment == r.sentiment for s in labels) / len(labels)
     if r.sentiment == _NEGATIVE:
         audit.called_negative += 1
         audit.both += negative
-    topics = [s.topics for s in said if s.topics is not None]
+    topics = [s.topics for s in labels if s.topics is not None]
     if topics and series != ALL:
         audit.topic_said += 1
         audit.on_topic += sum(series.removeprefix("topic:") in t for t in topics) / len(topics)
 
 
-def _agree(agreement: Agreement, said: Sequence[Row[Any]]) -> None:
-    for i, a in enumerate(said):
-        for b in said[i + 1 :]:
+def _agree(agreement: Agreement, labels: Sequence[LabelRow]) -> None:
+    for i, a in enumerate(labels):
+        for b in labels[i + 1 :]:
             agreement.pairs += 1
             agreement.same += a.sentiment == b.sentiment
-    if len(said) > 1:
-        for s in said:
-            agreement.shares[s.sentiment] += 1
+    if len(labels) > 1:
+        for s in labels:
+            if s.sentiment is not None:
+                agreement.shares[s.sentiment] += 1
 
 
 # --- alerts ----------------------------------------------------------------------------------------------------------
@@ -179,8 +196,13 @@ class AlertAudit:
         return wilson(self.right, self.right + self.wrong)
 
     def as_dict(self) -> dict[str, Any]:
-        return {"right": self.right, "wrong": self.wrong, "other": self.other, "reasons": dict(self.reasons),
-                "precision": _share(self.precision)}  # fmt: skip
+        return {
+            "right": self.right,
+            "wrong": self.wrong,
+            "other": self.other,
+            "reasons": dict(self.reasons),
+            "precision": _share(self.precision),
+        }
 
 
 def alert_audits(c: Connection, now_ms: int, since_ms: int = ALERTS_SINCE_MS) -> dict[str, AlertAudit]:

@@ -12,15 +12,15 @@ from collections.abc import Iterable, Mapping
 from random import Random
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, update
 
 from barometer.near_duplicates import alike, sketch
-from barometer.store.documents.listing import Text
+from barometer.store.documents.keys import Key
+from barometer.store.documents.listing import Text, texts_of
 from barometer.store.engine import Store
 from barometer.store.labels.annotations import recount
+from barometer.store.labels.rows import TEXT_COLUMNS, LabelTextRow, find_text
 from barometer.store.labels.sampling import ALL, least_sure, random_text
-from barometer.store.search.index import Key
-from barometer.store.search.query import texts_of
 from barometer.store.tables import Alert, AlertEvent, Annotation, LabelText, ModelVersion
 
 QUEUES = ("random", "active")
@@ -38,9 +38,6 @@ _SKETCHES = 5_000
 _LONGEST = 20_000
 _MOST_KNOWN = 50
 
-Item = Row[Any]
-"""A row of ``label_texts``."""
-
 
 class Draw(NamedTuple):
     """What drawing needs to know."""
@@ -51,7 +48,7 @@ class Draw(NamedTuple):
     rng: Random
 
 
-def next_text(c: Connection, draw: Draw, user_id: int, queue: str, series: str = ALL) -> Item | None:
+def next_text(c: Connection, draw: Draw, user_id: int, queue: str, series: str = ALL) -> LabelTextRow | None:
     """The text to label next, held for this user; None if there is none (yet).
 
     Args:
@@ -77,12 +74,8 @@ def next_text(c: Connection, draw: Draw, user_id: int, queue: str, series: str =
     return found
 
 
-def item(c: Connection, text_id: int) -> Item | None:
-    return c.execute(select(LabelText.__table__).where(LabelText.id == text_id)).one_or_none()
-
-
-def item_of(c: Connection, draw: Draw, key: Key) -> Item | None:
-    """The text of a document that somebody corrects; taken now if it was not. None: the document is gone."""
+def text_of_document(c: Connection, draw: Draw, key: Key) -> LabelTextRow | None:
+    """The text of a document that somebody corrects; copied now if it was not yet. None: the document is gone."""
     found = _by_key(c, key)
     if found is not None:
         return found
@@ -109,31 +102,31 @@ def in_sample(samples: Iterable[str], topics: Iterable[str], series: str) -> boo
 # --- what waits ------------------------------------------------------------------------------------------------------
 
 
-def _waiting(c: Connection, draw: Draw, user_id: int, origins: Iterable[str], series: str) -> Item | None:
+def _waiting(c: Connection, draw: Draw, user_id: int, origins: Iterable[str], series: str) -> LabelTextRow | None:
     """The oldest text that nobody has labelled, this user has not skipped, and nobody else has in front of them."""
     x = LabelText
     of_origin = or_(
         *(and_(x.origin == o, x.drawn_at >= draw.now_ms - FRESH_MS[o]) for o in origins),
     )
-    q = select(x.__table__).where(of_origin, x.labels == 0, x.skips < 2, _free(draw, user_id), ~_touched(user_id))
+    q = select(*TEXT_COLUMNS).where(of_origin, x.labels == 0, x.skips < 2, _free(draw, user_id), ~_touched(user_id))
     mine = (x.offered_to == user_id).is_(True)
     # What was in front of me comes first: reloading a page shows the same text. Then alerts before the merely unsure.
     rows = c.execute(q.order_by(mine.desc(), (x.origin == "alert").desc(), x.id).limit(200))
-    return next((r for r in rows if _is_of(r, series)), None)
+    return next((r for r in map(LabelTextRow._make, rows) if _is_of(r, series)), None)
 
 
-def _is_of(row: Item, series: str) -> bool:
+def _is_of(row: LabelTextRow, series: str) -> bool:
     """A random text is wanted for the sample that it is in, another one for the series that the model put it in."""
     if row.origin == "random":
         return in_sample(row.samples, row.topics, series)
     return series == ALL or series.removeprefix("topic:") in row.topics
 
 
-def _second_reading(c: Connection, draw: Draw, user_id: int, series: str) -> Item | None:
+def _second_reading(c: Connection, draw: Draw, user_id: int, series: str) -> LabelTextRow | None:
     """A random text that one other person has labelled, or about which two disagree: those first."""
     x = LabelText
     q = (
-        select(x.__table__)
+        select(*TEXT_COLUMNS)
         .where(
             x.origin == "random",
             x.drawn_at >= draw.now_ms - FRESH_MS["random"],
@@ -145,7 +138,7 @@ def _second_reading(c: Connection, draw: Draw, user_id: int, series: str) -> Ite
         .order_by(x.disputed.desc(), x.id)
         .limit(200)
     )
-    return next((r for r in c.execute(q) if _is_of(r, series)), None)
+    return next((r for r in map(LabelTextRow._make, c.execute(q)) if _is_of(r, series)), None)
 
 
 def _free(draw: Draw, user_id: int) -> ColumnElement[bool]:
@@ -176,7 +169,7 @@ def _count(c: Connection, user_id: int, origin: str) -> int:
 # --- taking texts ----------------------------------------------------------------------------------------------------
 
 
-def _draw_random(c: Connection, draw: Draw, series: str) -> Item | None:
+def _draw_random(c: Connection, draw: Draw, series: str) -> LabelTextRow | None:
     """The next text of a sample that needs a label."""
 
     def taken(text: Text) -> bool:
@@ -196,7 +189,7 @@ def _draw_random(c: Connection, draw: Draw, series: str) -> Item | None:
         values = {"origin": "random", "samples": samples, "drawn_at": draw.now_ms}
         c.execute(update(LabelText).where(LabelText.id == known.id).values(**values))
         recount(c, known.id)
-        found = item(c, known.id)
+        found = find_text(c, known.id)
         if found is not None and not found.labels:
             return found
     return None
@@ -220,11 +213,14 @@ def _draw_alerts(c: Connection, draw: Draw) -> None:
     recent = (
         select(e.alert_id, e.data)
         .join(Alert, Alert.id == e.alert_id)
-        .where(Alert.resolution == "false_alarm", Alert.resolved_at >= draw.now_ms - _MISLABELLED_MS,
-               e.action == "resolved")
+        .where(
+            Alert.resolution == "false_alarm",
+            Alert.resolved_at >= draw.now_ms - _MISLABELLED_MS,
+            e.action == "resolved",
+        )
         .order_by(e.id.desc())
         .limit(50)
-    )  # fmt: skip
+    )
     ids = [
         r.alert_id for r in c.execute(recent) if isinstance(r.data, Mapping) and r.data.get("reason") == "mislabelled"
     ]
@@ -244,23 +240,40 @@ def _key(evidence: Mapping[str, Any]) -> Key | None:
         return None
 
 
-def _take(c: Connection, draw: Draw, text: Text, origin: str, samples: list[str]) -> Item | None:
+def _take(c: Connection, draw: Draw, text: Text, origin: str, samples: list[str]) -> LabelTextRow | None:
     """Copy a text, and find the group of near-copies that it belongs to."""
     x = LabelText
     mark = sketch(text.text)
     model_id = c.execute(select(ModelVersion.id).where(ModelVersion.name == text.model)).scalar()
     values = {
-        "observed_at": text.observed_at, "row_id": text.row_id, "fingerprint": text.fingerprint, "sketch": mark,
-        "kind": text.kind, "lang": text.lang, "source": text.source, "title": text.title,
-        "text": text.text[:_LONGEST], "url": text.url, "model_id": model_id, "sentiment": text.sentiment,
-        "p_negative": text.p_negative, "p_neutral": text.p_neutral, "p_positive": text.p_positive,
-        "topics": text.topics, "origin": origin, "samples": samples, "drawn_at": draw.now_ms, "labels": 0, "skips": 0,
-        "disputed": False, "group_id": _group(c, text.fingerprint, mark),
-    }  # fmt: skip
+        "observed_at": text.observed_at,
+        "row_id": text.row_id,
+        "fingerprint": text.fingerprint,
+        "sketch": mark,
+        "kind": text.kind,
+        "lang": text.lang,
+        "source": text.source,
+        "title": text.title,
+        "text": text.text[:_LONGEST],
+        "url": text.url,
+        "model_id": model_id,
+        "sentiment": text.sentiment,
+        "p_negative": text.p_negative,
+        "p_neutral": text.p_neutral,
+        "p_positive": text.p_positive,
+        "topics": text.topics,
+        "origin": origin,
+        "samples": samples,
+        "drawn_at": draw.now_ms,
+        "labels": 0,
+        "skips": 0,
+        "disputed": False,
+        "group_id": _group(c, text.fingerprint, mark),
+    }
     new = c.execute(x.__table__.insert().values(**values).returning(x.id)).scalar_one()  # type: ignore[attr-defined]
     if values["group_id"] is None:
         c.execute(update(x).where(x.id == new).values(group_id=new))
-    return item(c, int(new))
+    return find_text(c, int(new))
 
 
 def _group(c: Connection, fingerprint: int, mark: str) -> int | None:
@@ -277,9 +290,10 @@ def _has_print(c: Connection, fingerprint: int) -> bool:
     return c.execute(select(LabelText.id).where(LabelText.fingerprint == fingerprint).limit(1)).first() is not None
 
 
-def _by_key(c: Connection, key: Key) -> Item | None:
+def _by_key(c: Connection, key: Key) -> LabelTextRow | None:
     x = LabelText
-    return c.execute(select(x.__table__).where(x.observed_at == key[0], x.row_id == key[1])).one_or_none()
+    row = c.execute(select(*TEXT_COLUMNS).where(x.observed_at == key[0], x.row_id == key[1])).one_or_none()
+    return None if row is None else LabelTextRow._make(row)
 
 
 def withdraw_offer(c: Connection, text_id: int, user_id: int) -> None:

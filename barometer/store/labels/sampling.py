@@ -19,10 +19,10 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, select
 
-from barometer.store.documents.listing import Text
+from barometer.store.documents.copies import with_copies
+from barometer.store.documents.keys import Key
+from barometer.store.documents.listing import Text, texts_of
 from barometer.store.engine import Store
-from barometer.store.search.index import Key
-from barometer.store.search.query import texts_of, with_copies
 from barometer.store.series.points import points
 from barometer.store.series.series_totals import find_series, sealed_until
 from barometer.store.tables import Document, Prediction, SeriesDocument

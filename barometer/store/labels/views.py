@@ -1,4 +1,4 @@
-"""Labels with their texts, for the API, for files and for whoever trains on them."""
+"""Labels with their texts: for the API, for files and for training."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select
 from barometer.store.tables import Annotation, LabelText, ModelVersion, User
 
 
-class Kept(NamedTuple):
+class LabelWithText(NamedTuple):
     """One row of ``annotations`` with its text, its user and the model's answer at the time."""
 
     id: int
@@ -39,10 +39,10 @@ class Kept(NamedTuple):
     p_negative: float | None
     p_neutral: float | None
     p_positive: float | None
-    model_topics: dict[str, Any]
+    model_topics: dict[str, float]
 
 
-def kept_labels(
+def list_labels(
     c: Connection,
     *,
     origin: str | None = None,
@@ -52,7 +52,7 @@ def kept_labels(
     whole_history: bool = False,
     ids: Sequence[int] | None = None,
     bare: bool = False,
-) -> Iterator[Kept]:
+) -> Iterator[LabelWithText]:
     """Labels, the newest first.
 
     Args:
@@ -66,17 +66,38 @@ def kept_labels(
     text: Any = select(x.id).where(x.id < 0).scalar_subquery() if bare else x.text
     q = (
         select(
-            a.id, a.text_id, x.observed_at, x.row_id, x.kind, x.lang, x.source, x.title, text.label("text"),
-            x.group_id, a.action, a.sentiment, a.topics, a.comment, a.origin, x.samples, a.blind,
-            User.name.label("user"), a.created_at, a.previous_id, ModelVersion.name.label("model"),
-            x.sentiment.label("model_sentiment"), x.p_negative, x.p_neutral, x.p_positive,
+            a.id,
+            a.text_id,
+            x.observed_at,
+            x.row_id,
+            x.kind,
+            x.lang,
+            x.source,
+            x.title,
+            text.label("text"),
+            x.group_id,
+            a.action,
+            a.sentiment,
+            a.topics,
+            a.comment,
+            a.origin,
+            x.samples,
+            a.blind,
+            User.name.label("user"),
+            a.created_at,
+            a.previous_id,
+            ModelVersion.name.label("model"),
+            x.sentiment.label("model_sentiment"),
+            x.p_negative,
+            x.p_neutral,
+            x.p_positive,
             x.topics.label("model_topics"),
         )
         .join(x, x.id == a.text_id)
         .join(User, User.id == a.user_id)
         .outerjoin(ModelVersion, ModelVersion.id == a.model_id)
         .order_by(a.id.desc())
-    )  # fmt: skip
+    )
     if ids is not None:
         q = q.where(a.id.in_(ids))
     elif not whole_history:
@@ -91,4 +112,4 @@ def kept_labels(
     if limit is not None:
         q = q.limit(limit)
     for row in c.execute(q):
-        yield Kept(*row)
+        yield LabelWithText(*row)

@@ -14,12 +14,12 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from sqlalchemy import BigInteger, Connection, and_, column, delete, func, select, text, values
-from sqlalchemy.orm import aliased
+from sqlalchemy import Connection, and_, delete, select, text
 
 from barometer.store.bulk import insert_rows
+from barometer.store.documents.keys import Key, first_sid, keys_cte, newest_prediction
 from barometer.store.engine import Store
 from barometer.store.leases import Lease, check
 from barometer.store.search.terms import terms, tsvector
@@ -29,14 +29,10 @@ CHUNK = 1_000
 """Texts indexed in a transaction."""
 SPEND_SECONDS = 20.0
 """A run of the job ends after so long, so that the leader can say that it went well."""
-_SID_BITS = 21
 SEARCH = "search"
 """The index's table, which is not among the others: the two databases have nothing of it in common."""
 TOPIC = "topic:"
 UNSCORED = "@pu"
-
-Key = tuple[int, int]
-"""(observed_at, row id)."""
 
 
 class Entry(NamedTuple):
@@ -146,33 +142,6 @@ def forget_before(c: Connection, observed_at: int) -> None:
     c.execute(delete(SearchQueue).where(SearchQueue.observed_at < observed_at))
 
 
-def first_sid(observed_at: int) -> int:
-    """The least rowid that a text of this millisecond can have in SQLite's index."""
-    return observed_at << _SID_BITS
-
-
-def time_of_sid(sid: int) -> int:
-    return sid >> _SID_BITS
-
-
-def keys_cte(keys: Sequence[Key]) -> Any:
-    """Keys to join with: ``IN`` with two columns reads the whole table on SQLite."""
-    return (
-        values(column("at", BigInteger), column("row", BigInteger), name="wanted_keys").data(list(keys)).cte("wanted")
-    )
-
-
-def newest_prediction(d: Any = Document) -> Any:
-    """The model whose prediction of a document counts: the latest."""
-    other = aliased(Prediction)
-    return (
-        select(func.max(other.model_id))
-        .where(other.observed_at == d.observed_at, other.row_id == d.row_id)
-        .correlate(d)
-        .scalar_subquery()
-    )
-
-
 def _newest(c: Connection, chunk: int) -> list[Key]:
     q = SearchQueue
     newest = select(q.observed_at, q.row_id).order_by(q.observed_at.desc(), q.row_id.desc()).limit(chunk)
@@ -187,13 +156,22 @@ def _entries(c: Connection, keys: Sequence[Key]) -> list[Entry]:
     d, p, w = Document, Prediction, keys_cte(keys)
     rows = c.execute(
         select(
-            d.observed_at, d.row_id, d.title, d.text, d.fingerprint, d.kind, d.lang, d.source_id, d.flags,
-            p.sentiment, p.topics,
+            d.observed_at,
+            d.row_id,
+            d.title,
+            d.text,
+            d.fingerprint,
+            d.kind,
+            d.lang,
+            d.source_id,
+            d.flags,
+            p.sentiment,
+            p.topics,
         )
         .select_from(w)
         .join(d, and_(d.observed_at == w.c.at, d.row_id == w.c.row))
         .outerjoin(p, and_(p.observed_at == d.observed_at, p.row_id == d.row_id, p.model_id == newest_prediction()))
-    )  # fmt: skip
+    )
     return [
         Entry(
             (r.observed_at, r.row_id),

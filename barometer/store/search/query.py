@@ -7,28 +7,16 @@ fills the page if what is asked for is common, and only for what is rare the ind
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, and_, case, select, text, tuple_
 
-from barometer.store.documents.listing import Text, as_text, texts_query
+from barometer.store.documents.keys import Key, first_sid, newest_prediction, time_of_sid
+from barometer.store.documents.listing import Text, texts_of
 from barometer.store.engine import Store
 from barometer.store.month_partitions import month_bounds
-from barometer.store.search.index import (
-    TOPIC,
-    UNSCORED,
-    Key,
-    first_sid,
-    flag_marks,
-    indexed,
-    keys_cte,
-    lang_mark,
-    newest_prediction,
-    series_ids,
-    time_of_sid,
-)
+from barometer.store.search.index import TOPIC, UNSCORED, flag_marks, indexed, lang_mark, series_ids
 from barometer.store.search.terms import Question, SearchError, question
 from barometer.store.tables import Document, Prediction, SearchQueue, SeriesDocument, Source
 
@@ -37,8 +25,6 @@ LOOKED_THROUGH = (2_000, 20_000)
 fill the page."""
 READ_OF_QUEUE = 5_000
 """Of what is not indexed yet, this much is read text by text: the newest."""
-MOST_COPIES = 1_000
-"""Copies of a text are counted to here."""
 _ROUNDING = 1e-6
 _FAR = (1 << 42) - 2
 """The last time whose numbers SQLite can hold: in the year 2109."""
@@ -122,44 +108,6 @@ def matching_keys(c: Connection, store: Store, wanted: Wanted, limit: int) -> tu
     """
     look = _look(c, wanted, limit, None)
     return ([], True) if look is None else _find(c, store, look)
-
-
-def texts_of(c: Connection, keys: Sequence[Key], *, whole: bool = False) -> list[Text]:
-    """These documents, in the order of the keys; those that are gone are left out."""
-    if not keys:
-        return []
-    d, w = Document, keys_cte(keys)
-    rows = c.execute(texts_query(w.join(d, and_(d.observed_at == w.c.at, d.row_id == w.c.row)), whole))
-    by_key = {(r.observed_at, r.row_id): as_text(r, 1) for r in rows}
-    return [by_key[k] for k in keys if k in by_key]
-
-
-def with_copies(c: Connection, store: Store, texts: Sequence[Text]) -> list[Text]:
-    """The same texts with the number of their copies in the index (themselves included, counted to ``MOST_COPIES``),
-    and when and from whom the first of them came."""
-    if store.is_sqlite:
-        count = "SELECT count(*) FROM (SELECT 1 FROM search_rows WHERE fingerprint = :f LIMIT :most)"
-        first = f"SELECT sid / {first_sid(1)}, row_id FROM search_rows WHERE fingerprint = :f ORDER BY sid LIMIT 1"
-    else:
-        count = "SELECT count(*) FROM (SELECT 1 FROM search WHERE fingerprint = :f LIMIT :most) AS s"
-        first = "SELECT observed_at, row_id FROM search WHERE fingerprint = :f ORDER BY observed_at, row_id LIMIT 1"
-    seen: dict[int, tuple[int, int | None, str | None]] = {}
-    for print_ in {t.fingerprint for t in texts}:
-        n = int(c.execute(text(count), {"f": print_, "most": MOST_COPIES}).scalar_one())
-        at, source = None, None
-        if n > 1:
-            at, row = c.execute(text(first), {"f": print_}).one()
-            source = c.execute(
-                select(Source.name)
-                .join(Document, Document.source_id == Source.id)
-                .where(Document.observed_at == at, Document.row_id == row)
-            ).scalar()
-        seen[print_] = max(1, n), at, source
-    return [
-        replace(t, copies=n, first_at=at, first_source=source)
-        for t in texts
-        for n, at, source in (seen[t.fingerprint],)
-    ]
 
 
 def _look(c: Connection, w: Wanted, limit: int, before: Key | None) -> _Look | None:
@@ -302,9 +250,13 @@ _LOOK_THROUGH = (
 
 def _postgres(c: Connection, look: _Look) -> list[Key]:
     parameters: dict[str, Any] = {
-        "asked": look.asked.for_postgres(look.marks), "low": look.low, "at": look.before[0], "row": look.before[1],
-        "limit": look.limit, "sure": (look.wanted.min_confidence or 0) - _ROUNDING,
-    }  # fmt: skip
+        "asked": look.asked.for_postgres(look.marks),
+        "low": look.low,
+        "at": look.before[0],
+        "row": look.before[1],
+        "limit": look.limit,
+        "sure": (look.wanted.min_confidence or 0) - _ROUNDING,
+    }
     sure = ""
     if look.wanted.min_confidence is not None:
         sure = f" JOIN predictions p ON p.observed_at = m.observed_at AND p.row_id = m.row_id AND {_SURE_SQL}"
@@ -343,10 +295,12 @@ def _postgres(c: Connection, look: _Look) -> list[Key]:
 def _months(c: Connection) -> list[tuple[int, int]]:
     """Begin and end of the months that the index has, in order."""
     names = c.execute(
-        text("SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
-             " WHERE i.inhparent = 'search'::regclass")
-    ).scalars()  # fmt: skip
-    return sorted(month_bounds((int(n[-7:-3]), int(n[-2:]))) for n in names)  # type: ignore[misc]
+        text(
+            "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
+            " WHERE i.inhparent = 'search'::regclass"
+        )
+    ).scalars()
+    return sorted(month_bounds((int(n[-7:-3]), int(n[-2:]))) for n in names)
 
 
 def _its_prediction() -> Any:
@@ -365,4 +319,4 @@ def _keys(rows: Any) -> list[Key]:
     return [(int(r[0]), int(r[1])) for r in rows]
 
 
-__all__ = ["Page", "SearchError", "Wanted", "matching_keys", "search_documents", "texts_of", "with_copies"]
+__all__ = ["Page", "SearchError", "Wanted", "matching_keys", "search_documents"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, and_, func, select
 
-from barometer.store.search.index import Key, keys_cte, newest_prediction
+from barometer.store.documents.keys import Key, keys_cte, newest_prediction
 from barometer.store.tables import Document, Prediction, Source
 
 _PIECE = 500

@@ -38,12 +38,14 @@ def beside(c: Connection, series_id: int, texts: Sequence[Text], from_ms: int) -
         for r in c.execute(
             select(m.fingerprint, func.min(m.observed_at), func.count())
             .where(
-                m.series_id == series_id, m.observed_at >= from_ms - COPY_WINDOW_MS, m.observed_at < from_ms,
+                m.series_id == series_id,
+                m.observed_at >= from_ms - COPY_WINDOW_MS,
+                m.observed_at < from_ms,
                 m.fingerprint.in_(prints),
             )
             .group_by(m.fingerprint)
         )
-    }  # fmt: skip
+    }
     sources = _sources_of(c, series_id, {p: at for p, (at, _) in before.items()})
     out = {}
     for text in texts:
@@ -63,10 +65,12 @@ def _sources_of(c: Connection, series_id: int, firsts: dict[int, int]) -> dict[i
         .join(d, and_(d.observed_at == m.observed_at, d.row_id == m.row_id))
         .outerjoin(Source, Source.id == d.source_id)
         .where(
-            m.series_id == series_id, m.observed_at >= min(firsts.values()), m.observed_at <= max(firsts.values()),
+            m.series_id == series_id,
+            m.observed_at >= min(firsts.values()),
+            m.observed_at <= max(firsts.values()),
             tuple_(m.fingerprint, m.observed_at).in_(list(firsts.items())),
         )
-    )  # fmt: skip
+    )
     return {int(r[0]): r[1] for r in rows}
 
 
@@ -91,12 +95,16 @@ def said(c: Connection, series_id: int, from_ms: int, to_ms: int, kinds: Sequenc
         .join(d, and_(d.observed_at == m.observed_at, d.row_id == m.row_id))
         .outerjoin(Source, Source.id == d.source_id)
         .where(
-            m.series_id == series_id, m.observed_at >= from_ms, m.observed_at < to_ms, m.kind.in_(kinds),
-            m.sentiment == int(Sentiment.NEGATIVE), m.late.is_(False),
+            m.series_id == series_id,
+            m.observed_at >= from_ms,
+            m.observed_at < to_ms,
+            m.kind.in_(kinds),
+            m.sentiment == int(Sentiment.NEGATIVE),
+            m.late.is_(False),
         )
         .order_by(m.observed_at.desc(), m.row_id.desc())
         .limit(limit)
-    )  # fmt: skip
+    )
     return [
         Said(int(r[0]), r[1], list(r[2] or []), readable(f"{r[3]}\n{r[4]}" if r[3] else r[4]), r[5], r[6]) for r in rows
     ]

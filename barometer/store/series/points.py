@@ -177,8 +177,21 @@ def _fill(cells: dict[int, Point], cell: Callable[[int], Point], width: int) -> 
             _stretch(cell, before + width, after, width, cells[before].outage)
 
 
-_COLUMNS = ("start", "total", "negative", "neutral", "positive", "unscored", "independent", "independent_negative",
-            "model_id", "score", "alert", "outage", "expected_negative")  # fmt: skip
+_COLUMNS = (
+    "start",
+    "total",
+    "negative",
+    "neutral",
+    "positive",
+    "unscored",
+    "independent",
+    "independent_negative",
+    "model_id",
+    "score",
+    "alert",
+    "outage",
+    "expected_negative",
+)
 
 
 def _folded(c: Connection, series_id: int, piece: Piece, kinds: Sequence[int]) -> Iterator[Row[Any]]:
@@ -186,16 +199,24 @@ def _folded(c: Connection, series_id: int, piece: Piece, kinds: Sequence[int]) -
     columns = (*(getattr(f, name) for name in _COLUMNS), f.judged_negative, f.spread_below, f.spread_above)
     yield from c.execute(
         select(*columns).where(
-            f.width == piece.width, f.series_id == series_id, f.kind.in_(kinds), f.start >= piece.begin,
+            f.width == piece.width,
+            f.series_id == series_id,
+            f.kind.in_(kinds),
+            f.start >= piece.begin,
             f.start < piece.end,
         )
-    )  # fmt: skip
+    )
 
 
 def _sealed(c: Connection, series_id: int, from_ms: int, to_ms: int, kinds: Sequence[int]) -> Iterator[Row[Any]]:
     b = SealedBucket
-    columns = (*(getattr(b, name) for name in _COLUMNS), b.negative.label("judged_negative"), b.end, b.band_low,
-               b.band_high)  # fmt: skip
+    columns = (
+        *(getattr(b, name) for name in _COLUMNS),
+        b.negative.label("judged_negative"),
+        b.end,
+        b.band_low,
+        b.band_high,
+    )
     for kind in kinds:
         # The row before the period may be a stretch that reaches into it.
         yield from c.execute(

@@ -94,13 +94,20 @@ def bucket_counts(c: Connection, buckets: Sequence[int]) -> dict[int, dict[Key, 
     r = Rollup
     rows = c.execute(
         select(
-            r.bucket, r.series_id, r.kind, r.model_id,
-            func.sum(r.total), func.sum(r.negative), func.sum(r.neutral), func.sum(r.positive), func.sum(r.unscored),
+            r.bucket,
+            r.series_id,
+            r.kind,
+            r.model_id,
+            func.sum(r.total),
+            func.sum(r.negative),
+            func.sum(r.neutral),
+            func.sum(r.positive),
+            func.sum(r.unscored),
         )
         .where(r.bucket >= buckets[0], r.bucket <= buckets[-1])
         .group_by(r.bucket, r.series_id, r.kind, r.model_id)
         .order_by(r.bucket, r.series_id, r.kind, r.model_id)
-    )  # fmt: skip
+    )
     by_model: dict[tuple[int, int, int], list[tuple[int, int, int]]] = defaultdict(list)
     for bucket, series_id, kind, model_id, *values in rows:
         total, negative, neutral, positive, unscored = map(int, values)

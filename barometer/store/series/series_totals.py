@@ -134,9 +134,16 @@ def _added_up(piece: Piece, ids: Sequence[int], kinds: Sequence[int], from_ms: i
         judged = [b.judged_negative, b.judged_scored, b.expected_total]
     step = ((b.start - from_ms) // width).label("step")
     query = select(
-        b.series_id, step, func.sum(b.total), func.sum(b.negative), func.sum(b.unscored), func.sum(judged[0]),
-        func.sum(b.expected_negative), func.sum(judged[1]), func.sum(judged[2]),
-    ).where(b.series_id.in_(ids), b.kind.in_(kinds), b.start >= piece.begin, b.start < piece.end)  # fmt: skip
+        b.series_id,
+        step,
+        func.sum(b.total),
+        func.sum(b.negative),
+        func.sum(b.unscored),
+        func.sum(judged[0]),
+        func.sum(b.expected_negative),
+        func.sum(judged[1]),
+        func.sum(judged[2]),
+    ).where(b.series_id.in_(ids), b.kind.in_(kinds), b.start >= piece.begin, b.start < piece.end)
     if piece.width is not None:
         query = query.where(b.width == piece.width)
     return query.group_by(b.series_id, step)

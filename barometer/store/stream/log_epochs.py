@@ -225,7 +225,7 @@ def accept_replacement(
                 },
             )
         )
-        return new_id
+        return int(new_id)
 
 
 def acceptances(c: Connection, topic: str) -> list[Acceptance]:

@@ -76,7 +76,7 @@ class Names:
             self._make(Series, [{"name": n, "judged": n != ALL, "trial": False} for n in missing], self._series)
         return {n: self._series[n] for n in wanted}
 
-    def _make(self, model: type[Source] | type[Series], rows: list[dict], memory: dict[str, int]) -> None:
+    def _make(self, model: type[Source] | type[Series], rows: list[dict[str, object]], memory: dict[str, int]) -> None:
         for i in range(0, len(rows), 1000):
             part = rows[i : i + 1000]
             names = [r["name"] for r in part]

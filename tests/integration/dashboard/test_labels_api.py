@@ -19,7 +19,7 @@ from barometer.settings import Settings
 from barometer.store.accounts.users import add_user
 from barometer.store.engine import Store
 from barometer.store.migrate import open_store
-from barometer.store.model_versions.views import model_changes, scored_by_model
+from barometer.store.model_versions.usage import model_changes, scored_by_model
 from barometer.store.search.index import index_some
 from barometer.store.tables import Annotation, AuditEntry, LabelText, ModelVersion, SealedBucket, Series
 from dashboard.app import create_app

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from barometer.settings import Settings
 from barometer.store import tables as t
 from barometer.store.engine import Store
-from barometer.store.model_versions.ids import ensure_model
+from barometer.store.model_versions.versions import ensure_model
 from barometer.vocabulary import Sentiment
 from monitor.detection.rebase import measure
 from monitor.sealing.seal import Sealer

@@ -266,7 +266,7 @@ def test_rows_that_are_missing_are_noticed_before_anybody_sees_it(
     manifest = read_manifest(file)
     manifest.counts["sources"] += 1
     _, length, digest = archive._read_footer(file)
-    monkeypatch.setattr(archive, "_read_tail", lambda _file: (manifest, length, digest))
+    monkeypatch.setattr(archive, "_read_footer", lambda _file: (manifest, length, digest))
     with pytest.raises(StoreError, match="1 rows in sources, there should be 2"):
         restore_backup(store, settings_for(database_url=url_of(store)), file, "me", quiet, replace=True)
     assert everything(store) == want

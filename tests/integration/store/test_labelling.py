@@ -11,16 +11,17 @@ from sqlalchemy import delete, func, insert, select, update
 from barometer.store.engine import Store
 from barometer.store.labels.annotations import (
     AnnotationError,
-    Said,
-    history,
+    NewLabel,
+    add_label,
+    current_labels,
+    label_history,
     labels_of,
-    recent_of,
-    say,
-    standing_labels,
+    recent_labels,
     undo,
 )
 from barometer.store.labels.label_quality import alert_audits, audits
-from barometer.store.labels.queues import HELD_MS, item, item_of, next_text
+from barometer.store.labels.queues import HELD_MS, next_text, text_of_document
+from barometer.store.labels.rows import find_text
 from barometer.store.labels.sampling import least_sure, random_text
 from barometer.store.search.index import index_some
 from barometer.store.tables import Alert, AlertEvent, Annotation, LabelText
@@ -44,7 +45,7 @@ def different(i: int) -> str:
 def label(store: Store, user: int, text_id: int, sentiment: int | None, now: int = NOW, **kw: object) -> int:
     values = {"origin": "random", "topics": None, **kw}
     with store.write() as c:
-        return say(c, Said(text_id, user, sentiment=sentiment, **values), TOPICS, now)  # type: ignore[arg-type]
+        return add_label(c, NewLabel(text_id, user, sentiment=sentiment, **values), TOPICS, now)  # type: ignore[arg-type]
 
 
 def following(store: Store, user: int, queue: str = "random", now: int = NOW, series: str = "all") -> int | None:
@@ -105,7 +106,7 @@ def test_two_people_do_not_get_one_text_at_once_and_a_second_reading_later(store
     assert fifth == second
     label(store, wang, second, 0)
     with store.read() as c:
-        assert item(c, second).disputed  # type: ignore[union-attr]
+        assert find_text(c, second).disputed  # type: ignore[union-attr]
         found = audits(c, NOW)
     assert (found.agreement.pairs, found.agreement.same) == (1, 0)
     (zhao,) = people(store, "zhao")
@@ -115,7 +116,7 @@ def test_two_people_do_not_get_one_text_at_once_and_a_second_reading_later(store
     assert following(store, zhao) == second  # nothing new is left: second readings, disputed ones first
     label(store, zhao, second, 0)
     with store.read() as c:
-        assert not item(c, second).disputed  # type: ignore[union-attr]
+        assert not find_text(c, second).disputed  # type: ignore[union-attr]
 
 
 def test_uncertain_texts_and_those_of_mislabelled_alerts(store: Store) -> None:
@@ -171,7 +172,7 @@ def test_rows_stay_what_is_taken_back_is_open_again_and_nothing_counts_twice(sto
         assert undo(c, user, NOW + 1000) == a
     with store.write() as c:
         assert undo(c, user, NOW + 1001) is None
-        assert item(c, a).labels == 0  # type: ignore[union-attr]
+        assert find_text(c, a).labels == 0  # type: ignore[union-attr]
     assert following(store, user) == a
     second = label(store, user, a, 2, now=NOW + 2000)
     third = label(store, user, a, 1, now=NOW + 3000)
@@ -179,9 +180,9 @@ def test_rows_stay_what_is_taken_back_is_open_again_and_nothing_counts_twice(sto
     assert b is not None and b != a
     label(store, user, b, None, skip=True)
     with store.read() as c:
-        said = [(r.action, r.sentiment, r.comment, r.previous_id, r.model_id, r.blind) for r in history(c, a)]
-        recent = [(r.action, x.id) for r, x in recent_of(c, user)]
-        assert item(c, b).skips == 1  # type: ignore[union-attr]
+        said = [(r.action, r.sentiment, r.comment, r.previous_id, r.model_id, r.blind) for r in label_history(c, a)]
+        recent = [(r.action, x.id) for r, x in recent_labels(c, user)]
+        assert find_text(c, b).skips == 1  # type: ignore[union-attr]
     assert said == [
         ("label", 0, "反讽", None, 1, True), ("undo", None, None, first, 1, True), ("label", 2, None, None, 1, True),
         ("label", 1, None, second, 1, True),
@@ -190,9 +191,9 @@ def test_rows_stay_what_is_taken_back_is_open_again_and_nothing_counts_twice(sto
     # Now the answer to the first has been shown: what is said of it from here on does not measure.
     label(store, user, a, 0, now=NOW + 4000)
     with store.read() as c:
-        assert [r.blind for r in history(c, a)][-1] is False
-        assert [r.id for r in standing_labels(c, [a], blind_only=True)[a]] == [third]
-        assert item(c, a).labels == 1  # type: ignore[union-attr]
+        assert [r.blind for r in label_history(c, a)][-1] is False
+        assert [r.id for r in current_labels(c, [a], blind_only=True)[a]] == [third]
+        assert find_text(c, a).labels == 1  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(
@@ -211,7 +212,9 @@ def test_what_cannot_be_said_names_its_field(tmp_path: object, settings_for: obj
     (user,) = people(store, "wang")
     text = following(store, user)
     with store.write() as c, pytest.raises(AnnotationError) as wrong:
-        say(c, Said(**{"text_id": text, "user_id": user, "origin": "random", "sentiment": 0, **kw}), TOPICS, NOW)
+        add_label(
+            c, NewLabel(**{"text_id": text, "user_id": user, "origin": "random", "sentiment": 0, **kw}), TOPICS, NOW
+        )
     assert wrong.value.field == field
     store.close()
 
@@ -227,17 +230,17 @@ def test_precision_and_recall_of_a_series_count_groups_once_and_only_blind_label
     (user,) = people(store, "wang")
     with store.write() as c:
         for i, key in enumerate(keys):
-            text = item_of(c, drawing(store), key)
+            text = text_of_document(c, drawing(store), key)
             assert text is not None
             c.execute(update(LabelText).where(LabelText.id == text.id).values(origin="random", samples=["all"]))
             wrong = i in (0, 1, 2, 15, 16, 20)
             sentiment = (1 if i < 10 or i == 20 else 0) if wrong else (0 if i < 10 or i == 20 else 1)
             topics = ["real_estate"] if i % 4 else []
-            say(c, Said(text.id, user, "random", sentiment, topics), TOPICS, NOW + i)
+            add_label(c, NewLabel(text.id, user, "random", sentiment, topics), TOPICS, NOW + i)
         # Corrections elsewhere change nothing of what is measured.
-        first = item_of(c, drawing(store), keys[3])
+        first = text_of_document(c, drawing(store), keys[3])
         assert first is not None
-        say(c, Said(first.id, user, "document", 2), TOPICS, NOW + 100_000)
+        add_label(c, NewLabel(first.id, user, "document", 2), TOPICS, NOW + 100_000)
     with store.read() as c:
         found = audits(c, NOW)
         said = labels_of(c, [keys[3], keys[4], (1, 2)])
@@ -282,13 +285,13 @@ def test_a_text_that_was_corrected_elsewhere_may_still_be_drawn_and_needs_a_blin
     keys = fill(store, texts(1))
     wang, li = people(store, "wang", "li")
     with store.write() as c:
-        text = item_of(c, drawing(store), keys[0])
+        text = text_of_document(c, drawing(store), keys[0])
         assert text is not None
-        say(c, Said(text.id, wang, "document", 0), TOPICS, NOW)
-        assert item(c, text.id).labels == 1  # type: ignore[union-attr]
+        add_label(c, NewLabel(text.id, wang, "document", 0), TOPICS, NOW)
+        assert find_text(c, text.id).labels == 1  # type: ignore[union-attr]
     assert following(store, li) == text.id
     with store.read() as c:
-        row = item(c, text.id)
+        row = find_text(c, text.id)
     assert row is not None and (row.origin, row.labels) == ("random", 0)
     assert following(store, wang) is None  # has seen the answer
     label(store, li, text.id, 1)

@@ -12,12 +12,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, insert, select, text
 
+from barometer.store.documents.copies import MOST_COPIES, with_copies
+from barometer.store.documents.keys import Key
 from barometer.store.engine import Store
 from barometer.store.migrate import upgrade, upgrade_in
 from barometer.store.month_partitions import month_bounds, month_of
 from barometer.store.search import query
-from barometer.store.search.index import Key, forget, index_some, indexed
-from barometer.store.search.query import MOST_COPIES, Page, SearchError, Wanted, search_documents, with_copies
+from barometer.store.search.index import forget, index_some, indexed
+from barometer.store.search.query import Page, SearchError, Wanted, search_documents
 from barometer.store.search.summary import add_up
 from barometer.store.search.terms import question
 from barometer.store.tables import Document, Prediction, SearchQueue, SeriesDocument

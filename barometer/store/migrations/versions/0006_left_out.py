@@ -1,0 +1,14 @@
+"""Nothing: a number that was left out, so that the numbers have no gap"""
+
+revision = "0006"
+down_revision = "0005"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    pass
+
+
+def downgrade() -> None:
+    pass
