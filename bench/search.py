@@ -34,7 +34,7 @@ from barometer.store.engine import Store
 from barometer.store.migrate import open_store
 from barometer.store.month_partitions import Months
 from barometer.store.search.index import enqueue, index_waiting
-from barometer.store.search.query import Wanted, search_documents
+from barometer.store.search.query import DocumentFilter, search_documents
 from barometer.store.tables import Document, ModelVersion, Prediction, Series, SeriesDocument, Source
 from bench.databases import empty_database
 
@@ -127,7 +127,7 @@ class Sort:
     """Questions of one sort."""
 
     name: str
-    ask: Callable[[random.Random], Wanted]
+    ask: Callable[[random.Random], DocumentFilter]
     pages: int = 1
 
 
@@ -142,33 +142,36 @@ def sorts(language: Language) -> list[Sort]:
         return language.words[rng.randrange(200, 5_000)]
 
     return [
-        Sort("a common word", lambda r: Wanted(common(r))),
-        Sort("a middling word", lambda r: Wanted(middling(r))),
-        Sort("a rare word", lambda r: Wanted(rare(r))),
-        Sort("nothing found", lambda r: Wanted("查无此词" + rare(r))),
-        Sort("two common words", lambda r: Wanted(f"{common(r)} {common(r)}")),
-        Sort("common and middling", lambda r: Wanted(f"{common(r)} {middling(r)}")),
-        Sort("a phrase", lambda r: Wanted(f'"{middling(r)}{common(r)}"')),
-        Sort("one without another", lambda r: Wanted(f"{middling(r)} -{common(r)}")),
-        Sort("one character", lambda r: Wanted(_character(r, language))),
-        Sort("beginning of a word", lambda r: Wanted(r.choice(language.english)[:4] + "*")),
-        Sort("a common word, a rare source", lambda r: Wanted(common(r), source=f"source-{r.randrange(200, SOURCES)}")),
+        Sort("a common word", lambda r: DocumentFilter(common(r))),
+        Sort("a middling word", lambda r: DocumentFilter(middling(r))),
+        Sort("a rare word", lambda r: DocumentFilter(rare(r))),
+        Sort("nothing found", lambda r: DocumentFilter("查无此词" + rare(r))),
+        Sort("two common words", lambda r: DocumentFilter(f"{common(r)} {common(r)}")),
+        Sort("common and middling", lambda r: DocumentFilter(f"{common(r)} {middling(r)}")),
+        Sort("a phrase", lambda r: DocumentFilter(f'"{middling(r)}{common(r)}"')),
+        Sort("one without another", lambda r: DocumentFilter(f"{middling(r)} -{common(r)}")),
+        Sort("one character", lambda r: DocumentFilter(_character(r, language))),
+        Sort("beginning of a word", lambda r: DocumentFilter(r.choice(language.english)[:4] + "*")),
+        Sort(
+            "a common word, a rare source",
+            lambda r: DocumentFilter(common(r), source=f"source-{r.randrange(200, SOURCES)}"),
+        ),
         Sort(
             "a middling word, negative, a topic",
-            lambda r: Wanted(middling(r), sentiment=0, topic=f"t{r.randrange(TOPICS)}"),
+            lambda r: DocumentFilter(middling(r), sentiment=0, topic=f"t{r.randrange(TOPICS)}"),
         ),
-        Sort("a middling word, confident", lambda r: Wanted(middling(r), min_confidence=0.95)),
+        Sort("a middling word, confident", lambda r: DocumentFilter(middling(r), min_confidence=0.95)),
         Sort(
             "no word, a rare source, negative",
-            lambda r: Wanted(source=f"source-{r.randrange(200, SOURCES)}", sentiment=0),
+            lambda r: DocumentFilter(source=f"source-{r.randrange(200, SOURCES)}", sentiment=0),
         ),
-        Sort("no word, a topic, flagged", lambda r: Wanted(topic=f"t{r.randrange(TOPICS)}", flags=1)),
+        Sort("no word, a topic, flagged", lambda r: DocumentFilter(topic=f"t{r.randrange(TOPICS)}", flags=1)),
         Sort(
             "a common word, long ago",
-            lambda r: Wanted(common(r), to_ms=END - r.randrange(30, 80) * 86_400_000),
+            lambda r: DocumentFilter(common(r), to_ms=END - r.randrange(30, 80) * 86_400_000),
         ),
-        Sort("five pages of a middling word", lambda r: Wanted(middling(r)), 5),
-        Sort("no words, nothing chosen", lambda _: Wanted()),
+        Sort("five pages of a middling word", lambda r: DocumentFilter(middling(r)), 5),
+        Sort("no words, nothing chosen", lambda _: DocumentFilter()),
     ]  # fmt: skip
 
 
@@ -190,7 +193,7 @@ def measure(store: Store, sort: Sort, rounds: int) -> list[float]:
     return out
 
 
-def one_page(store: Store, wanted: Wanted, before: Key | None) -> Key | None:
+def one_page(store: Store, wanted: DocumentFilter, before: Key | None) -> Key | None:
     with store.read() as c:
         page = search_documents(c, store, wanted, limit=PAGE, before=before)
         with_copies(c, store, page.texts)

@@ -17,7 +17,7 @@ from barometer.settings import Settings
 from barometer.store.engine import Store
 from barometer.store.health.status import status
 from barometer.store.series.downsampling import align
-from barometer.store.series.series_totals import last_bucket
+from barometer.store.series.totals import last_bucket
 from barometer.vocabulary import KIND_CODES, Kind
 from barometer.workdays import Workdays
 from dashboard.i18n.texts import Lang, Theme, as_lang, as_theme, t

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from barometer.store.alerts.silences import silenced_alerts
 from barometer.store.alerts.views import alert_page
-from barometer.store.alerts.worklist import Wanted, work_list
+from barometer.store.alerts.worklist import AlertFilter, work_list
 from barometer.telling import telling
 from barometer.vocabulary import AlertState, FalseAlarmReason, HandlingStep, Level, Resolution, Severity
 from dashboard.api.contract import MAX_ID, Contract
@@ -235,7 +235,7 @@ def register(contract: Contract) -> None:
     @contract.call("GET", "/alerts", TAG, query=ListQuery, answer=AlertList)
     def get_alerts(query: ListQuery) -> Any:
         """The work list."""
-        asked = Wanted(query.state, query.severity, query.level, query.owner, query.series)
+        asked = AlertFilter(query.state, query.severity, query.level, query.owner, query.series)
         sort = query.sort or ("-id" if query.state in ("resolved", "all") else "")
         ctx = context()
         with ctx.store.read() as c:

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from barometer.store.accounts.audit_log import note
 from barometer.store.engine import Store
-from barometer.store.labels.views import LabelWithText, list_labels
+from barometer.store.labels.listing import LabelWithText, list_labels
 from dashboard.api.labels import Label, LabelsQuery, as_json
 from dashboard.context import context, view
 from dashboard.exports.document_files import csv_pieces

@@ -8,8 +8,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from barometer.store.labels.annotations import MAX_COMMENT, label_history
+from barometer.store.labels.listing import LabelWithText, list_labels
 from barometer.store.labels.sampling import ALL
-from barometer.store.labels.views import LabelWithText, list_labels
 from barometer.vocabulary import SENTIMENTS, Kind, Sentiment, SentimentName
 from dashboard.api.contract import Contract
 from dashboard.api.errors import NotThere, Unavailable

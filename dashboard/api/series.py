@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from barometer.standing import Way
 from barometer.store.documents.listing import texts_behind
 from barometer.store.series.points import points
-from barometer.store.series.series_totals import SeriesRow, find_series, list_series, totals
+from barometer.store.series.totals import SeriesRow, find_series, list_series, totals
 from barometer.vocabulary import Sentiment, SentimentName, StatedKind
 from dashboard.api.contract import Contract
 from dashboard.api.documents import DocumentRow, as_row

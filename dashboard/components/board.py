@@ -9,7 +9,7 @@ from zlib import crc32
 import orjson
 
 from barometer.standing import stand
-from barometer.store.series.series_totals import SeriesRow, Totals
+from barometer.store.series.totals import SeriesRow, Totals
 from dashboard.components.series_cells import change
 from dashboard.context import View, context
 from dashboard.format import clock, duration, number, percent

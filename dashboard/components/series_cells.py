@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from dash import html
 
 from barometer.standing import Standing
-from barometer.store.series.series_totals import Totals
+from barometer.store.series.totals import Totals
 from dashboard.components.spark import sparkline
 from dashboard.context import View
 from dashboard.format import number

@@ -9,7 +9,7 @@ from dash import dcc, html
 
 from barometer.store.documents.listing import Text, latest_of, texts_behind
 from barometer.store.labels.annotations import labels_of_copies
-from barometer.store.series.context import Beside, beside
+from barometer.store.series.context import FirstCopy, first_copies
 from dashboard.components.alert_parts import alert_href, sentence
 from dashboard.components.parts import empty, href, section, series_href, severity_pill, state_pill
 from dashboard.components.series_view import Shown
@@ -45,7 +45,7 @@ def texts_part(v: View, shown: Shown, point: int | None) -> Any:
     with ctx.store.read() as c:
         since = latest_of(c, shown.row.id, begin, end, shown.kinds, LOOKED_AT)
         found = texts_behind(c, shown.row.id, since, end, shown.kinds, TEXTS)
-        known = beside(c, shown.row.id, found, since)
+        known = first_copies(c, shown.row.id, found, since)
         people = labels_of_copies(c, [x.fingerprint for x in found])
     if not found:
         return section(title, empty(v.t("series.no_texts"), None, "texts"))
@@ -70,7 +70,7 @@ def _search(shown: Shown, begin: int, end: int) -> str:
     return href("/documents", {"series": series, "kind": kind, "from": str(begin), "to": str(end)})
 
 
-def _facts(v: View, text: Text, known: Beside, now: int) -> list[Any]:
+def _facts(v: View, text: Text, known: FirstCopy, now: int) -> list[Any]:
     """Who was first, where there are copies; and how far it went."""
     said: list[Any] = []
     if text.copies + known.earlier > 1:

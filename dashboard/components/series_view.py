@@ -12,7 +12,7 @@ from barometer.store.alerts.views import alerts_between
 from barometer.store.model_versions.versions import model_names
 from barometer.store.series.downsampling import grid_offset
 from barometer.store.series.points import Point, points
-from barometer.store.series.series_totals import SeriesRow, find_series
+from barometer.store.series.totals import SeriesRow, find_series
 from dashboard.components.alert_parts import sentence
 from dashboard.components.series_chart import Drawn, Line, negatives, scored, series_figure
 from dashboard.context import KIND_FILTERS, Period, View, choose, context, period

@@ -7,7 +7,7 @@ from typing import Any
 import dash
 from dash import MATCH, Input, Output, State, html
 
-from barometer.store.series.series_totals import find_series
+from barometer.store.series.totals import find_series
 from dashboard.components.parts import aria
 from dashboard.context import View, context, view
 from dashboard.i18n.texts import series_name

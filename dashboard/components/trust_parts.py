@@ -8,7 +8,7 @@ from typing import Any
 from dash import dcc, html
 
 from barometer.store.labels.intervals import Share
-from barometer.store.labels.label_quality import AlertAudit, Audit, Audits
+from barometer.store.labels.quality import AlertQuality, LabelQuality, QualityReport
 from barometer.store.labels.sampling import ALL
 from barometer.store.model_versions.versions import model_names as read_names
 from dashboard.components.parts import empty, href, or_code, section, series_href, table
@@ -88,7 +88,7 @@ def model_names() -> dict[int, str]:
     return ctx.brief.get("model-names", read, AUDIT_SECONDS)
 
 
-def audit_table(v: View, found: Audits) -> Any:
+def audit_table(v: View, found: QualityReport) -> Any:
     """All series that were checked, the whole first."""
     models = model_names()
     if not found.by_series:
@@ -114,7 +114,7 @@ def audit_table(v: View, found: Audits) -> Any:
     return html.Div([html.Div(table(heads, rows), className="checked"), html.P(drawn, className="note foot-note")])
 
 
-def agreement_words(v: View, found: Audits) -> str:
+def agreement_words(v: View, found: QualityReport) -> str:
     share = found.agreement.share
     if share is None:
         return v.t("annotate.people_none")
@@ -135,7 +135,7 @@ def _words(v: View, kind: str, share: Share, n: float) -> str:
                low=percent(share.low, 0), high=percent(share.high, 0))  # fmt: skip
 
 
-def _of(v: View, audit: Audit, models: dict[int, str]) -> str:
+def _of(v: View, audit: LabelQuality, models: dict[int, str]) -> str:
     said = [v.t("trust.of_random", n=number(v.lang, audit.texts))]
     if audit.texts < FEW:
         said.append(v.t("trust.few"))
@@ -144,7 +144,7 @@ def _of(v: View, audit: Audit, models: dict[int, str]) -> str:
     return ("；" if v.lang == "zh" else "; ").join(said)
 
 
-def _alerts(v: View, alerts: AlertAudit | None) -> Any:
+def _alerts(v: View, alerts: AlertQuality | None) -> Any:
     share = None if alerts is None else alerts.precision
     if alerts is None or share is None:
         return html.P(v.t("trust.alerts_none"), className="muted")

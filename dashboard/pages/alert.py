@@ -14,7 +14,7 @@ from barometer.alarm_runbook import fault_wording
 from barometer.store.alerts.handling import snoozed
 from barometer.store.alerts.silences import Silenced, Silencer
 from barometer.store.alerts.views import AlertPage, alert_page
-from barometer.store.labels.annotations import labels_of
+from barometer.store.labels.annotations import labels_of_documents
 from barometer.store.series.points import Point, points
 from dashboard.components.alert_forms import dialog, opener, register_acts
 from dashboard.components.alert_parts import actor_name, sentence, subject
@@ -286,7 +286,7 @@ def _evidence(v: View, page: AlertPage) -> Any:
     keys = [(int(e["observed_at"]), int(e["row_id"])) if e.get("row_id") and e.get("observed_at") else (0, 0)
             for e in kept]  # fmt: skip
     with context().store.read() as c:
-        people = labels_of(c, keys)
+        people = labels_of_documents(c, keys)
     cards = [evidence_card(v, e, now, people.get(key, ())) for e, key in zip(kept, keys, strict=True)]
     return section(v.t("alert.evidence"), text_list(cards), v.t("alert.evidence_hint"))
 

@@ -13,7 +13,7 @@ from flask_login import current_user
 from barometer.store.alerts import worklist
 from barometer.store.alerts.deliveries import unreached
 from barometer.store.alerts.silences import silenced_alerts
-from barometer.store.series.series_totals import list_series
+from barometer.store.series.totals import list_series
 from dashboard.components.alert_forms import dialog, opener, register_acts
 from dashboard.components.alert_list import Beside, list_table
 from dashboard.components.alert_nav import alert_nav
@@ -151,9 +151,9 @@ def body(v: View, query: dict[str, Any]) -> list[Any]:
     ]  # fmt: skip
 
 
-def _wanted(query: dict[str, Any]) -> worklist.Wanted:
+def _wanted(query: dict[str, Any]) -> worklist.AlertFilter:
     owner = query.get("owner")
-    return worklist.Wanted(
+    return worklist.AlertFilter(
         state=choose(query.get("state"), worklist.STATES, "open"),
         severity=query.get("severity") if query.get("severity") in worklist.WORST_FIRST else None,
         level=query.get("level") if query.get("level") in (*worklist.GRAVEST_FIRST, worklist.NONE) else None,

@@ -12,7 +12,7 @@ from flask_login import current_user
 from barometer.errors import BarometerError
 from barometer.store.labels.annotations import labelled_since, recent_labels
 from barometer.store.labels.sampling import ALL
-from barometer.store.series.series_totals import list_series
+from barometer.store.series.totals import list_series
 from dashboard.components.annotate_parts import choices, recent_part, said_words, text_part
 from dashboard.components.live import fresh, live, register_live, target
 from dashboard.components.parts import aria, chips, data, empty, href, section

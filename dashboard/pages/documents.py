@@ -13,10 +13,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from barometer.store.documents.copies import with_copies
 from barometer.store.documents.listing import Text
 from barometer.store.labels.annotations import labels_of_copies
-from barometer.store.search.query import Page, search_documents
+from barometer.store.search.query import SearchPage, search_documents
 from barometer.store.search.terms import SearchError
 from barometer.store.series.filtered import languages
-from barometer.store.series.series_totals import list_series
+from barometer.store.series.totals import list_series
 from dashboard.components import texts
 from dashboard.components.document_filters import (
     BOXES,
@@ -106,7 +106,7 @@ def register(app: dash.Dash) -> None:
         if query.get("before") or (query.get("q") and (n or 0) % _WORDS_EVERY):
             return no_update, no_update
         found = _find(query)
-        if not isinstance(found, Page):
+        if not isinstance(found, SearchPage):
             return no_update, no_update
         since, v = cursor(newest) or (0, 0), view(ui)
         fresh = sum((x.observed_at, x.row_id) > since for x in found.texts)
@@ -222,12 +222,12 @@ def _order(v: View, query: dict[str, Any]) -> Any:
     )
 
 
-def _find(query: dict[str, Any]) -> Page | Exception:
+def _find(query: dict[str, Any]) -> SearchPage | Exception:
     """The page that is asked for, the same for all who ask at the same moment; or why there is none."""
     ctx = context()
     key = ("documents", *(query.get(f) for f in (*FIELDS, "before")))
 
-    def make() -> Page | Exception:
+    def make() -> SearchPage | Exception:
         try:
             with ctx.store.read() as c:
                 look = wanted(query, ctx.store.now_ms(c), ctx.zone)

@@ -11,7 +11,7 @@ from flask_login import current_user
 
 from barometer.standing import Standing
 from barometer.store.alerts.views import changed_since
-from barometer.store.series.series_totals import SeriesRow
+from barometer.store.series.totals import SeriesRow
 from dashboard.components import star as stars
 from dashboard.components.alert_parts import alert_href, folded_name, kinds_of, strips, subject
 from dashboard.components.live import fresh, live, register_live, target

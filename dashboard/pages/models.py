@@ -8,7 +8,7 @@ from typing import Any
 import dash
 from dash import Input, State, dcc, html
 
-from barometer.store.labels.label_quality import Audits
+from barometer.store.labels.quality import QualityReport
 from barometer.store.labels.sampling import ALL
 from barometer.store.model_versions.usage import ModelChange, ModelTotals, model_changes, scored_by_model
 from barometer.store.model_versions.versions import ModelVersionRow, list_versions
@@ -127,7 +127,7 @@ def _versions(v: View, rows: Sequence[Any], scored: dict[int, ModelTotals], work
     return section(v.t("models.versions"), table(heads, lines, v.t("models.versions")), None, "flush audit-table")
 
 
-def _audited(found: Audits, model_id: int) -> Any:
+def _audited(found: QualityReport, model_id: int) -> Any:
     return next((a.precision for a in found.by_series.get(ALL, []) if a.model_id == model_id), None)
 
 

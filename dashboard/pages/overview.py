@@ -12,7 +12,7 @@ from dash import Input, Output, State, dcc, html, no_update
 from flask_login import current_user
 
 from barometer.store.series.filtered import languages
-from barometer.store.series.series_totals import Totals
+from barometer.store.series.totals import Totals
 from dashboard.components.alert_parts import strips
 from dashboard.components.board import board_rows, board_words, version
 from dashboard.components.grid import board_grid, heat_legend

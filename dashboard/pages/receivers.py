@@ -13,7 +13,7 @@ from flask_login import current_user
 from barometer.errors import SettingsError
 from barometer.store.accounts import audit_log
 from barometer.store.alerts.deliveries import TEST, deliveries, last_test
-from barometer.store.series.series_totals import list_series
+from barometer.store.series.totals import list_series
 from barometer.vocabulary import NOTIFIED_SEVERITIES
 from dashboard.components.alert_nav import alert_nav
 from dashboard.components.live import fresh, live, register_live, target

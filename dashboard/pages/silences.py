@@ -12,7 +12,7 @@ from flask_login import current_user
 
 from barometer.errors import BarometerError
 from barometer.store.alerts import silences
-from barometer.store.series.series_totals import list_series
+from barometer.store.series.totals import list_series
 from dashboard.components.alert_forms import words
 from dashboard.components.alert_nav import alert_nav
 from dashboard.components.live import fresh, live, register_live, target

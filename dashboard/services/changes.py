@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from barometer.store.series.context import Said, said
+from barometer.store.series.context import NegativeText, negative_texts
 from dashboard.context import DAY, HOUR, Context
 from monitor.explanation.term_lift import Risen, risen, risen_terms
 
@@ -35,8 +35,8 @@ def changes(ctx: Context, series_id: int, begin: int, end: int, kinds: Sequence[
 
     def make() -> Changes:
         with ctx.store.read() as c:
-            now = said(c, series_id, begin, end, kinds, NOW)
-            before = said(c, series_id, begin - baseline, begin, kinds, BEFORE) if now else []
+            now = negative_texts(c, series_id, begin, end, kinds, NOW)
+            before = negative_texts(c, series_id, begin - baseline, begin, kinds, BEFORE) if now else []
         return Changes(
             len(now),
             len(before),
@@ -49,9 +49,9 @@ def changes(ctx: Context, series_id: int, begin: int, end: int, kinds: Sequence[
     return ctx.brief.get(("changes", series_id, begin, end, tuple(kinds)), make, _KEPT_SECONDS)
 
 
-def _by_source(texts: Iterable[Said]) -> Counter[str]:
+def _by_source(texts: Iterable[NegativeText]) -> Counter[str]:
     return Counter(x.source for x in texts if x.source)
 
 
-def _by_company(texts: Iterable[Said]) -> Counter[str]:
+def _by_company(texts: Iterable[NegativeText]) -> Counter[str]:
     return Counter(symbol for x in texts for symbol in {str(s) for s in x.symbols})

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from barometer.errors import BarometerError
 from barometer.records import Flag
 from barometer.store.documents.keys import Key
-from barometer.store.search.query import Wanted
+from barometer.store.search.query import DocumentFilter
 from barometer.vocabulary import SENTIMENTS, STATED_KINDS, Kind, Sentiment
 from dashboard.context import RANGES
 
@@ -29,7 +29,7 @@ class NotSought(BarometerError):
         super().__init__(f"{field}: {message}")
 
 
-def wanted(query: Mapping[str, str | None], now: int, zone: ZoneInfo) -> Wanted:
+def wanted(query: Mapping[str, str | None], now: int, zone: ZoneInfo) -> DocumentFilter:
     """Read the fields of an address line.
 
     Args:
@@ -54,7 +54,7 @@ def wanted(query: Mapping[str, str | None], now: int, zone: ZoneInfo) -> Wanted:
         raise NotSought("from", "it must be before to")
     if len(given["q"]) > LONGEST:
         raise NotSought("q", f"at most {LONGEST} characters")
-    return Wanted(
+    return DocumentFilter(
         words=given["q"], from_ms=begin, to_ms=end,
         kind=int(Kind[kind.upper()]) if kind else None,
         lang=given["lang"] or None, source=given["source"] or None,

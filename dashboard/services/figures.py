@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row
 from barometer.store.alerts.views import open_alerts
 from barometer.store.series.downsampling import align
 from barometer.store.series.filtered import MOST_TEXTS, filtered_totals, texts_between
-from barometer.store.series.series_totals import SeriesRow, Totals, list_series, sealed_totals, sealed_until, with_open
+from barometer.store.series.totals import SeriesRow, Totals, list_series, sealed_totals, sealed_until, with_open
 from dashboard.context import DAY, KIND_FILTERS, RANGES, Context, Period, period, step_of
 from dashboard.services.measure import group_of, ranked_share
 
@@ -114,7 +114,7 @@ def totals_since(ctx: Context, from_ms: int, to_ms: int) -> dict[int, Totals]:
 
 
 def _totals(c: Connection, ctx: Context, from_ms: int, to_ms: int, steps: int, kind: str) -> dict[int, Totals]:
-    """:func:`barometer.store.series.series_totals.totals`; what is sealed is added up once in all the time that
+    """:func:`barometer.store.series.totals.totals`; what is sealed is added up once in all the time that
     nothing more is sealed, since it cannot change."""
     asked = (from_ms, to_ms, steps, KIND_FILTERS[kind])
     sealed = ctx.sealed.get((*asked, sealed_until(c)), lambda: sealed_totals(c, *asked))

@@ -11,15 +11,8 @@ from sqlalchemy import Connection
 
 from barometer.store.documents.keys import Key
 from barometer.store.labels.annotations import AnnotationError, NewLabel, add_label, current_label, label_history, undo
-from barometer.store.labels.label_quality import AlertAudit, Audits, alert_audits, audits
-from barometer.store.labels.queues import (
-    QUEUES,
-    Draw,
-    next_text,
-    text_of_document,
-    topics_known,
-    withdraw_offer,
-)
+from barometer.store.labels.quality import AlertQuality, QualityReport, alert_quality, label_quality
+from barometer.store.labels.queues import QUEUES, Draw, next_text, text_of_document, topics_known, withdraw_offer
 from barometer.store.labels.rows import LabelRow, LabelTextRow, find_text
 from barometer.store.labels.sampling import ALL
 from barometer.store.model_versions.versions import model_names
@@ -118,14 +111,14 @@ def take_back(text_id: int | None = None) -> Labelling | None:
         return None if found is None else _look(c, found, queued=True)
 
 
-def audit_figures(seconds: float = AUDIT_SECONDS) -> tuple[Audits, dict[str, AlertAudit]]:
+def audit_figures(seconds: float = AUDIT_SECONDS) -> tuple[QualityReport, dict[str, AlertQuality]]:
     """What people found of labels and of alerts; the same for everybody, at most so many seconds old."""
     ctx = context()
 
-    def read() -> tuple[Audits, dict[str, AlertAudit]]:
+    def read() -> tuple[QualityReport, dict[str, AlertQuality]]:
         with ctx.store.read() as c:
             now = ctx.store.now_ms(c)
-            return audits(c, now), alert_audits(c, now)
+            return label_quality(c, now), alert_quality(c, now)
 
     return ctx.brief.get("audits", read, seconds)
 

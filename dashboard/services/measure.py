@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from barometer.standing import Standing, stand
-from barometer.store.series.series_totals import Totals
+from barometer.store.series.totals import Totals
 
 FEW = 5
 """Scored texts under which no share is shown."""

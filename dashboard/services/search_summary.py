@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from barometer.store.documents.keys import Key
 from barometer.store.search.query import matching_keys
-from barometer.store.search.summary import Found, add_up
+from barometer.store.search.summary import SearchTotals, search_totals
 from barometer.store.search.terms import SearchError
 from dashboard.context import DAY, HOUR, MINUTE, context
 from dashboard.format import local
@@ -42,7 +42,7 @@ class Summary:
     count: int
     more: bool
     bars: Sequence[Bar]
-    found: Found
+    found: SearchTotals
 
 
 def summary(query: dict[str, Any]) -> Summary | None:
@@ -55,7 +55,7 @@ def summary(query: dict[str, Any]) -> Summary | None:
                 look = wanted(query, ctx.store.now_ms(c), ctx.zone)
                 keys, _ = matching_keys(c, ctx.store, look, MOST + 1)
                 more, keys = len(keys) > MOST, keys[:MOST]
-                return Summary(len(keys), more, bars(keys, ctx.zone), add_up(c, keys))
+                return Summary(len(keys), more, bars(keys, ctx.zone), search_totals(c, keys))
         except (NotSought, SearchError, SQLAlchemyError):
             return None  # the list says what is wrong
 

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from barometer.matters import MOST_NAMES, Matter, named, same_name
 from barometer.rules import RuleSet
 from barometer.store.alerts import evidence
-from barometer.store.series.context import Said, said
+from barometer.store.series.context import NegativeText, negative_texts
 from barometer.store.series.sealing import KindCounts
 from barometer.symbols import canonical_set
 from barometer.vocabulary import KIND_CODES
@@ -47,8 +47,8 @@ def explain(
     """
     start, end = window
     baseline = min(7 * DAY_MS, max(DAY_MS, 6 * (end - start)))
-    texts = said(c, series_id, start, end, KIND_CODES, READ)
-    before = said(c, series_id, start - baseline, start, KIND_CODES, READ_BEFORE)
+    texts = negative_texts(c, series_id, start, end, KIND_CODES, READ)
+    before = negative_texts(c, series_id, start - baseline, start, KIND_CODES, READ_BEFORE)
     seen, usual = sum(k.negative for k in counts), sum(k.expected_total for k in counts)
     different = evidence.different_texts(c, series_id, None, start, end)
     terms = risen_terms(_different(texts), _different(before))
@@ -72,11 +72,11 @@ def explain(
 def matter_of(c: Connection, series_id: int, kind: int, start: int, end: int, rules: RuleSet) -> Matter | None:
     """What the negatives of a bucket [start, end) are mostly about, or those of the hour before its end where the
     bucket alone does not say; None if neither does."""
-    texts = said(c, series_id, min(start, end - MATTER_MS), end, [kind], READ_BEFORE)
+    texts = negative_texts(c, series_id, min(start, end - MATTER_MS), end, [kind], READ_BEFORE)
     return _mostly([t for t in texts if t.at >= start], rules) or _mostly(texts, rules)
 
 
-def _mostly(texts: list[Said], rules: RuleSet) -> Matter | None:
+def _mostly(texts: list[NegativeText], rules: RuleSet) -> Matter | None:
     first = {t.fingerprint: t for t in reversed(texts)}
     enough = max(MATTER_TEXTS, MATTER_SHARE * len(first))
     counts = Counter(name for t in first.values() for name in _named(t, rules))
@@ -89,17 +89,17 @@ def _mostly(texts: list[Said], rules: RuleSet) -> Matter | None:
     return None
 
 
-def _named(text: Said, rules: RuleSet) -> set[str]:
+def _named(text: NegativeText, rules: RuleSet) -> set[str]:
     listed = rules.companies_of(text.text, text.symbols)
     return listed | {n for n in named(text.text) if not any(same_name(n, x) for x in listed)}
 
 
-def _different(texts: list[Said]) -> list[str]:
+def _different(texts: list[NegativeText]) -> list[str]:
     """Copies folded into one."""
     return list({t.fingerprint: t.text for t in reversed(texts)}.values())[-COMPARED:]
 
 
-def _price_moves(texts: list[Said]) -> float:
+def _price_moves(texts: list[NegativeText]) -> float:
     """Share of texts, copies included, that tell of falling prices and of nothing else."""
     known: dict[int, bool] = {}
     n = 0
@@ -110,7 +110,7 @@ def _price_moves(texts: list[Said]) -> float:
     return round(n / len(texts), 4) if texts else 0.0
 
 
-def _companies(texts: list[Said], before: list[Said], rules: RuleSet) -> list[dict[str, Any]]:
+def _companies(texts: list[NegativeText], before: list[NegativeText], rules: RuleSet) -> list[dict[str, Any]]:
     """Companies by how many of the texts name them: by name where they are watched, by symbol where not, with what
     the texts call it."""
     counts = Counter(name for t in texts for name in rules.companies_of(t.text, t.symbols))
@@ -123,7 +123,7 @@ def _companies(texts: list[Said], before: list[Said], rules: RuleSet) -> list[di
     return out
 
 
-def _apart(texts: list[Said], symbol: str) -> tuple[list[str], list[str]]:
+def _apart(texts: list[NegativeText], symbol: str) -> tuple[list[str], list[str]]:
     """Different texts that carry a symbol and no other, and those that do not carry it."""
     coded = [(t, canonical_set(t.symbols)) for t in texts]
     own = [t for t, codes in coded if codes == {symbol}]

@@ -30,7 +30,7 @@ _COLUMNS = tuple(column for column in Alert.__table__.columns if column.name not
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class AlertFilter:
     """What a work list shows; None: any."""
 
     state: str = "open"
@@ -52,7 +52,7 @@ class Wanted:
 
 def work_list(
     c: Connection,
-    wanted: Wanted,
+    wanted: AlertFilter,
     sort: str = "",
     *,
     limit: int = 50,
@@ -108,7 +108,7 @@ def next_steps(c: Connection, alert_ids: Iterable[int]) -> dict[int, str]:
     return {int(alert_id): step for alert_id, step in c.execute(q)}
 
 
-def _conditions(wanted: Wanted) -> list[ColumnElement[bool]]:
+def _conditions(wanted: AlertFilter) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = [Alert.state.in_(STATES[wanted.state])]
     if wanted.severity is not None:
         found.append(Alert.severity == wanted.severity)

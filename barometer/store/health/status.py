@@ -16,7 +16,7 @@ from barometer.store.engine import Store
 from barometer.store.health.processes import list_processes
 from barometer.store.health.stream_state import stream_state
 from barometer.store.leases import LEADER
-from barometer.store.series.series_totals import sealed_until
+from barometer.store.series.totals import sealed_until
 from barometer.store.stream.log_epochs import current_log
 from barometer.store.stream.sources import read_sources
 from barometer.store.stream.topic_settings import topic_settings

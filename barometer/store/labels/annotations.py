@@ -3,7 +3,7 @@ model whose answer stood beside it, and the row that it replaces.
 
 A label is **blind** while its user has not been shown the model's answer. The answer stays hidden until the label is
 saved and the next text is labelled, so that a slip can be undone before it is shown. Only blind labels of randomly
-drawn texts count for quality figures (:mod:`barometer.store.labels.label_quality`).
+drawn texts count for quality figures (:mod:`barometer.store.labels.quality`).
 """
 
 from __future__ import annotations
@@ -192,7 +192,7 @@ def recent_labels(c: Connection, user_id: int, limit: int = 20) -> list[tuple[La
     return [(r, texts[r.text_id]) for r in kept]
 
 
-def labels_of(c: Connection, keys: Iterable[tuple[int, int]]) -> dict[tuple[int, int], list[LabelRow]]:
+def labels_of_documents(c: Connection, keys: Iterable[tuple[int, int]]) -> dict[tuple[int, int], list[LabelRow]]:
     """Current labels of documents, by (observed_at, row id)."""
     x = LabelText
     wanted = set(keys)

@@ -24,7 +24,7 @@ from barometer.store.documents.keys import Key
 from barometer.store.documents.listing import Text, texts_of
 from barometer.store.engine import Store
 from barometer.store.series.points import points
-from barometer.store.series.series_totals import find_series, sealed_until
+from barometer.store.series.totals import find_series, sealed_until
 from barometer.store.tables import Document, Prediction, SeriesDocument
 from barometer.vocabulary import KIND_CODES
 

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, func, select
 
 from barometer.store.labels.sampling import ALL
 from barometer.store.model_versions.versions import list_versions
-from barometer.store.series.series_totals import find_series
+from barometer.store.series.totals import find_series
 from barometer.store.tables import SealedBucket
 
 LOOK_BACK_MS = 400 * 86_400_000

@@ -31,7 +31,7 @@ _FAR = (1 << 42) - 2
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class DocumentFilter:
     """What a text must be; None is anything. Times are UTC epoch ms."""
 
     words: str = ""
@@ -53,7 +53,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class SearchPage:
     """Some of what matches, newest first."""
 
     texts: list[Text]
@@ -68,7 +68,7 @@ class _Look:
     """One search, with names looked up."""
 
     asked: Question
-    wanted: Wanted
+    wanted: DocumentFilter
     marks: list[str]
     source_id: int | None
     series_id: int | None
@@ -79,8 +79,14 @@ class _Look:
 
 
 def search_documents(
-    c: Connection, store: Store, wanted: Wanted, *, limit: int = 50, before: Key | None = None, whole: bool = False
-) -> Page:
+    c: Connection,
+    store: Store,
+    wanted: DocumentFilter,
+    *,
+    limit: int = 50,
+    before: Key | None = None,
+    whole: bool = False,
+) -> SearchPage:
     """The newest texts that match; those that still wait for the index are among them.
 
     Args:
@@ -93,13 +99,13 @@ def search_documents(
     """
     look = _look(c, wanted, limit + 1, before)
     if look is None:
-        return Page([], None, True)
+        return SearchPage([], None, True)
     keys, complete = _find(c, store, look)
     texts = texts_of(c, keys[:limit], whole=whole)
-    return Page(texts, keys[limit - 1] if len(keys) > limit else None, complete)
+    return SearchPage(texts, keys[limit - 1] if len(keys) > limit else None, complete)
 
 
-def matching_keys(c: Connection, store: Store, wanted: Wanted, limit: int) -> tuple[list[Key], bool]:
+def matching_keys(c: Connection, store: Store, wanted: DocumentFilter, limit: int) -> tuple[list[Key], bool]:
     """Keys of the newest matches, newest first, and whether none can be missing; for exports, which read the texts
     afterwards with :func:`texts_of`.
 
@@ -110,7 +116,7 @@ def matching_keys(c: Connection, store: Store, wanted: Wanted, limit: int) -> tu
     return ([], True) if look is None else _find(c, store, look)
 
 
-def _look(c: Connection, w: Wanted, limit: int, before: Key | None) -> _Look | None:
+def _look(c: Connection, w: DocumentFilter, limit: int, before: Key | None) -> _Look | None:
     """None: nothing can match, since the source or the topic was never seen."""
     asked = question(w.words) if w.words.strip() else Question()
     source_id = series_id = None
@@ -319,4 +325,4 @@ def _keys(rows: Any) -> list[Key]:
     return [(int(r[0]), int(r[1])) for r in rows]
 
 
-__all__ = ["Page", "SearchError", "Wanted", "matching_keys", "search_documents"]
+__all__ = ["DocumentFilter", "SearchError", "SearchPage", "matching_keys", "search_documents"]

@@ -15,7 +15,7 @@ _PIECE = 500
 
 
 @dataclass(slots=True)
-class Found:
+class SearchTotals:
     """Counts of documents."""
 
     sources: Counter[str | None] = field(default_factory=Counter)
@@ -24,9 +24,9 @@ class Found:
     """By number; None: not scored."""
 
 
-def add_up(c: Connection, keys: Sequence[Key]) -> Found:
+def search_totals(c: Connection, keys: Sequence[Key]) -> SearchTotals:
     """Add up these documents; those that are gone are left out."""
-    found, d, p = Found(), Document, Prediction
+    found, d, p = SearchTotals(), Document, Prediction
     for i in range(0, len(keys), _PIECE):
         w = keys_cte(keys[i : i + _PIECE])
         q = (

@@ -18,7 +18,7 @@ _TEXT = 400
 
 
 @dataclass(frozen=True, slots=True)
-class Beside:
+class FirstCopy:
     """``first_*``: of the earliest copy in the series within the copy window, also before the period."""
 
     first_at: int
@@ -27,7 +27,7 @@ class Beside:
     """Copies before the period."""
 
 
-def beside(c: Connection, series_id: int, texts: Sequence[Text], from_ms: int) -> dict[str, Beside]:
+def first_copies(c: Connection, series_id: int, texts: Sequence[Text], from_ms: int) -> dict[str, FirstCopy]:
     """By :attr:`Text.key`, of texts that :func:`texts_behind` gave for a period that began at ``from_ms``."""
     if not texts:
         return {}
@@ -51,7 +51,7 @@ def beside(c: Connection, series_id: int, texts: Sequence[Text], from_ms: int) -
     for text in texts:
         at, earlier = before.get(text.fingerprint, (text.observed_at, 0))
         source = sources.get(text.fingerprint) if earlier else text.source
-        out[text.key] = Beside(at, source, earlier)
+        out[text.key] = FirstCopy(at, source, earlier)
     return out
 
 
@@ -74,7 +74,7 @@ def _sources_of(c: Connection, series_id: int, firsts: dict[int, int]) -> dict[i
     return {int(r[0]): r[1] for r in rows}
 
 
-class Said(NamedTuple):
+class NegativeText(NamedTuple):
     """One negative text, as far as it matters for what changed."""
 
     fingerprint: int
@@ -87,7 +87,9 @@ class Said(NamedTuple):
     """When it was observed."""
 
 
-def said(c: Connection, series_id: int, from_ms: int, to_ms: int, kinds: Sequence[int], limit: int) -> list[Said]:
+def negative_texts(
+    c: Connection, series_id: int, from_ms: int, to_ms: int, kinds: Sequence[int], limit: int
+) -> list[NegativeText]:
     """The latest negative texts of a series in a period, copies included."""
     m, d = SeriesDocument, Document
     rows: Any = c.execute(
@@ -106,5 +108,6 @@ def said(c: Connection, series_id: int, from_ms: int, to_ms: int, kinds: Sequenc
         .limit(limit)
     )
     return [
-        Said(int(r[0]), r[1], list(r[2] or []), readable(f"{r[3]}\n{r[4]}" if r[3] else r[4]), r[5], r[6]) for r in rows
+        NegativeText(int(r[0]), r[1], list(r[2] or []), readable(f"{r[3]}\n{r[4]}" if r[3] else r[4]), r[5], r[6])
+        for r in rows
     ]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import ColumnElement, Connection, and_, case, func, select, text
 
-from barometer.store.series.series_totals import Totals
+from barometer.store.series.totals import Totals
 from barometer.store.tables import Document, Prediction, Rollup, Series, SeriesDocument, Source
 from barometer.vocabulary import Sentiment
 
@@ -36,7 +36,7 @@ def filtered_totals(
     source: str | None = None,
     lang: str | None = None,
 ) -> dict[int, Totals]:
-    """As :func:`barometer.store.series.series_totals.totals`, of the texts of one source and language; late ones
+    """As :func:`barometer.store.series.totals.totals`, of the texts of one source and language; late ones
     are left out. There is no expectation of a part."""
     d, m = Document, SeriesDocument
     width = max(1, (to_ms - from_ms) // steps)

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, select
 
 from barometer.store.series.downsampling import HOUR_MS, Piece, pieces
-from barometer.store.series.series_totals import open_buckets, sealed_until
+from barometer.store.series.totals import open_buckets, sealed_until
 from barometer.store.tables import FoldedBucket, SealedBucket
 
 

@@ -26,7 +26,7 @@ from barometer.store.migrate import open_store
 from barometer.store.series.downsampling import align, fold
 from barometer.store.series.points import points
 from barometer.store.series.sealing import Counts, write_sealed
-from barometer.store.series.series_totals import Totals, list_series, totals
+from barometer.store.series.totals import Totals, list_series, totals
 from barometer.store.stream.batch import Batch, Move
 from barometer.store.stream.writer import Writer
 from barometer.vocabulary import Kind

@@ -14,7 +14,7 @@ from barometer.store.engine import Store
 from barometer.store.leases import Lease
 from barometer.store.series.downsampling import HOUR_MS, WIDTHS, align, fold, folded_until, grid_offset, pieces
 from barometer.store.series.points import Point, points
-from barometer.store.series.series_totals import totals
+from barometer.store.series.totals import totals
 from barometer.store.tables import FoldedBucket, SealedBucket, SealingState
 from barometer.store.tables import Lease as LeaseRow
 from tests.support.seed import DAY, HOUR, seed

@@ -15,11 +15,11 @@ from barometer.store.labels.annotations import (
     add_label,
     current_labels,
     label_history,
-    labels_of,
+    labels_of_documents,
     recent_labels,
     undo,
 )
-from barometer.store.labels.label_quality import alert_audits, audits
+from barometer.store.labels.quality import alert_quality, label_quality
 from barometer.store.labels.queues import HELD_MS, next_text, text_of_document
 from barometer.store.labels.rows import find_text
 from barometer.store.labels.sampling import least_sure, random_text
@@ -107,7 +107,7 @@ def test_two_people_do_not_get_one_text_at_once_and_a_second_reading_later(store
     label(store, wang, second, 0)
     with store.read() as c:
         assert find_text(c, second).disputed  # type: ignore[union-attr]
-        found = audits(c, NOW)
+        found = label_quality(c, NOW)
     assert (found.agreement.pairs, found.agreement.same) == (1, 0)
     (zhao,) = people(store, "zhao")
     last = following(store, zhao)
@@ -140,7 +140,7 @@ def test_uncertain_texts_and_those_of_mislabelled_alerts(store: Store) -> None:
         rows = {r.id: r for r in c.execute(select(LabelText.__table__))}
         assert [rows[i].text for i in got] == [docs[3].text, docs[7].text, docs[8].text]
         assert [rows[i].origin for i in got] == ["alert", "active", "active"]
-        assert audits(c, NOW).by_series == {}  # none of this measures
+        assert label_quality(c, NOW).by_series == {}  # none of this measures
     assert following(store, user, "active", series="topic:credit_bonds") is None
 
 
@@ -242,8 +242,8 @@ def test_precision_and_recall_of_a_series_count_groups_once_and_only_blind_label
         assert first is not None
         add_label(c, NewLabel(first.id, user, "document", 2), TOPICS, NOW + 100_000)
     with store.read() as c:
-        found = audits(c, NOW)
-        said = labels_of(c, [keys[3], keys[4], (1, 2)])
+        found = label_quality(c, NOW)
+        said = labels_of_documents(c, [keys[3], keys[4], (1, 2)])
     for name in ("topic:real_estate", "all"):
         of = found.of(name)
         assert of is not None
@@ -257,7 +257,7 @@ def test_precision_and_recall_of_a_series_count_groups_once_and_only_blind_label
     assert found.of("topic:credit_bonds") is None
     assert [(r.user, r.sentiment) for r in said[keys[3]]] == [("wang", 2)]
     with store.read() as c:
-        assert audits(c, NOW + 91 * 24 * HOUR).drawn == 0
+        assert label_quality(c, NOW + 91 * 24 * HOUR).drawn == 0
 
 
 def test_texts_of_a_series_sample_do_not_stand_for_all(store: Store) -> None:
@@ -270,7 +270,7 @@ def test_texts_of_a_series_sample_do_not_stand_for_all(store: Store) -> None:
             assert text is not None
             label(store, user, text, 0)
     with store.read() as c:
-        found = audits(c, NOW)
+        found = label_quality(c, NOW)
         samples = [(x.text[0], s) for x in c.execute(select(LabelText.__table__)) for s in x.samples]
     everything, estate = found.of("all"), found.of("topic:real_estate")
     drawn = Counter(sample for _, sample in samples)
@@ -296,7 +296,7 @@ def test_a_text_that_was_corrected_elsewhere_may_still_be_drawn_and_needs_a_blin
     assert following(store, wang) is None  # has seen the answer
     label(store, li, text.id, 1)
     with store.read() as c:
-        of = audits(c, NOW).of("all")
+        of = label_quality(c, NOW).of("all")
     assert of is not None and of.agree == 1
 
 
@@ -309,7 +309,7 @@ def test_a_text_with_two_skips_is_left_alone_and_said(store: Store) -> None:
         label(store, user, text, None, skip=True)
     assert following(store, users[2]) is None
     with store.read() as c:
-        found = audits(c, NOW)
+        found = label_quality(c, NOW)
     assert (found.drawn, found.labelled, found.skipped) == (1, 0, 1)
 
 
@@ -324,7 +324,7 @@ def test_how_often_alerts_were_right(store: Store) -> None:
     with store.write() as c:
         c.execute(update(Alert).where(Alert.id == old).values(resolved_at=NOW - 31 * 24 * HOUR))
     with store.read() as c:
-        found = alert_audits(c, NOW)
+        found = alert_quality(c, NOW)
     estate = found["topic:real_estate"]
     assert (estate.right, estate.wrong, estate.other) == (2, 2, 1)
     assert estate.reasons == {"old": 1, "unsaid": 1}

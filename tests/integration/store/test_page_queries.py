@@ -12,7 +12,7 @@ from barometer.store.accounts.users import add_user, change_preferences, list_us
 from barometer.store.alerts.views import changed_since
 from barometer.store.engine import Store
 from barometer.store.series.filtered import filtered_totals, languages, texts_between
-from barometer.store.series.series_totals import list_series, totals
+from barometer.store.series.totals import list_series, totals
 from barometer.store.tables import Alert, Source
 from tests.support.seed import DAY, HOUR, seed
 

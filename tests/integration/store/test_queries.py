@@ -14,7 +14,7 @@ from barometer.store.documents.listing import latest_of, latest_texts, texts_beh
 from barometer.store.engine import Store
 from barometer.store.health.status import status
 from barometer.store.series.points import points
-from barometer.store.series.series_totals import (
+from barometer.store.series.totals import (
     find_series,
     list_series,
     sealed_totals,

@@ -19,8 +19,8 @@ from barometer.store.migrate import upgrade, upgrade_in
 from barometer.store.month_partitions import month_bounds, month_of
 from barometer.store.search import query
 from barometer.store.search.index import forget, index_some, indexed
-from barometer.store.search.query import Page, SearchError, Wanted, search_documents
-from barometer.store.search.summary import add_up
+from barometer.store.search.query import DocumentFilter, SearchError, SearchPage, search_documents
+from barometer.store.search.summary import search_totals
 from barometer.store.search.terms import question
 from barometer.store.tables import Document, Prediction, SearchQueue, SeriesDocument
 from tests.support.corpus import MONTH, SOURCES, T0, TOPICS, Doc, lead, prepare, put
@@ -33,12 +33,12 @@ def clear(store: Store) -> None:
             c.execute(delete(table))
 
 
-def ask(store: Store, wanted: Wanted, limit: int = 50, **more: Any) -> Page:
+def ask(store: Store, wanted: DocumentFilter, limit: int = 50, **more: Any) -> SearchPage:
     with store.read() as c:
         return search_documents(c, store, wanted, limit=limit, **more)
 
 
-def texts(page: Page) -> list[str]:
+def texts(page: SearchPage) -> list[str]:
     return [t.text for t in page.texts]
 
 
@@ -57,29 +57,29 @@ DOCS = [
 ]
 
 
-CASES: list[tuple[Wanted, list[int]]] = [
-    (Wanted("恒大"), [2, 0]),
-    (Wanted("恒大 -澄清"), [0]),
-    (Wanted('"bond default"'), [1]),
-    (Wanted("defau*"), [1]),
-    (Wanted("央"), [3]),
-    (Wanted(), [4, 3, 2, 1, 0]),
-    (Wanted(from_ms=T0 + 2), [4, 3, 2]),
-    (Wanted("恒大", to_ms=T0 + 2), [0]),
-    (Wanted("恒大", from_ms=T0 + 1), [2]),
-    (Wanted(kind=2), [2]),
-    (Wanted(lang="en"), [1]),
-    (Wanted(source="财经早报"), [0]),
-    (Wanted(source="nobody"), []),
-    (Wanted(topic="real_estate"), [2, 0]),
-    (Wanted(topic="nothing"), []),
-    (Wanted("恒大", topic="credit_bonds"), [0]),
-    (Wanted(sentiment=0), [1, 0]),
-    (Wanted(sentiment=0, min_confidence=0.9), [0]),
-    (Wanted(min_confidence=0.8), [3, 2, 0]),
-    (Wanted(unscored=True), [4]),
-    (Wanted(flags=1), [4, 3]),
-    (Wanted(flags=5), [3]),
+CASES: list[tuple[DocumentFilter, list[int]]] = [
+    (DocumentFilter("恒大"), [2, 0]),
+    (DocumentFilter("恒大 -澄清"), [0]),
+    (DocumentFilter('"bond default"'), [1]),
+    (DocumentFilter("defau*"), [1]),
+    (DocumentFilter("央"), [3]),
+    (DocumentFilter(), [4, 3, 2, 1, 0]),
+    (DocumentFilter(from_ms=T0 + 2), [4, 3, 2]),
+    (DocumentFilter("恒大", to_ms=T0 + 2), [0]),
+    (DocumentFilter("恒大", from_ms=T0 + 1), [2]),
+    (DocumentFilter(kind=2), [2]),
+    (DocumentFilter(lang="en"), [1]),
+    (DocumentFilter(source="财经早报"), [0]),
+    (DocumentFilter(source="nobody"), []),
+    (DocumentFilter(topic="real_estate"), [2, 0]),
+    (DocumentFilter(topic="nothing"), []),
+    (DocumentFilter("恒大", topic="credit_bonds"), [0]),
+    (DocumentFilter(sentiment=0), [1, 0]),
+    (DocumentFilter(sentiment=0, min_confidence=0.9), [0]),
+    (DocumentFilter(min_confidence=0.8), [3, 2, 0]),
+    (DocumentFilter(unscored=True), [4]),
+    (DocumentFilter(flags=1), [4, 3]),
+    (DocumentFilter(flags=5), [3]),
 ]
 
 
@@ -97,7 +97,7 @@ def test_words_and_filters(ready: Store, monkeypatch: pytest.MonkeyPatch, looked
 
 def test_a_row_says_all_that_was_said_of_the_text(ready: Store) -> None:
     put(ready, DOCS)
-    (found,) = ask(ready, Wanted("债券")).texts
+    (found,) = ask(ready, DocumentFilter("债券")).texts
     assert (found.sentiment, found.confidence, found.model) == (0, pytest.approx(0.95), "m-1")
     assert found.p_neutral == pytest.approx(0.025)
     assert set(found.topics) == {"real_estate", "credit_bonds"}
@@ -106,11 +106,11 @@ def test_a_row_says_all_that_was_said_of_the_text(ready: Store) -> None:
 
 def test_what_was_found_is_added_up(ready: Store) -> None:
     put(ready, DOCS)
-    for wanted, expected in [*CASES[:2], (Wanted(), [0, 1, 2, 3, 4]), (Wanted(unscored=True), [4])]:
+    for wanted, expected in [*CASES[:2], (DocumentFilter(), [0, 1, 2, 3, 4]), (DocumentFilter(unscored=True), [4])]:
         with ready.read() as c:
             keys, _ = query.matching_keys(c, ready, wanted, 100)
-            found = add_up(c, keys)
-            again = add_up(c, [*keys, (T0 - 5, 17)])
+            found = search_totals(c, keys)
+            again = search_totals(c, [*keys, (T0 - 5, 17)])
         docs = [DOCS[i] for i in expected]
         assert found.sources == Counter(d.source for d in docs)
         assert found.sentiments == Counter(d.sentiment for d in docs)
@@ -120,7 +120,7 @@ def test_what_was_found_is_added_up(ready: Store) -> None:
 @pytest.mark.parametrize("words", ["-恒大", "!!!", " ".join("abcdefghijklmnopqrstuvw")])
 def test_what_cannot_be_asked_is_refused(ready: Store, words: str) -> None:
     with pytest.raises(SearchError, match="search:"):
-        ask(ready, Wanted(words))
+        ask(ready, DocumentFilter(words))
 
 
 def waiting(store: Store) -> list[Key]:
@@ -142,7 +142,7 @@ _DOC = st.builds(
     flags=st.sampled_from([0, 1, 5]),
 )
 _WANTED = st.builds(
-    Wanted,
+    DocumentFilter,
     words=st.lists(
         st.sampled_from(["恒大", "恒大地产", "地", "bond", "def*", '"恒大 bond"', "-澄清", "-跌", "lpr"]), max_size=3
     ).map(" ".join),
@@ -158,7 +158,7 @@ _WANTED = st.builds(
 )
 
 
-def fits(d: Doc, w: Wanted) -> bool:
+def fits(d: Doc, w: DocumentFilter) -> bool:
     """Whether a text is wanted, by reading it."""
     return (
         (d.sentiment is None if w.unscored else w.sentiment in (None, d.sentiment))
@@ -182,7 +182,7 @@ def test_search_is_reading_every_text(ready: Store, monkeypatch: pytest.MonkeyPa
     @given(
         st.lists(_DOC, max_size=14), st.integers(0, 14), st.lists(_WANTED, min_size=3, max_size=6), st.integers(1, 5)
     )
-    def check(docs: list[Doc], indexed_so_far: int, questions: list[Wanted], limit: int) -> None:
+    def check(docs: list[Doc], indexed_so_far: int, questions: list[DocumentFilter], limit: int) -> None:
         clear(ready)
         keys = put(ready, docs)
         if indexed_so_far:
@@ -225,7 +225,7 @@ def test_copies_and_who_was_first(ready: Store) -> None:
     put(ready, [again, *DOCS])
     index_some(ready, lead(ready))
     with ready.read() as c:
-        found = with_copies(c, ready, search_documents(c, ready, Wanted("恒大")).texts)
+        found = with_copies(c, ready, search_documents(c, ready, DocumentFilter("恒大")).texts)
     assert [(t.copies, t.first_at, t.first_source) for t in found] == [
         (2, T0, "财经早报"), (1, None, None), (2, T0, "财经早报"),
     ]  # fmt: skip
@@ -235,10 +235,10 @@ def test_copies_and_who_was_first(ready: Store) -> None:
 def test_too_much_that_waits_is_said(ready: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     put(ready, DOCS)
     monkeypatch.setattr(query, "READ_OF_QUEUE", 3)
-    page = ask(ready, Wanted("恒大"))
+    page = ask(ready, DocumentFilter("恒大"))
     assert texts(page) == [DOCS[2].text]
     assert not page.complete
-    assert ask(ready, Wanted("恒大", from_ms=T0 + 2)).complete
+    assert ask(ready, DocumentFilter("恒大", from_ms=T0 + 2)).complete
 
 
 def test_a_kept_database_is_indexed_after_the_upgrade(empty_store: Store) -> None:
@@ -257,7 +257,7 @@ def test_a_kept_database_is_indexed_after_the_upgrade(empty_store: Store) -> Non
             )
         )  # fmt: skip
     upgrade(empty_store)
-    assert texts(ask(empty_store, Wanted("地产"))) == ["恒大地产"]
+    assert texts(ask(empty_store, DocumentFilter("地产"))) == ["恒大地产"]
     assert index_some(empty_store, lead(empty_store)) == 1
     assert waiting(empty_store) == []
-    assert texts(ask(empty_store, Wanted("地产"))) == ["恒大地产"]
+    assert texts(ask(empty_store, DocumentFilter("地产"))) == ["恒大地产"]

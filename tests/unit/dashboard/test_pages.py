@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from plotly.utils import PlotlyJSONEncoder
 
 from barometer.standing import stand
-from barometer.store.series.series_totals import Totals
+from barometer.store.series.totals import Totals
 from dashboard.context import DAY, HOUR, MINUTE, MOST_STEPS, RANGES, View, ranges, step_of
 from dashboard.i18n.texts import Lang
 from dashboard.pages.models import _figures as model_figures

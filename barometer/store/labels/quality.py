@@ -29,7 +29,7 @@ _NEGATIVE = 0
 
 
 @dataclass(slots=True)
-class Audit:
+class LabelQuality:
     """Of one series, or of all texts; of one model version."""
 
     model_id: int
@@ -96,10 +96,10 @@ class Agreement:
 
 
 @dataclass(slots=True)
-class Audits:
+class QualityReport:
     """All figures of the random sample."""
 
-    by_series: dict[str, list[Audit]]
+    by_series: dict[str, list[LabelQuality]]
     """Series name -> audits by model, the newest model first; ``all``: of all texts."""
     agreement: Agreement
     drawn: int
@@ -107,7 +107,7 @@ class Audits:
     skipped: int
     """Drawn, and nobody could say what they are."""
 
-    def of(self, series: str) -> Audit | None:
+    def of(self, series: str) -> LabelQuality | None:
         found = self.by_series.get(series)
         return found[0] if found else None
 
@@ -125,7 +125,7 @@ class _Sampled(NamedTuple):
     skips: int
 
 
-def audits(c: Connection, now_ms: int, since_ms: int = SINCE_MS) -> Audits:
+def label_quality(c: Connection, now_ms: int, since_ms: int = SINCE_MS) -> QualityReport:
     """The figures of texts drawn since then."""
     x = LabelText
     columns = columns_of(x, _Sampled._fields)
@@ -133,7 +133,7 @@ def audits(c: Connection, now_ms: int, since_ms: int = SINCE_MS) -> Audits:
     rows = [_Sampled._make(row) for row in c.execute(q)]
     labelled = [r for r in rows if r.labels]
     current = current_labels(c, [r.id for r in labelled], blind_only=True)
-    found: dict[str, dict[int, Audit]] = defaultdict(dict)
+    found: dict[str, dict[int, LabelQuality]] = defaultdict(dict)
     agreement = Agreement()
     groups: set[tuple[str, int]] = set()
     for r in labelled:
@@ -146,13 +146,13 @@ def audits(c: Connection, now_ms: int, since_ms: int = SINCE_MS) -> Audits:
         for name in (ALL, *(f"topic:{t}" for t in r.topics)):
             if in_sample(r.samples, r.topics, name) and (name, r.group_id) not in groups:
                 groups.add((name, r.group_id))
-                _add(found[name].setdefault(r.model_id, Audit(r.model_id)), r, labels, name)
+                _add(found[name].setdefault(r.model_id, LabelQuality(r.model_id)), r, labels, name)
     by_series = {name: [of[m] for m in sorted(of, reverse=True)] for name, of in found.items()}
     nobody = sum(1 for r in rows if not r.labels and r.skips)
-    return Audits(by_series, agreement, len(rows), len(labelled), nobody)
+    return QualityReport(by_series, agreement, len(rows), len(labelled), nobody)
 
 
-def _add(audit: Audit, r: _Sampled, labels: Sequence[LabelRow], series: str) -> None:
+def _add(audit: LabelQuality, r: _Sampled, labels: Sequence[LabelRow], series: str) -> None:
     negative = sum(s.sentiment == _NEGATIVE for s in labels) / len(labels)
     audit.texts += 1
     audit.are_negative += negative
@@ -181,7 +181,7 @@ def _agree(agreement: Agreement, labels: Sequence[LabelRow]) -> None:
 
 
 @dataclass(slots=True)
-class AlertAudit:
+class AlertQuality:
     """What people found of alerts that were closed."""
 
     right: int = 0
@@ -205,7 +205,7 @@ class AlertAudit:
         }
 
 
-def alert_audits(c: Connection, now_ms: int, since_ms: int = ALERTS_SINCE_MS) -> dict[str, AlertAudit]:
+def alert_quality(c: Connection, now_ms: int, since_ms: int = ALERTS_SINCE_MS) -> dict[str, AlertQuality]:
     """Of alerts that people closed since then, by series, and of ``all``. Alerts about the product itself are not in
     it."""
     a, e = Alert, AlertEvent
@@ -223,7 +223,7 @@ def alert_audits(c: Connection, now_ms: int, since_ms: int = ALERTS_SINCE_MS) ->
             .order_by(e.id)
         )
         why |= {r.alert_id: r.data for r in c.execute(q)}
-    out: dict[str, AlertAudit] = defaultdict(AlertAudit)
+    out: dict[str, AlertQuality] = defaultdict(AlertQuality)
     for r in rows:
         for audit in (out[ALL], out[r.fingerprint]):
             if r.resolution == "false_alarm":
@@ -241,4 +241,4 @@ def _share(share: Share | None) -> dict[str, float] | None:
     return None if share is None else share._asdict()
 
 
-__all__ = ["Agreement", "AlertAudit", "Audit", "Audits", "alert_audits", "audits"]
+__all__ = ["Agreement", "AlertQuality", "LabelQuality", "QualityReport", "alert_quality", "label_quality"]
