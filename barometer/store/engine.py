@@ -24,7 +24,7 @@ from barometer.errors import StoreError
 
 BUSY_TIMEOUT_MS = 30_000
 APPLICATION = "barometer"
-"""What our connections call themselves on PostgreSQL."""
+"""``application_name`` of our connections to PostgreSQL."""
 # A server that vanished without a word is noticed within a minute, not after the two hours of TCP's own default.
 _POSTGRES_OPTIONS: dict[str, Any] = {
     "application_name": APPLICATION,
@@ -145,7 +145,7 @@ class Store:
 
 
 def is_away(error: BaseException) -> bool:
-    """Whether an error means that the database cannot be had just now (waited for), not that a statement is wrong."""
+    """Whether an error means that the database is unavailable for now (retry), not that a statement is wrong."""
     if not isinstance(error, DBAPIError):
         return False
     if error.connection_invalidated or isinstance(error, OperationalError):
@@ -161,7 +161,7 @@ def ping(c: Connection) -> None:
 
 
 def way_of(error: DBAPIError) -> Way:
-    """In what way a database cannot be had (:func:`is_away`): it has no room left, takes no writes, or is away."""
+    """Why a database is unavailable (:func:`is_away`): disk full, read-only, or not reachable."""
     code = getattr(error.orig, "sqlite_errorcode", None)
     state = getattr(error.orig, "sqlstate", None)
     if state == _DISK_FULL or (code is not None and code & 0xFF == sqlite3.SQLITE_FULL):

@@ -1,4 +1,4 @@
-"""Secrets that nobody set: made at first use, kept in the store, the same for all processes and after a restart."""
+"""Generated secrets: made at first use where no setting gives one, and kept in the store for all processes."""
 
 from __future__ import annotations
 
@@ -24,6 +24,6 @@ def made_secret(store: Store, name: str) -> str:
 
 
 def author_salt(store: Store, settings: Settings) -> bytes:
-    """What authors' names are hashed with. Never nothing: whoever has the store could try all names otherwise."""
+    """The salt of author hashes. Never empty: with the store alone all names could be tried otherwise."""
     given = settings.author_salt.get_secret_value()
     return (given or made_secret(store, "author_salt")).encode()

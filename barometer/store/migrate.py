@@ -1,4 +1,4 @@
-"""Bringing the store to the present revision, and refusing to work on another one."""
+"""Migrations: upgrade the store to this program's revision, and refuse to work on another one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dropping what is older than ``retention_days``: documents, predictions, memberships. Counts and alerts stay."""
+"""Retention: drops documents, predictions and memberships older than ``retention_days``. Counts and alerts stay."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SEARCHED_BATCH = 1_000
 """Of documents: their texts have to be cut into terms once more."""
 DAY_MS = 86_400_000
 STILL_NEEDED_MS = 8 * DAY_MS
-"""Sealing looks back so far, for the texts of a window."""
+"""How far back sealing reads the texts of a window."""
 
 
 def drop_old(store: Store, settings: Settings, lease: Lease, now_ms: int | None = None) -> int:

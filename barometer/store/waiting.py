@@ -1,4 +1,4 @@
-"""Waiting for a database that is away, and for one that somebody else is still bringing up to date."""
+"""Waiting for a database that is unavailable, or that another process is still migrating."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ LEAST_ROOM = 1 << 20
 
 
 def refuses_writes(store: Store) -> str | None:
-    """Try a write that changes nothing; the state to show if the database does not take it."""
+    """Try a write that changes nothing; returns the state to show if the database refuses it, else None."""
     if store.path is not None and shutil.disk_usage(store.path.parent).free < LEAST_ROOM:
         return "database full"
     try:

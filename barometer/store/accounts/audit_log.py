@@ -1,4 +1,4 @@
-"""The audit log: acts of people that are not about one alert, and who came in."""
+"""The audit log: log-ins, and acts of people that are not about one alert."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from barometer.store.tables import AuditEntry
 
 
 def note(c: Connection, at: int, actor: str, action: str, what: str, data: dict[str, Any]) -> None:
-    """Write one entry, in the transaction of what it tells of.
+    """Write one entry, in the transaction of the act that it records.
 
     Args:
         at: epoch ms.
         action: ``user.add``, ``login``, ``token.revoke`` and the like.
-        what: name of the user, number of the silence: what was acted on.
+        what: the object of the act: name of a user, id of a silence.
     """
     c.execute(insert(AuditEntry).values(at=at, actor=actor, action=action, object=what, data=data))

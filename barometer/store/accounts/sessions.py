@@ -1,4 +1,4 @@
-"""Sessions of browsers: kept here, so that a log-out, a new password or another role ends them at once and everywhere.
+"""Sessions of browsers, kept in the store so that a log-out, a new password or role ends them everywhere at once.
 
 A session ends after a time (``ends_at``) and when nobody did anything for a while. The name of a session is a random
 value in the browser's cookie; the store keeps its SHA-256 alone, which suffices for 256 random bits.
@@ -15,11 +15,11 @@ from sqlalchemy import Connection, delete, insert, select, update
 from barometer.store.tables import User, UserSession
 
 SEEN_MS = 60_000
-"""``seen_at`` is written at most so often."""
+"""Least time between two writes of ``seen_at``."""
 
 
 class Session(NamedTuple):
-    """A living session."""
+    """A valid session."""
 
     digest: str
     user_id: int
@@ -48,7 +48,7 @@ def begin_session(c: Connection, user_id: int, now_ms: int, lasts_ms: int, addre
 
 
 def find_session(c: Connection, secret: str, now_ms: int, idle_ms: int | None) -> Session | None:
-    """The session of that name, if it lives and its user may come in.
+    """The session of that secret, if it is valid and its user is active.
 
     Args:
         idle_ms: how long nothing may be done; None: as long as it lasts.
@@ -65,7 +65,7 @@ def find_session(c: Connection, secret: str, now_ms: int, idle_ms: int | None) -
 
 
 def see_session(c: Connection, digest: str, now_ms: int) -> None:
-    """Somebody did something."""
+    """Record activity in a session."""
     c.execute(update(UserSession).where(UserSession.digest == digest).values(seen_at=now_ms))
 
 

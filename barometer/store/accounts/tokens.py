@@ -1,4 +1,4 @@
-"""Tokens of users: keys to the API in a user's name, for programs.
+"""API tokens: keys with which programs use the API in a user's name.
 
 A token is shown once, when it is made; the store keeps its SHA-256. It can never do more than its user: one of scope
 ``read`` reads, one of scope ``act`` may do what the user's role allows, as it is at that moment.
@@ -19,13 +19,13 @@ from barometer.store.tables import ApiToken
 from barometer.store.tables import User as _User
 
 PREFIX = "barometer_"
-"""So that a token which strayed into a file or a chat is known for what it is."""
+"""Lets secret scanners and people recognise a leaked token."""
 SCOPES = ("read", "act")
 MAX_DAYS = 366
 MOST = 20
-"""Living tokens of one user."""
+"""Maximum number of valid tokens of a user."""
 USED_MS = 60_000
-"""``last_used_at`` is written at most so often."""
+"""Least time between two writes of ``last_used_at``."""
 _DAY = 86_400_000
 
 
@@ -140,7 +140,7 @@ def revoke_token(c: Connection, token_id: int, now_ms: int, *, actor: str, user:
 
 
 class Bearer(NamedTuple):
-    """Who stands behind a token, and what it allows."""
+    """A token's user and scope."""
 
     user: User
     token_id: int
@@ -149,7 +149,7 @@ class Bearer(NamedTuple):
 
 
 def find_bearer(c: Connection, secret: str, now_ms: int) -> Bearer | None:
-    """Whose token this is, if it is neither expired nor revoked and the user may come in."""
+    """The bearer of a token, if it is neither expired nor revoked and the user is active."""
     t = ApiToken
     row = c.execute(
         select(t.id, t.scope, t.last_used_at, *COLUMNS)
@@ -160,7 +160,7 @@ def find_bearer(c: Connection, secret: str, now_ms: int) -> Bearer | None:
 
 
 def use_token(c: Connection, token_id: int, now_ms: int) -> None:
-    """It was used just now."""
+    """Record that a token was used."""
     c.execute(update(ApiToken).where(ApiToken.id == token_id).values(last_used_at=now_ms))
 
 

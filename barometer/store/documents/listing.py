@@ -1,4 +1,4 @@
-"""What the screens read about texts: those behind a point of a series, and the latest of all."""
+"""Lists of documents: the texts behind a point of a series, the latest ones, or those of given keys."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ class Text:
     lang: str
     unscored_reason: str | None
     cut: bool
-    """The text is longer than what is here of it."""
+    """``text`` is only the beginning."""
     p_neutral: float | None
     p_positive: float | None
     model: str | None
-    """The model version that said so."""
+    """Name of the model version of this prediction."""
     flags: int
     """Bits of :class:`barometer.records.Flag`."""
     published_at: int | None
@@ -48,7 +48,7 @@ class Text:
     first_at: int | None = None
     """When the first of its copies in the store was observed (itself included), where that was asked for."""
     first_source: str | None = None
-    """Who sent that one: 首发."""
+    """Source of the first copy (首发)."""
 
     @property
     def confidence(self) -> float | None:
@@ -63,7 +63,7 @@ class Text:
 
 
 def latest_of(c: Connection, series_id: int, from_ms: int, to_ms: int, kinds: Sequence[int], most: int) -> int:
-    """From when on a series has at most ``most`` texts before ``to_ms``: ``from_ms``, or later."""
+    """The earliest time from which a series has at most ``most`` texts until ``to_ms``; at least ``from_ms``."""
     m = SeriesDocument
     last = c.execute(
         select(m.observed_at)

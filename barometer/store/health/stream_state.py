@@ -1,5 +1,5 @@
-"""The one judgement of whether what the screens show is the present: for the line of truth, Home, Overview and
-``barometer status``. What is behind, or quiet, never looks live."""
+"""Freshness of the stream (live, quiet, behind, stale, empty), judged once for the status line, Home, Overview and
+``barometer status``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FRESH_MS = 60_000
 QUIET_MS = 3_600_000
 """Without a text for so long, or for three buckets where these are wide, nothing on the screens is of now."""
 BLIND = frozenset(("broker", "rights", "login", "not_reading", "database", "clock", "unbalanced"))
-"""Problems with which texts may be there that nobody counts."""
+"""Codes of problems with which texts may exist that are not counted."""
 
 StreamState = Literal["live", "quiet", "behind", "stale", "empty"]
 

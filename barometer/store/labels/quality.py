@@ -1,4 +1,5 @@
-"""How good the labels are, as people found who looked at texts drawn at random; and how often alerts were right.
+"""Label quality: precision, recall and accuracy of the model on randomly drawn texts that people labelled; agreement
+between people; and how often alerts were right.
 
 Figures are of *different* texts: a group of near-copies counts once. Texts drawn from a series, and those drawn from
 all that are in the series, are both uniform samples of the series' texts, so the two are taken together; figures of
@@ -30,7 +31,7 @@ _NEGATIVE = 0
 
 @dataclass(slots=True)
 class LabelQuality:
-    """Of one series, or of all texts; of one model version."""
+    """Quality of one model version's labels, on one series or on all texts."""
 
     model_id: int
     texts: int = 0
@@ -72,7 +73,7 @@ class LabelQuality:
 
 @dataclass(slots=True)
 class Agreement:
-    """How far people agree about the sentiment of the same random texts, each without knowing the other's label."""
+    """Agreement of people about the sentiment of the same random texts, labelled independently."""
 
     pairs: int = 0
     same: int = 0
@@ -97,7 +98,7 @@ class Agreement:
 
 @dataclass(slots=True)
 class QualityReport:
-    """All figures of the random sample."""
+    """Label quality on the random sample."""
 
     by_series: dict[str, list[LabelQuality]]
     """Series name -> audits by model, the newest model first; ``all``: of all texts."""
@@ -126,7 +127,7 @@ class _Sampled(NamedTuple):
 
 
 def label_quality(c: Connection, now_ms: int, since_ms: int = SINCE_MS) -> QualityReport:
-    """The figures of texts drawn since then."""
+    """Label quality on texts drawn since ``since_ms`` before now."""
     x = LabelText
     columns = columns_of(x, _Sampled._fields)
     q = select(*columns).where(x.origin == "random", x.drawn_at >= now_ms - since_ms).order_by(x.id)
@@ -182,7 +183,7 @@ def _agree(agreement: Agreement, labels: Sequence[LabelRow]) -> None:
 
 @dataclass(slots=True)
 class AlertQuality:
-    """What people found of alerts that were closed."""
+    """How people resolved alerts."""
 
     right: int = 0
     """Real, or known already."""

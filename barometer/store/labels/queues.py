@@ -1,9 +1,9 @@
-"""Which text a person labels next. Two queues: ``random`` (the only one whose labels measure the model) and
-``active`` (texts that the model is unsure of, and those behind alerts that somebody called mislabelled).
+"""Labelling queues: ``random`` (the only one whose labels count for quality figures) and ``active`` (texts that the
+model is unsure of, and those behind alerts that somebody called mislabelled).
 
-A text that was put in front of one person is not put in front of another for a while; what nobody labelled comes again
-before something new is drawn. Some of the random texts are given to a second person, so that it is known how far people
-agree; those about which two disagree go to a third.
+A text that was offered to one user is not offered to another for a while, and texts without a label are offered again
+before new ones are drawn. Some random texts go to a second user, to measure agreement; those about which two disagree
+go to a third.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from barometer.store.tables import Alert, AlertEvent, Annotation, LabelText, Mod
 
 QUEUES = ("random", "active")
 HELD_MS = 10 * 60_000
-"""A text that was put in front of somebody is kept from others for so long."""
+"""How long a text that was offered to one user is kept from others."""
 FRESH_MS = {"random": 30 * 86_400_000, "active": 2 * 86_400_000, "alert": 14 * 86_400_000}
-"""Texts that were drawn longer ago are not offered any more."""
+"""Maximum age of a drawn text, by origin; older ones are not offered."""
 SECOND_READING = 5
 """Every so many texts of the random queue, one that somebody else has labelled."""
 AHEAD = 10
@@ -40,7 +40,7 @@ _MOST_KNOWN = 50
 
 
 class Draw(NamedTuple):
-    """What drawing needs to know."""
+    """Parameters of drawing texts."""
 
     store: Store
     bucket_ms: int

@@ -1,5 +1,4 @@
-"""Drawing texts for people to label: at random, every text as likely as any other; or those that the model is least
-sure of.
+"""Sampling of texts to label: uniformly at random, or those that the model is least sure of.
 
 **At random.** There is no cheap way to number millions of texts, but sealed buckets say how many each holds: cells of
 the period are chosen by their counts, then a bucket of the cell by its count, then one of its texts. A draw that is

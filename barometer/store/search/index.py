@@ -1,4 +1,4 @@
-"""Filling the search index, behind the stream: workers queue what they wrote, the leader indexes it.
+"""The search index, filled asynchronously: workers queue the documents they write, the leader indexes them.
 
 Cutting texts into terms and sorting them into an index costs more than all else a worker's transaction does, so it is
 not in there: that only notes which rows are new (``search_queue``), and a job of the leader takes the newest of these

@@ -32,7 +32,7 @@ _FAR = (1 << 42) - 2
 
 @dataclass(frozen=True, slots=True)
 class DocumentFilter:
-    """What a text must be; None is anything. Times are UTC epoch ms."""
+    """Conditions on documents; None matches any. Times are UTC epoch ms."""
 
     words: str = ""
     """In the syntax of :mod:`barometer.store.search.terms`; empty: any text."""
@@ -54,7 +54,7 @@ class DocumentFilter:
 
 @dataclass(frozen=True, slots=True)
 class SearchPage:
-    """Some of what matches, newest first."""
+    """One page of matches, newest first."""
 
     texts: list[Text]
     before: Key | None
@@ -117,7 +117,7 @@ def matching_keys(c: Connection, store: Store, wanted: DocumentFilter, limit: in
 
 
 def _look(c: Connection, w: DocumentFilter, limit: int, before: Key | None) -> _Look | None:
-    """None: nothing can match, since the source or the topic was never seen."""
+    """Look up names; None if the source or the topic is unknown, so that nothing can match."""
     asked = question(w.words) if w.words.strip() else Question()
     source_id = series_id = None
     marks = []

@@ -1,4 +1,4 @@
-"""What a search found, added up: by source and by sentiment."""
+"""Totals of search results by source and by sentiment."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class SearchTotals:
 
 
 def search_totals(c: Connection, keys: Sequence[Key]) -> SearchTotals:
-    """Add up these documents; those that are gone are left out."""
+    """Totals of these documents, without those that were deleted."""
     found, d, p = SearchTotals(), Document, Prediction
     for i in range(0, len(keys), _PIECE):
         w = keys_cte(keys[i : i + _PIECE])

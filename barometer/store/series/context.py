@@ -1,4 +1,4 @@
-"""What stands beside the texts of a point: who said it first, and what was said before."""
+"""Context of the texts behind a point: earlier copies of them, and the negative texts of a period."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TEXT = 400
 
 @dataclass(frozen=True, slots=True)
 class FirstCopy:
-    """``first_*``: of the earliest copy in the series within the copy window, also before the period."""
+    """The earliest copy of a text in its series within the copy window, which may be before the period."""
 
     first_at: int
     first_source: str | None
@@ -28,7 +28,7 @@ class FirstCopy:
 
 
 def first_copies(c: Connection, series_id: int, texts: Sequence[Text], from_ms: int) -> dict[str, FirstCopy]:
-    """By :attr:`Text.key`, of texts that :func:`texts_behind` gave for a period that began at ``from_ms``."""
+    """The earliest copies, by :attr:`Text.key`, of texts of a period that began at ``from_ms``."""
     if not texts:
         return {}
     m = SeriesDocument
@@ -56,7 +56,7 @@ def first_copies(c: Connection, series_id: int, texts: Sequence[Text], from_ms: 
 
 
 def _sources_of(c: Connection, series_id: int, firsts: dict[int, int]) -> dict[int, str | None]:
-    """Who sent the copy of a text that was observed at a time, by fingerprint."""
+    """Sources of the copies that were observed first (``firsts``: time by fingerprint), by fingerprint."""
     if not firsts:
         return {}
     m, d = SeriesDocument, Document
@@ -75,16 +75,16 @@ def _sources_of(c: Connection, series_id: int, firsts: dict[int, int]) -> dict[i
 
 
 class NegativeText(NamedTuple):
-    """One negative text, as far as it matters for what changed."""
+    """A negative text, for the explanation of a change."""
 
     fingerprint: int
     source: str | None
     symbols: list[str]
     text: str
-    """Title and beginning."""
+    """Title and beginning of the body."""
     lang: str
     at: int
-    """When it was observed."""
+    """Observation time, epoch ms."""
 
 
 def negative_texts(

@@ -1,4 +1,4 @@
-"""Sealed buckets added up to wider ones, so that a picture of months is read in milliseconds.
+"""Downsampling: sealed buckets added up to hours and quarters of a day, so that months are read in milliseconds.
 
 Two hundred series of ten-minute buckets are five million rows in ninety days. Sealed buckets never change, so the
 leader adds up each hour and each quarter of a day once, when all of it is sealed; what is not folded yet is read from
@@ -23,8 +23,8 @@ from barometer.vocabulary import KIND_CODES
 
 HOUR_MS = 3_600_000
 WIDTHS = (6 * HOUR_MS, HOUR_MS)
-_AT_ONCE = 12
-"""Cells of one transaction: some days at most, so that others get their turn."""
+_BATCH = 12
+"""Cells per transaction, so that other writers are not held up."""
 _REFERENCE = datetime(2000, 1, 1)  # a wall-clock time, in whatever zone is asked
 
 
@@ -47,10 +47,10 @@ def align(time_ms: int, width_ms: int, settings: Settings) -> int:
 
 
 def fold(store: Store, settings: Settings, lease: Lease) -> int:
-    """Add up all cells that are sealed as a whole; returns how many steps in time that were.
+    """Downsample all cells that are completely sealed; returns the number of transactions.
 
     Raises:
-        StaleWrite: the lease is gone. What was folded before stays.
+        StaleWrite: the lease is gone. What was committed before stays.
     """
     done = 0
     for width in WIDTHS:
@@ -61,7 +61,7 @@ def fold(store: Store, settings: Settings, lease: Lease) -> int:
 
 
 def _fold_some(store: Store, settings: Settings, lease: Lease, width: int) -> bool:
-    """One transaction; whether there may be more."""
+    """Downsample one batch in a transaction; returns whether there may be more."""
     with store.write() as c:
         check(store, c, lease)
         sealed = furthest_sealed(c)
@@ -74,7 +74,7 @@ def _fold_some(store: Store, settings: Settings, lease: Lease, width: int) -> bo
         limit = align(sealed, width, settings)
         if limit <= begin:
             return False
-        end = min(limit, begin + _AT_ONCE * width)
+        end = min(limit, begin + _BATCH * width)
         ids = list(c.execute(select(Series.id)).scalars())
         columns, rows = _added_up(width, begin, end, ids, grid_offset(settings))
         c.execute(insert(FoldedBucket).from_select(columns, rows))
@@ -130,7 +130,7 @@ def folded_until(c: Connection, width: int) -> int | None:
 
 
 class Piece(NamedTuple):
-    """A part of a period, and where it is read: cells of ``width``, or the sealed buckets themselves (None)."""
+    """A part of a period and its resolution: cells of ``width`` ms, or sealed buckets (None)."""
 
     width: int | None
     begin: int

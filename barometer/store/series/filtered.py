@@ -1,5 +1,5 @@
-"""Counts of series by source or language. Rollups know neither, so these are counted from the texts themselves: for
-short periods only."""
+"""Counts of series by source or language. Rollups have neither, so these are counted from documents: for short periods
+only."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from barometer.store.tables import Document, Prediction, Rollup, Series, SeriesD
 from barometer.vocabulary import Sentiment
 
 MOST_TEXTS = 300_000
-"""A period with more is not counted text by text."""
+"""Periods with more documents are not counted this way."""
 
 
 def texts_between(c: Connection, from_ms: int, to_ms: int) -> int:
-    """About how many documents a period has, from the counts of the total: cheap."""
+    """Approximate number of documents of a period, from the rollups of ``all``: cheap."""
     found = c.execute(
         select(func.sum(Rollup.total))
         .join(Series, Series.id == Rollup.series_id)

@@ -1,4 +1,4 @@
-"""What sealing reads and writes. One topic, its series, bucket by bucket."""
+"""Reads and writes of sealing: counts of open buckets, sealed buckets, detector states."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Counts:
 
 
 class Voice(NamedTuple):
-    """A scored document, for telling copies from voices."""
+    """A scored document, for counting copies apart from independent texts."""
 
     observed_at: int
     row_id: int
