@@ -26,14 +26,14 @@ from torch import Tensor, nn
 
 import models.training.fine_tuning as training
 from barometer.vocabulary import KINDS, SENTIMENTS
-from models.data.sets import Example
+from models.data.examples import Example
 from models.evaluation.figures import by_set, summary
 from models.labels import load_topics
 from models.network import Network, network_from_base
 from models.scoring.encoding import load_tokenizer
-from models.training.fine_tuning import gather
 from models.training.objectives import to_tensors
 from models.training.recipe import Recipe
+from models.training.sampling import gather
 
 HERE = Path(__file__).with_name("ablations.yaml")
 _COLUMNS = (

@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
-from models.data.sets import Example, read_split
+from models.data.examples import Example
+from models.data.sets import read_split
 from models.evaluation.figures import by_set
 from models.folder import TOKENIZER, read_folder
 from models.scoring.backends import OnnxBackend

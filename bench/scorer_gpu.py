@@ -141,7 +141,7 @@ def main() -> None:
     print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}, {os.cpu_count()} processors", flush=True)
     folder = read_folder(args.model)
     if args.run:
-        from models.export.exporting import load_run
+        from models.training.runs import load_run
 
         network: Network = load_run(args.run, len(folder.topics))
     else:

@@ -1,5 +1,5 @@
-"""Wires the monitor to what it must not import itself: the relay of dead letters, and the look at the topics' settings,
-belong to ``ingest``."""
+"""The monitor process with the two jobs that belong to ``ingest``, which ``monitor`` does not import: the relay of dead
+letters and the check of the topics' settings."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import structlog
 
+from app.signals import stopped_by_signals
 from barometer.errors import BarometerError
 from barometer.settings import Settings
 from barometer.store.engine import Store
@@ -18,7 +19,6 @@ TOPICS_SECONDS = 30.0
 
 def monitor_main(settings: Settings) -> None:
     """Run the monitor until SIGTERM or Ctrl-C."""
-    from app.commands.roles import stopped_by_signals
     from barometer.store.waiting import open_store_patiently
     from ingest.dead_letters.relay import Relay
     from monitor.leader import run_monitor

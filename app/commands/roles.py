@@ -2,37 +2,18 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import typer
 
+from app.signals import stopped_by_signals
 from app.supervise import Supervisor, die_with_supervisor
 from barometer.logs import configure_logging
 from barometer.settings import settings
 
 app = typer.Typer(add_completion=False)
-
-
-@contextmanager
-def stopped_by_signals() -> Iterator[threading.Event]:
-    """An event that SIGTERM and SIGINT set, so that a role ends after what it is doing."""
-    stop = threading.Event()
-
-    def _stop(*_: object) -> None:
-        stop.set()
-
-    before = {s: signal.signal(s, _stop) for s in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield stop
-    finally:
-        for s, handler in before.items():
-            signal.signal(s, handler)
 
 
 def _prepare() -> None:

@@ -21,10 +21,10 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from sqlalchemy import func, select
 
-from app.commands.roles import stopped_by_signals
 from app.demo.scenario import LIVE_MS, TURNING_TOPIC
 from app.demo.story import Story
 from app.demo.verdict import Seen, judge, surges
+from app.signals import stopped_by_signals
 from app.supervise import Supervisor
 from barometer.errors import BarometerError
 from barometer.logs import configure_logging

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from barometer.vocabulary import Sentiment
-from models.data.sets import Example
+from models.data.examples import Example
 from models.errors import TrainingDataError
 
 GRAMMAR = Path(__file__).with_name("composed.yaml")

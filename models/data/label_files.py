@@ -19,7 +19,7 @@ from barometer.files import BadRow, FileRow, Form, Source
 from barometer.files.look import looked_at
 from barometer.files.mapping import Columns, Mapper, names_of
 from barometer.vocabulary import KINDS, SENTIMENTS
-from models.data.sets import Example
+from models.data.examples import Example
 from models.errors import TrainingDataError
 from models.labels import load_topics
 

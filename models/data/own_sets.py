@@ -23,7 +23,7 @@ from typing import Any, Final
 from barometer.errors import BarometerError
 from barometer.files import BadRow, Form, read_rows
 from barometer.vocabulary import LANGUAGES, SENTIMENTS, STATED_KINDS
-from models.data.sets import Example
+from models.data.examples import Example
 from models.errors import TrainingDataError
 from models.labels import load_topics
 

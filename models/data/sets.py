@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,12 @@ import yaml
 from barometer.files import BadRow, read_rows
 from barometer.records import hash64, normalise
 from barometer.vocabulary import KINDS, SENTIMENTS
+from models.data.composition import composed
 from models.data.copies import copy_groups
+from models.data.examples import Example
+from models.data.own_sets import rehearsal_examples
 from models.errors import TrainingDataError
+from models.labels import load_topics
 
 SETS_FILE = Path(__file__).with_name("sets.yaml")
 KEYWORDS_FILE = Path(__file__).with_name("keywords.yaml")
@@ -36,29 +39,6 @@ _DIRECTION = re.compile(
     r"新高|新低|突破|超|利好|利空|最|破产|逾期|制裁|袭击|战争|冲突|第一|首次|成功|获|扩大|收窄|反弹|回落|"
     r"批准|支持|担忧|威胁|短缺|确诊|改善|加快|放缓|过剩|紧张|风波|质疑|调查|处分|问询|立案|退市|违约"
 )
-
-
-@dataclass(slots=True)
-class Example:
-    """One labelled text."""
-
-    text: str
-    kind: str
-    lang: str
-    source: str
-    """Name of its set."""
-    sentiment: tuple[int, ...] = ()
-    """Classes that the label allows; empty: the set says nothing of sentiment."""
-    sentiment_weight: float = 1.0
-    topics: dict[str, tuple[float, float]] = field(default_factory=dict)
-    """Topic → (1 affirmed or 0 absent, weight); a topic that is not here is masked."""
-    title: str | None = None
-    weak: bool = False
-    """The sentiment is a rule's, not a person's: never used to measure."""
-    votes: tuple[float, float, float] | None = None
-    """Several annotators' labels as shares of the classes (they sum to 1): a soft label for training."""
-    one_of: tuple[str, ...] = ()
-    """The topics of which its set chose exactly one; empty where a text may have any number."""
 
 
 def load_sets(path: Path = SETS_FILE) -> dict[str, dict[str, Any]]:
@@ -83,14 +63,10 @@ def read_split(
     if name == "own":
         return own_texts(), []
     if name == "rehearsal":
-        from models.data.own_sets import rehearsal_examples
-
         return rehearsal_examples(), []
     if name == "gold":
         raise TrainingDataError("set 'gold' measures and is never trained on: take it out of the recipe's sets")
     if name == "composed":
-        from models.data.composition import composed
-
         return composed(_COMPOSED, seed), []
     sets = load_sets() if sets is None else sets
     if name not in sets:
@@ -155,8 +131,6 @@ def _drawn(example: Example, share: float, seed: int) -> bool:
 
 def own_texts(path: Path = OWN_TEXTS) -> list[Example]:
     """The project's own training texts, for topics that the sets lack; never used to measure."""
-    from models.labels import load_topics
-
     try:
         rows = yaml.safe_load(path.read_text("utf-8"))
     except (OSError, yaml.YAMLError) as e:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from barometer.vocabulary import SENTIMENTS
-from models.data.sets import Example
+from models.data.examples import Example
 
 _RESAMPLES = 500
 

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from barometer.vocabulary import SENTIMENTS
+from models.data.examples import Example
 from models.data.label_files import LabelForm, read_labelled
 from models.data.own_sets import gold_examples
-from models.data.sets import SETS_FILE, Example, load_sets, read_split
+from models.data.sets import SETS_FILE, load_sets, read_split
 from models.errors import TrainingDataError
 from models.evaluation.figures import by_set
 from models.folder import METRICS

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from barometer.vocabulary import SENTIMENTS
-from models.data.sets import Example
+from models.data.examples import Example
 from models.evaluation.figures import confusion, mass_bins, softmax
 
 _PARTS = {

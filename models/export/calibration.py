@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from models.data.sets import Example
+from models.data.examples import Example
 from models.evaluation.figures import softmax
 
 _FEWEST = 100

@@ -6,7 +6,8 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,11 @@ import onnx
 import structlog
 import torch
 from tokenizers import Tokenizer
-from transformers import BertConfig
 
 from barometer.vocabulary import KINDS, LANGUAGES, SENTIMENTS
 from models.behaviour import run as run_behaviour
 from models.behaviour import table
-from models.data.sets import Example
+from models.data.examples import Example
 from models.errors import ModelError
 from models.evaluation.figures import by_set, summary
 from models.evaluation.measuring import dev_of, evaluate
@@ -34,9 +34,11 @@ from models.network import Network
 from models.scoring.backends import OnnxBackend
 from models.scoring.encoding import load_tokenizer, prepare
 from models.scoring.scorer import load_scorer
-from models.training.fine_tuning import gather, predict
+from models.training.inference import predict
 from models.training.objectives import Tensors, to_tensors
 from models.training.recipe import Recipe
+from models.training.runs import load_run
+from models.training.sampling import gather
 
 log = structlog.get_logger(__name__)
 
@@ -84,59 +86,52 @@ def export_model(
             raise ModelError(f"export: {run / needed} is missing: is the training run finished?")
     other = _figures(beside) if beside else None
     facts = json.loads((run / "training.json").read_text("utf-8"))
+    topics: list[str] = facts["topics"]
     recipe = Recipe(**facts["recipe"], path=Path(facts.get("recipe_path", "recipe.yaml")))
     twin = _twin(recipe, measured)
     torch.set_num_threads(threads)
-    network = load_run(run, len(facts["topics"]))
-    tokenizer = load_tokenizer(run / "tokenizer.json", recipe.max_tokens)
+
+    # The network and the dev texts
+    network = load_run(run, len(topics))
     train, dev, _ = gather(recipe, data)
-    dev_set = to_tensors(dev, tokenizer, facts["topics"], recipe.max_tokens)
     tokenizer_text, pruned = (run / TOKENIZER).read_text("utf-8"), None
+    tokenizer = load_tokenizer(run / "tokenizer.json", recipe.max_tokens)
+    dev_set = to_tensors(dev, tokenizer, topics, recipe.max_tokens)
     if pruning:
-        whole = _summary(network, recipe, dev, dev_set, facts["topics"])
+        whole = _summary(network, recipe, dev, dev_set, topics)
         lines = [prepare(e.text, e.title) for e, _ in train]
         tokenizer_text, pruned = prune(network, run / TOKENIZER, pruning, lines, dev_set, recipe)
         tokenizer = Tokenizer.from_str(tokenizer_text)
         tokenizer.enable_truncation(max_length=recipe.max_tokens)
-        dev_set = to_tensors(dev, tokenizer, facts["topics"], recipe.max_tokens)
+        dev_set = to_tensors(dev, tokenizer, topics, recipe.max_tokens)
         if dev:
-            pruned["summary"] = [whole, _summary(network, recipe, dev, dev_set, facts["topics"])]
+            pruned["summary"] = [whole, _summary(network, recipe, dev, dev_set, topics)]
         facts |= {"parameters": pruned["parameters"][1]}
         log.info("pruned", what="; ".join(told(pruned)))
 
-    out.parent.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(prefix=".export-", dir=out.parent))
-    try:
-        state = {k: v.float().numpy() for k, v in network.state_dict().items() if v.is_floating_point()}
-        graph = build(state, network.encoder.config.to_dict())
-        onnx.helper.set_model_props(graph, {TOPICS_IN_WEIGHTS: ",".join(facts["topics"])})
-        onnx.save(graph, str(made / WEIGHTS))
+    with _new_folder(out) as made:
+        # Weights, tokenizer, labels
+        _write_graph(network, topics, made / WEIGHTS)
         (made / TOKENIZER).write_text(tokenizer_text, "utf-8")
-        labels: dict[str, Any] = {
-            "format": FORMAT, "name": name, "made": time.strftime("%Y.%m", time.gmtime()), "precision": PRECISION,
-            "languages": list(LANGUAGES), "sentiments": list(SENTIMENTS), "kinds": list(KINDS),
-            "topics": [{"id": t.id, "zh": t.zh, "en": t.en} for t in load_topics(recipe.beside(recipe.topics_file))],
-            "max_tokens": recipe.max_tokens, "windows": WINDOWS,
-            "encoder": encoder_of(network),
-            "temperatures": dict.fromkeys(LANGUAGES, 1.0),
-            "thresholds": {lang: dict.fromkeys(facts["topics"], 0.5) for lang in LANGUAGES},
-            "trial_topics": trial_topics([e for e, _ in train], facts["topics"], LANGUAGES),
-        }  # fmt: skip
+        labels = _labels(name, network, recipe, topics, [e for e, _ in train])
         _write_json(made / LABELS, labels)
+
+        # Calibration: by the dev texts, or as the twin has it
         metrics: dict[str, Any] = {"dev": {}, "float32_dev": {}, "training_seconds": facts["seconds"]}
         if pruned:
             metrics["pruning"] = pruned
         if dev:
             sentiment, topic = OnnxBackend(read_folder(made), threads).run(dev_set.ids, dev_set.kinds)
             labels["temperatures"] = temperatures(dev, sentiment, LANGUAGES)
-            labels["thresholds"] = thresholds(dev, topic, facts["topics"], LANGUAGES)
-            _write_json(made / LABELS, labels)
-            metrics |= _measures(network, recipe, dev, dev_set, facts["topics"], labels, sentiment, topic)
+            labels["thresholds"] = thresholds(dev, topic, topics, LANGUAGES)
+            metrics |= _measures(network, recipe, dev, dev_set, topics, labels, sentiment, topic)
         elif twin:
             labels |= {k: twin[LABELS][k] for k in ("temperatures", "thresholds")}
-            _write_json(made / LABELS, labels)
             metrics |= {k: v for k, v in twin[METRICS].items() if k in _MEASURED}
             metrics["measured"] = twin[METRICS]["version"]
+        _write_json(made / LABELS, labels)
+
+        # Figures of the folder as it will be loaded, and its card
         scorer = load_scorer(made, threads)
         metrics["recipe"] = recipe.as_dict()
         metrics["gold"] = evaluate(scorer, dev_of("gold", None, scorer.topics)).found["groups"]
@@ -145,13 +140,53 @@ def export_model(
         _write_json(made / METRICS, metrics)
         write_card(made, version, facts, labels, metrics, other)
         read_folder(made)
+    log.info("exported", version=version, folder=str(out))
+    return version
+
+
+@contextmanager
+def _new_folder(out: Path) -> Iterator[Path]:
+    """A folder beside ``out`` that takes its name at the end; if anything fails, nothing is left."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    made = Path(tempfile.mkdtemp(prefix=".export-", dir=out.parent))
+    try:
+        yield made
         made.chmod(0o755)
         made.rename(out)
     except BaseException:
         shutil.rmtree(made, ignore_errors=True)
         raise
-    log.info("exported", version=version, folder=str(out))
-    return version
+
+
+def _write_graph(network: Network, topics: Sequence[str], path: Path) -> None:
+    """The network as ONNX with integer weights."""
+    state = {k: v.float().numpy() for k, v in network.state_dict().items() if v.is_floating_point()}
+    graph = build(state, network.encoder.config.to_dict())
+    onnx.helper.set_model_props(graph, {TOPICS_IN_WEIGHTS: ",".join(topics)})
+    onnx.save(graph, str(path))
+
+
+def _labels(
+    name: str, network: Network, recipe: Recipe, topics: Sequence[str], train: Sequence[Example]
+) -> dict[str, Any]:
+    """``labels.json`` before calibration: temperatures of 1, thresholds of one half."""
+    listed = load_topics(recipe.beside(recipe.topics_file))
+    return {
+        "format": FORMAT,
+        "name": name,
+        "made": time.strftime("%Y.%m", time.gmtime()),
+        "precision": PRECISION,
+        "languages": list(LANGUAGES),
+        "sentiments": list(SENTIMENTS),
+        "kinds": list(KINDS),
+        "topics": [{"id": t.id, "zh": t.zh, "en": t.en} for t in listed],
+        "max_tokens": recipe.max_tokens,
+        "windows": WINDOWS,
+        "encoder": encoder_of(network),
+        "temperatures": dict.fromkeys(LANGUAGES, 1.0),
+        "thresholds": {lang: dict.fromkeys(topics, 0.5) for lang in LANGUAGES},
+        "trial_topics": trial_topics(train, topics, LANGUAGES),
+    }
 
 
 def _twin(recipe: Recipe, measured: Path | None) -> dict[str, Any] | None:
@@ -188,14 +223,6 @@ def _summary(
         return 0.0
     logits = predict(network, dev_set, torch.device("cpu"), _in_float32(recipe))
     return round(summary(by_set(dev, topics, *logits)), 4)
-
-
-def load_run(run: Path, topics: int) -> Network:
-    """The best network of a training run, in evaluation mode."""
-    saved = torch.load(run / "best.pt", map_location="cpu", weights_only=True)
-    network = Network(BertConfig(**json.loads(saved["config"])), topics)
-    network.load_state_dict(saved["network"])
-    return network.eval()
 
 
 def warmed(logits: np.ndarray, examples: Sequence[Example], temperature: dict[str, float]) -> np.ndarray:

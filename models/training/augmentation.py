@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable
 from dataclasses import replace
 
-from models.data.sets import Example
+from models.data.examples import Example
 
 _BEFORE = {
     "zh": ["【快讯】", "财经早参：", "转发微博 ", "据本台消息，", "[图片] ", "#今日热议# "],

@@ -15,9 +15,8 @@ from typing import Any
 import torch
 
 from models.errors import TrainingDataError
-from models.training.bases import is_run
-from models.training.fine_tuning import save_atomically
 from models.training.provenance import teacher
+from models.training.runs import is_run, save_atomically
 
 _ALIKE = ("topics", "base")
 """What ``training.json`` of all runs must say alike."""

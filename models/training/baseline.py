@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline, make_union
 
 from barometer.vocabulary import SENTIMENTS
-from models.data.sets import Example
+from models.data.examples import Example
 from models.scoring.encoding import prepare
 
 

@@ -19,6 +19,7 @@ from tokenizers import Tokenizer
 from models.errors import ModelError, TrainingDataError
 from models.folder import LABELS
 from models.scoring.encoding import load_tokenizer, padded_length
+from models.training.runs import is_run
 
 log = structlog.get_logger(__name__)
 
@@ -26,11 +27,6 @@ _WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.
 _PADS = ("[PAD]", "<pad>")
 _SMALL_FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt", "special_tokens_map.json",
                 "added_tokens.json")  # fmt: skip
-
-
-def is_run(folder: Path) -> bool:
-    """Whether a folder is a finished training run."""
-    return all((folder / name).is_file() for name in ("best.pt", "training.json", "tokenizer.json"))
 
 
 def find_base(base: str | Path, work: Path, layers: int = 0, max_tokens: int = 0) -> Path:

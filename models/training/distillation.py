@@ -8,6 +8,7 @@ follows is the usual one, on examples whose votes and topic targets are shares.
 from __future__ import annotations
 
 import hashlib
+import json
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,13 +20,19 @@ import structlog
 import torch
 
 from barometer.records import normalise
-from models.data.sets import Example, rows_of
+from models.data.examples import Example
+from models.data.sets import rows_of
 from models.errors import TrainingDataError
 from models.evaluation.figures import softmax
+from models.export.rebuild import rebuild
+from models.folder import LABELS, read_folder
 from models.network import Network
 from models.scoring.encoding import load_tokenizer
+from models.training.inference import predict
 from models.training.objectives import to_tensors
 from models.training.recipe import Recipe
+from models.training.runs import is_run, load_run
+from models.training.sampling import epoch_rows
 
 log = structlog.get_logger(__name__)
 
@@ -48,16 +55,10 @@ def load_teacher(folder: Path, topics: Sequence[str]) -> Teacher:
     Raises:
         TrainingDataError: it is neither, or has other topics.
     """
-    import json
-
-    from models.export.exporting import load_run
-    from models.export.rebuild import rebuild
-    from models.folder import LABELS, read_folder
-
     if (folder / LABELS).is_file():
         model = read_folder(folder)
         known, network, longest = list(model.topics), rebuild(model), model.max_tokens
-    elif (folder / "best.pt").is_file() and (folder / "training.json").is_file():
+    elif is_run(folder):
         facts = json.loads((folder / "training.json").read_text("utf-8"))
         known, longest = facts["topics"], int(facts["recipe"]["max_tokens"])
         network = load_run(folder, len(known))
@@ -116,8 +117,6 @@ def soft_labels(
             return kept["sentiment"], kept["topics"]
     sentiment = np.zeros((len(examples), 3), np.float32)
     topic = np.zeros((len(examples), len(topics)), np.float32)
-    from models.training.fine_tuning import predict
-
     for number, teacher in enumerate(teachers, 1):
         tokenizer = load_tokenizer(teacher.folder / "tokenizer.json", teacher.max_tokens)
         data = to_tensors(examples, tokenizer, topics, teacher.max_tokens)
@@ -140,8 +139,6 @@ def taught(
 
     What no epoch of the recipe will show is not asked of them.
     """
-    from models.training.fine_tuning import epoch_rows
-
     loaded = [load_teacher(t, topics) for t in teachers]
     extra = transfer_texts(recipe, data, [*dev, *(e for e, _ in train)])
     everything = [(e, o) for e, o in train] + [(e, {}) for e in extra]

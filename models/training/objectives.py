@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from barometer.vocabulary import KINDS, SENTIMENTS
-from models.data.sets import Example
+from models.data.examples import Example
 from models.scoring.encoding import encode, prepare
 from models.training.recipe import Recipe
 

@@ -29,8 +29,9 @@ from models.errors import TrainingDataError
 from models.folder import LABELS
 from models.scoring.encoding import batches, encode, load_tokenizer, pad, prepare
 from models.training.bases import find_base
-from models.training.fine_tuning import Report, save_atomically
+from models.training.fine_tuning import Report
 from models.training.recipe import RECIPES
+from models.training.runs import save_atomically
 
 log = structlog.get_logger(__name__)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from models.folder import METRICS
-from models.training.bases import is_run
+from models.training.runs import is_run
 
 UNNAMED = "not named in the recipe"
 _KEPT = ("seconds", "device", "adapted", "base", "sets", "before", "taught_by", "averaged")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from models.behaviour import Check, checks, run, table
 from models.data.composition import composed
 from models.data.copies import copy_groups
-from models.data.sets import Example
+from models.data.examples import Example
 from models.errors import TrainingDataError
 from models.scoring.scorer import Scorer
 from models.training.augmentation import CHANGES, augmented

@@ -15,10 +15,11 @@ pytest.importorskip("transformers", reason="needs the training install (the extr
 import torch
 
 from models.errors import TrainingDataError
-from models.export.exporting import export_model, load_run
+from models.export.exporting import export_model
 from models.training.averaging import average_runs
 from models.training.fine_tuning import train_model
 from models.training.recipe import load_recipe
+from models.training.runs import load_run
 from tests.unit.models.conftest import Trained
 
 

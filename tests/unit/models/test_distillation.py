@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("torch", reason="needs the training install (the extra `train`)")
 pytest.importorskip("transformers", reason="needs the training install (the extra `train`)")
 
-from models.data.sets import Example
+from models.data.examples import Example
 from models.errors import TrainingDataError
 from models.labels import load_topics
 from models.training.distillation import load_teacher, soft_labels, softened, transfer_texts
@@ -72,8 +72,8 @@ def test_teachers_are_runs_or_model_folders_and_agree(trained: Trained, tmp_path
 
 def test_a_student_learns_texts_that_nobody_labelled(trained: Trained, tmp_path: Path) -> None:
     """Labels of one class only; the teacher knows the others from the transfer texts."""
-    from models.export.exporting import load_run
     from models.training.fine_tuning import train_model
+    from models.training.runs import load_run
 
     firms = ["晨光电子", "Kelso", "南江股份", "Orchard"]
     with (tmp_path / "stream.csv").open("w", encoding="utf-8", newline="") as f:

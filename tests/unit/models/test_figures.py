@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.data.sets import Example
+from models.data.examples import Example
 from models.evaluation.figures import (
     binary_calibration_error,
     by_set,

@@ -18,9 +18,10 @@ from models.errors import ModelError
 from models.evaluation.measuring import trained_on_dev_of
 from models.evaluation.report import markdown
 from models.export.exporting import export_model
-from models.training.fine_tuning import gather, train_model
+from models.training.fine_tuning import train_model
 from models.training.provenance import licences
 from models.training.recipe import Recipe, load_recipe
+from models.training.sampling import gather
 from tests.unit.models.conftest import Trained
 
 

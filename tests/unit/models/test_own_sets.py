@@ -25,8 +25,8 @@ from models.data.sets import own_texts, read_split
 from models.errors import TrainingDataError
 from models.evaluation.measuring import dev_of
 from models.labels import load_topics
-from models.training.fine_tuning import gather
 from models.training.recipe import RECIPES, Recipe, load_recipe
+from models.training.sampling import gather
 
 ROOT = Path(__file__).resolve().parents[3]
 TOPICS = [t.id for t in load_topics()]

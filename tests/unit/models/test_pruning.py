@@ -17,9 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
-from models.data.sets import Example
+from models.data.examples import Example
 from models.errors import ModelError
-from models.export.exporting import export_model, load_run
+from models.export.exporting import export_model
 from models.export.pruning import (
     Pruning,
     coverage,
@@ -36,6 +36,7 @@ from models.scoring.encoding import encode, load_tokenizer, prepare
 from models.scoring.scorer import Scorer, load_scorer
 from models.training.objectives import losses, to_tensors
 from models.training.recipe import load_recipe
+from models.training.runs import load_run
 from tests.unit.models.conftest import BAD, FIRMS, GOOD, PLAIN, Trained
 
 TEXTS = [(t.format(f), k) for k, ts in enumerate((BAD, PLAIN, GOOD)) for t in ts for f in FIRMS]

@@ -17,8 +17,8 @@ torch = pytest.importorskip("torch", reason="needs the training install (the ext
 
 @pytest.mark.parametrize("how", ["head", "lora", "ia3"])
 def test_limited_tuning_leaves_a_plain_network(trained: Trained, tmp_path: Path, how: str) -> None:
-    from models.export.exporting import load_run
     from models.training.fine_tuning import train_model
+    from models.training.runs import load_run
 
     if how != "head":
         pytest.importorskip("peft", reason="needs the training install (the extra `train`)")
