@@ -24,7 +24,8 @@ from models.evaluation.figures import by_set
 from models.folder import TOKENIZER, read_folder
 from models.scoring.backends import OnnxBackend
 from models.scoring.encoding import load_tokenizer, prepare
-from models.scoring.scorer import Scored, Scorer
+from models.scoring.interface import ScoredText
+from models.scoring.scorer import Scorer
 
 SETS = ("finnsp", "finnl", "finese", "finne", "duee_fin_events", "twitter_fin_topic")
 
@@ -36,20 +37,20 @@ def windows(tokenizer: Tokenizer, line: str, most: int) -> list[str]:
     return [line[s[0][0] : s[-1][1]] for s in spans if s]
 
 
-Pool = Callable[[Sequence[Scored]], tuple[np.ndarray, np.ndarray]]
+Pool = Callable[[Sequence[ScoredText]], tuple[np.ndarray, np.ndarray]]
 
 
-def _arrays(results: Sequence[Scored]) -> tuple[np.ndarray, np.ndarray]:
+def _arrays(results: Sequence[ScoredText]) -> tuple[np.ndarray, np.ndarray]:
     return np.array([r.sentiment_probabilities for r in results]), np.array([r.topic_probabilities for r in results])
 
 
-def first(results: Sequence[Scored]) -> tuple[np.ndarray, np.ndarray]:
+def first(results: Sequence[ScoredText]) -> tuple[np.ndarray, np.ndarray]:
     """The beginning alone."""
     s, t = _arrays(results[:1])
     return s[0], t[0]
 
 
-def mean(results: Sequence[Scored]) -> tuple[np.ndarray, np.ndarray]:
+def mean(results: Sequence[ScoredText]) -> tuple[np.ndarray, np.ndarray]:
     """The mean of all windows, the first counted twice."""
     s, t = _arrays(results)
     weights = np.ones(len(results))
@@ -57,7 +58,7 @@ def mean(results: Sequence[Scored]) -> tuple[np.ndarray, np.ndarray]:
     return np.average(s, axis=0, weights=weights), np.average(t, axis=0, weights=weights)
 
 
-def worst(results: Sequence[Scored]) -> tuple[np.ndarray, np.ndarray]:
+def worst(results: Sequence[ScoredText]) -> tuple[np.ndarray, np.ndarray]:
     """The sentiment of the most negative window; of each topic the largest probability."""
     s, t = _arrays(results)
     return s[s[:, 0].argmax()], t.max(0)
@@ -90,7 +91,7 @@ def main() -> None:
     of_windows = [scorer.score_prepared(w, e.kind, e.lang) for w, e in zip(pieces, examples, strict=True)]
     of_twice = [twice.score_prepared([line], e.kind, e.lang) for line, e in zip(lines, examples, strict=True)]
     took = time.monotonic() - began
-    ways: list[tuple[str, list[list[Scored]], Pool]] = [
+    ways: list[tuple[str, list[list[ScoredText]], Pool]] = [
         (f"first {folder.max_tokens} tokens", of_windows, first),
         (f"first {farther.max_tokens} tokens", of_twice, first),
         ("windows, mean", of_windows, mean),

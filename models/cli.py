@@ -223,13 +223,13 @@ def export(
     """Turn a training run into a model folder: integer weights, thresholds, figures, card. Prunes it where asked."""
     _needs_torch()
     from models.export.exporting import export_model
-    from models.export.pruning import read_pruning, told
+    from models.export.pruning import pruning_notes, read_pruning
 
     pruning = read_pruning(layers, keep_layers, vocabulary, heads)
     print(export_model(run, data, out, name, threads, beside, pruning, measured))
     if pruning:
         done = json.loads((out / "metrics.json").read_text("utf-8"))["pruning"]
-        print("\n".join(f"  pruned: {line}" for line in told(done)))
+        print("\n".join(f"  pruned: {line}" for line in pruning_notes(done)))
 
 
 @app.command()

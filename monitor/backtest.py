@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from barometer.buckets import Buckets
@@ -22,19 +22,12 @@ from barometer.files.mapping import Columns, Mapper
 from barometer.records import fingerprint
 from barometer.store.series.sealing import Counts, Key
 from barometer.vocabulary import SEVERITIES, Kind, Sentiment
+from models.scoring.interface import TextScorer
 from monitor.detection.judge import Found, Judge, stopped_after_ms
 
 BATCH = 2_048
 TOP_TEXTS = 5
 MAX_SHOWN = 300
-
-
-class Scorer(Protocol):
-    """What is needed of a scorer."""
-
-    def score(
-        self, texts: list[str], kinds: list[str], langs: list[str | None], titles: list[str | None]
-    ) -> Iterable[Any]: ...
 
 
 class _Input(NamedTuple):
@@ -94,7 +87,7 @@ class BacktestAlert:
 
 
 def read_texts(
-    path: str, scorer: Scorer, columns: Columns, *, kind: str | None, form: Form | None = None,
+    path: str, scorer: TextScorer, columns: Columns, *, kind: str | None, form: Form | None = None,
     on_bytes: Callable[[int], None] | None = None, say: Callable[[str], None] = lambda _: None,
 ) -> Read:  # fmt: skip
     """Read and score a file. Rows without text or time are counted, with file and line, and left out.
@@ -119,9 +112,10 @@ def read_texts(
                 [x.text for x in new], [x.kind for x in new], [x.lang for x in new], [x.title for x in new]
             )
             for key, r in zip(new, results, strict=True):
-                known[key] = (
-                    (tuple(r.topics), int(r.sentiment), float(r.sentiment_probabilities[0])) if r.scored else None
-                )
+                if r.sentiment is None or r.sentiment_probabilities is None:
+                    known[key] = None
+                else:
+                    known[key] = (tuple(r.topics), int(r.sentiment), float(r.sentiment_probabilities[0]))
         for time_ms, x in waiting:
             said = known[x]
             if said is None:

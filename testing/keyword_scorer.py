@@ -4,20 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+from models.scoring.interface import ScoredText, unscored
 
 TOPICS = ("market", "real_estate", "other")
-
-
-@dataclass(frozen=True)
-class Said:
-    scored: bool
-    reason: str | None
-    lang: str
-    sentiment: int = 1
-    sentiment_probabilities: tuple[float, float, float] = (0.1, 0.8, 0.1)
-    topics: tuple[str, ...] = ()
-    topic_probabilities: tuple[float, ...] = (0.0, 0.0, 0.0)
 
 
 class KeywordScorer:
@@ -43,7 +33,7 @@ class KeywordScorer:
         kinds: Sequence[str | None],
         langs: Sequence[str | None],
         titles: Sequence[str | None],
-    ) -> list[Said]:
+    ) -> list[ScoredText]:
         self.calls += 1
         if self._before is not None:
             self._before(texts)
@@ -52,11 +42,11 @@ class KeywordScorer:
             raise RuntimeError("this text breaks the tokenizer")
         return [self._one(t, lang) for t, lang in zip(texts, langs, strict=True)]
 
-    def _one(self, text: str, lang: str | None) -> Said:
+    def _one(self, text: str, lang: str | None) -> ScoredText:
         if lang == "xx":
-            return Said(False, "language_not_covered", "xx")
+            return unscored("language_not_covered", "xx")
         sentiment = 0 if "跌" in text or "falls" in text else 2 if "涨" in text or "rises" in text else 1
-        probabilities = tuple(0.9 if i == sentiment else 0.05 for i in range(3))
+        negative, neutral, positive = (0.9 if i == sentiment else 0.05 for i in range(3))
         topic = "real_estate" if "楼" in text else "market"
         weights = tuple(0.9 if t == topic else 0.02 for t in TOPICS)
-        return Said(True, None, lang or "zh", sentiment, probabilities, (topic,), weights)  # type: ignore[arg-type]
+        return ScoredText(True, None, lang or "zh", sentiment, (negative, neutral, positive), (topic,), weights)

@@ -25,7 +25,8 @@ from barometer.settings import Settings, load_settings
 from barometer.store.migrate import open_store
 from bench.kills.nursery import be_born
 from bench.kills.points import Plan, install
-from testing.keyword_scorer import KeywordScorer, Said
+from models.scoring.interface import ScoredText
+from testing.keyword_scorer import KeywordScorer
 
 STEP = 2
 """Buckets that one transaction of sealing takes here: many small ones are more to be killed in."""
@@ -45,7 +46,7 @@ class CostsNothing(KeywordScorer):
         kinds: Sequence[str | None],
         langs: Sequence[str | None] | None = None,
         titles: Sequence[str | None] | None = None,
-    ) -> list[Said]:
+    ) -> list[ScoredText]:
         none: list[str | None] = [None] * len(texts)
         return super().score(texts, kinds, langs or none, titles or none)
 

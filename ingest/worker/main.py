@@ -33,8 +33,8 @@ from barometer.watched_file import WatchedFile
 from ingest.worker import metrics
 from ingest.worker.errors import NoBroker, SessionOver
 from ingest.worker.heartbeat import Heartbeat, OnEvent
-from ingest.worker.scoring import Scorer
 from ingest.worker.session import Session
+from models.scoring.interface import TextScorer
 
 log = structlog.get_logger(__name__)
 
@@ -42,7 +42,7 @@ log = structlog.get_logger(__name__)
 def run_worker(
     settings: Settings,
     store: Store,
-    scorer: Scorer | Callable[[], Scorer],
+    scorer: TextScorer | Callable[[], TextScorer],
     stop: threading.Event,
     on_event: OnEvent | None = None,
 ) -> None:
@@ -60,7 +60,7 @@ def run_worker(
     Worker(settings, store, provider, stop, on_event).run()
 
 
-def _same(scorer: Scorer) -> Scorer:
+def _same(scorer: TextScorer) -> TextScorer:
     return scorer
 
 
@@ -71,7 +71,7 @@ class Worker:
         self,
         settings: Settings,
         store: Store,
-        provider: Callable[[], Scorer],
+        provider: Callable[[], TextScorer],
         stop: threading.Event,
         on_event: OnEvent | None = None,
     ) -> None:

@@ -16,9 +16,9 @@ from barometer.rules import RuleSet
 from barometer.store.engine import Store
 from ingest.worker.batching import Work
 from ingest.worker.generations import Generations
-from ingest.worker.scoring import Scorer
 from ingest.worker.scoring_stage import ScoringStage
 from ingest.worker.writing_stage import Outcome, WritingStage
+from models.scoring.interface import TextScorer
 
 
 class Pipeline:
@@ -34,7 +34,7 @@ class Pipeline:
         self,
         store: Store,
         buckets: Buckets,
-        provider: Callable[[], Scorer],
+        provider: Callable[[], TextScorer],
         on_state: Callable[[str], None],
         rules: Callable[[], RuleSet] = RuleSet,
     ) -> None:

@@ -3,50 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple
 
 import structlog
 
 from barometer.records import Document, Prediction
 from barometer.vocabulary import Sentiment, stated_kind
+from models.scoring.interface import ScoredText, TextScorer
 
 log = structlog.get_logger(__name__)
 
 SCORER_ERROR = "scorer_error"
 UNKNOWN_LANGUAGE = "und"
-
-
-class Result(Protocol):
-    """A scorer's result for one text."""
-
-    scored: bool
-    reason: str | None
-    lang: str
-    sentiment: int
-    sentiment_probabilities: tuple[float, float, float]
-    topics: Sequence[str]
-    topic_probabilities: Sequence[float]
-
-
-class Scorer(Protocol):
-    """What the worker needs of a scorer; see ``models.scoring.scorer``."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def precision(self) -> str: ...
-
-    @property
-    def topics(self) -> Sequence[str]: ...
-
-    def score(
-        self,
-        texts: Sequence[str],
-        kinds: Sequence[str | None],
-        langs: Sequence[str | None],
-        titles: Sequence[str | None],
-    ) -> Sequence[Any]: ...
 
 
 class Scores(NamedTuple):
@@ -57,7 +25,7 @@ class Scores(NamedTuple):
     reasons: list[str | None]
 
 
-def score_documents(scorer: Scorer, documents: Sequence[Document]) -> Scores:
+def score_documents(scorer: TextScorer, documents: Sequence[Document]) -> Scores:
     """Score all documents. Never raises for what a text does to the scorer: a batch that fails is halved until the
     text is found; that one is unscored (``scorer_error``) and the others are scored as ever."""
     scores = Scores([], [], [])
@@ -69,7 +37,7 @@ def score_documents(scorer: Scorer, documents: Sequence[Document]) -> Scores:
             scores.langs.append(document.lang or UNKNOWN_LANGUAGE)
             scores.reasons.append(SCORER_ERROR)
         else:
-            scores.predictions.append(_prediction(scorer.topics, result) if result.scored else None)
+            scores.predictions.append(_prediction(scorer.topics, result))
             scores.langs.append(result.lang or document.lang or UNKNOWN_LANGUAGE)
             scores.reasons.append(None if result.scored else result.reason)
     if failures:
@@ -77,11 +45,11 @@ def score_documents(scorer: Scorer, documents: Sequence[Document]) -> Scores:
     return scores
 
 
-def _results(scorer: Scorer, documents: list[Document]) -> list[Result | None]:
+def _results(scorer: TextScorer, documents: list[Document]) -> list[ScoredText | None]:
     if not documents:
         return []
     try:
-        results = list(
+        results: list[ScoredText | None] = list(
             scorer.score(
                 [d.text for d in documents],
                 kinds=[stated_kind(d.kind) for d in documents],
@@ -100,9 +68,12 @@ def _results(scorer: Scorer, documents: list[Document]) -> list[Result | None]:
         return _results(scorer, documents[:middle]) + _results(scorer, documents[middle:])
 
 
-def _prediction(topics: Sequence[str], result: Result) -> Prediction:
-    probability = dict(zip(topics, result.topic_probabilities, strict=True))
-    negative, neutral, positive = (float(p) for p in result.sentiment_probabilities)
+def _prediction(topics: Sequence[str], result: ScoredText) -> Prediction | None:
+    sentiment, topic = result.sentiment_probabilities, result.topic_probabilities
+    if not result.scored or result.sentiment is None or sentiment is None or topic is None:
+        return None
+    probability = dict(zip(topics, topic, strict=True))
+    negative, neutral, positive = (float(p) for p in sentiment)
     return Prediction(
         Sentiment(result.sentiment), negative, neutral, positive, {t: float(probability[t]) for t in result.topics}
     )

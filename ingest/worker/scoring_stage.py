@@ -12,9 +12,10 @@ from barometer.vocabulary import stated_kind
 from ingest.worker import metrics
 from ingest.worker.batching import Work
 from ingest.worker.generations import Generations
-from ingest.worker.scoring import Scorer, Scores, score_documents
+from ingest.worker.scoring import Scores, score_documents
 from ingest.worker.stage import Stage
 from ingest.worker.threaded_stage import TICK_SECONDS, ThreadedStage
+from models.scoring.interface import TextScorer
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class ScoredWork:
     """A batch with what was said of it."""
 
     work: Work
-    scorer: Scorer
+    scorer: TextScorer
     scores: Scores
     hits: list[tuple[Document, Match]]
     """Red-line rules that documents match."""
@@ -41,7 +42,7 @@ class ScoringStage(ThreadedStage[Work]):
         self,
         following: Stage[ScoredWork],
         generations: Generations,
-        provider: Callable[[], Scorer],
+        provider: Callable[[], TextScorer],
         rules: Callable[[], RuleSet],
     ) -> None:
         super().__init__("worker-score")

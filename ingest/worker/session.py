@@ -33,8 +33,8 @@ from ingest.worker.pipeline import Pipeline
 from ingest.worker.placement import Placement
 from ingest.worker.positions import Positions
 from ingest.worker.reader import Reader
-from ingest.worker.scoring import Scorer
 from ingest.worker.session_watch import SessionWatch
+from models.scoring.interface import TextScorer
 
 log = structlog.get_logger(__name__)
 
@@ -51,7 +51,7 @@ class Session:
         self,
         settings: Settings,
         store: Store,
-        provider: Callable[[], Scorer],
+        provider: Callable[[], TextScorer],
         rules: Callable[[], RuleSet],
         stop: threading.Event,
         heartbeat: Heartbeat,

@@ -19,9 +19,10 @@ from barometer.store.waiting import say_away
 from ingest.worker import metrics
 from ingest.worker.batching import Work
 from ingest.worker.generations import Generations
-from ingest.worker.scoring import Scorer, Scores
+from ingest.worker.scoring import Scores
 from ingest.worker.scoring_stage import ScoredWork
 from ingest.worker.threaded_stage import ThreadedStage
+from models.scoring.interface import TextScorer
 
 log = structlog.get_logger(__name__)
 
@@ -111,7 +112,7 @@ class WritingStage(ThreadedStage[ScoredWork]):
             )
         )
 
-    def _model_id(self, scorer: Scorer) -> int:
+    def _model_id(self, scorer: TextScorer) -> int:
         if self._model is None or self._model[0] != scorer.name:
             self._model = (scorer.name, ensure_model(self._store, scorer.name, scorer.precision, scorer.topics))
             log.info("model in use", model=scorer.name, precision=scorer.precision, id=self._model[1])

@@ -17,7 +17,8 @@ import yaml
 
 from barometer.vocabulary import KINDS, LANGUAGES, SENTIMENTS
 from models.errors import TrainingDataError
-from models.scoring.scorer import Scored, Scorer
+from models.scoring.interface import ScoredText
+from models.scoring.scorer import Scorer
 
 HERE = Path(__file__).parent
 MARGIN = 0.1
@@ -151,7 +152,7 @@ def run(scorer: Scorer, suite: list[Check] | None = None) -> list[Outcome]:
     return outcomes
 
 
-def _mood(result: Scored) -> float:
+def _mood(result: ScoredText) -> float:
     """Negative less positive probability; an unscored text tells nothing apart."""
     negative, _, positive = result.sentiment_probabilities or (float("nan"),) * 3
     return negative - positive

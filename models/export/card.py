@@ -7,7 +7,7 @@ from typing import Any
 
 from barometer.vocabulary import LANGUAGES
 from models.folder import CARD, WEIGHTS
-from models.training.provenance import UNNAMED, licences, told
+from models.training.provenance import UNNAMED, history_notes, licences
 
 _HEAD = """# {version}
 
@@ -80,7 +80,7 @@ def write_card(
             layers=facts["recipe"]["layers"],
             parameters=facts["parameters"] / 1e6, size=(folder / WEIGHTS).stat().st_size / 1e6,
             max_tokens=labels["max_tokens"], recipe=facts["recipe"]["name"], minutes=facts["seconds"] / 60,
-            device=facts.get("device", "a CPU"), before="".join(f"- {line}\n" for line in told(facts)),
+            device=facts.get("device", "a CPU"), before="".join(f"- {line}\n" for line in history_notes(facts)),
         ),
         "| set | what | licence | texts | shown an epoch | dev |\n|---|---|---|---|---|---|\n",
     ]  # fmt: skip
@@ -120,9 +120,9 @@ def write_card(
             f"change {metrics['sentiment_labels_changed_by_integers']:.1%} of the sentiment labels of float32.\n"
         )
     if metrics.get("pruning"):
-        from models.export.pruning import told as told_of_pruning
+        from models.export.pruning import pruning_notes
 
-        lines = [f"- {line}\n" for line in told_of_pruning(metrics["pruning"])]
+        lines = [f"- {line}\n" for line in pruning_notes(metrics["pruning"])]
         parts.append("\n## Pruned after training\n\n" + "".join(lines))
     if metrics.get("gold"):
         parts.append(_gold(metrics["gold"]))

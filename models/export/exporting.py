@@ -27,7 +27,7 @@ from models.evaluation.measuring import dev_of, evaluate
 from models.export.calibration import temperatures, thresholds, trial_topics
 from models.export.card import write_card
 from models.export.onnx_graph import build
-from models.export.pruning import WHOLE, Pruning, prune, told
+from models.export.pruning import WHOLE, Pruning, prune, pruning_notes
 from models.folder import FORMAT, LABELS, METRICS, TOKENIZER, TOPICS_IN_WEIGHTS, WEIGHTS, content_hash, read_folder
 from models.labels import load_topics
 from models.network import Network
@@ -107,7 +107,7 @@ def export_model(
         if dev:
             pruned["summary"] = [whole, _summary(network, recipe, dev, dev_set, topics)]
         facts |= {"parameters": pruned["parameters"][1]}
-        log.info("pruned", what="; ".join(told(pruned)))
+        log.info("pruned", what="; ".join(pruning_notes(pruned)))
 
     with _new_folder(out) as made:
         # Weights, tokenizer, labels

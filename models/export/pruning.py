@@ -333,7 +333,7 @@ def _size(network: Network) -> int:
     return sum(p.numel() for p in network.parameters())
 
 
-def told(done: dict[str, Any]) -> list[str]:
+def pruning_notes(done: dict[str, Any]) -> list[str]:
     """What was pruned and what it cost, a line each; for the card and the terminal."""
     lines = []
     if "layers" in done:

@@ -26,7 +26,8 @@ from barometer.vocabulary import KINDS
 from models.folder import TOKENIZER
 from models.scoring.backends import TorchBackend
 from models.scoring.encoding import encode_windows, load_tokenizer, prepare
-from models.scoring.scorer import EMPTY, NOT_COVERED, Scored, Scorer, unscored
+from models.scoring.interface import ScoredText, unscored
+from models.scoring.scorer import EMPTY, NOT_COVERED, Scorer
 from models.text.language import detect, normalise_code
 
 
@@ -122,7 +123,7 @@ class BulkScorer:
     def __exit__(self, *_: object) -> None:
         self._pool.shutdown(cancel_futures=True)
 
-    def score(self, chunks: Iterable[Chunk]) -> Iterator[list[Scored]]:
+    def score(self, chunks: Iterable[Chunk]) -> Iterator[list[ScoredText]]:
         """Results of each chunk, in order. At most two chunks a process are held, and two on the device."""
         reading: deque[Future[Encoded]] = deque()
         launched: deque[tuple[Encoded, Any]] = deque()
@@ -144,8 +145,8 @@ class BulkScorer:
             return read, None
         return read, self._backend.launch(read.ids, read.lengths, read.kinds[read.owner])
 
-    def _results(self, read: Encoded, logits: Any) -> list[Scored]:
-        scored: Iterator[Scored] = iter(())
+    def _results(self, read: Encoded, logits: Any) -> list[ScoredText]:
+        scored: Iterator[ScoredText] = iter(())
         if logits is not None:
             covered = [lang for lang, reason in zip(read.langs, read.reasons, strict=True) if reason is None]
             keys = [("", kind, lang) for kind, lang in zip(read.kinds.tolist(), covered, strict=True)]

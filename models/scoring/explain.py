@@ -18,7 +18,8 @@ import numpy as np
 
 from barometer.vocabulary import SENTIMENTS
 from models.scoring.encoding import in_one_line, prepare
-from models.scoring.scorer import Scored, Scorer
+from models.scoring.interface import ScoredText
+from models.scoring.scorer import Scorer
 
 MOST_PARTS = 40
 """Forward passes at most."""
@@ -48,7 +49,7 @@ class Part(NamedTuple):
 class Explanation(NamedTuple):
     """A result and its parts in the order of the text; parts beyond the network's reach are not in it."""
 
-    result: Scored
+    result: ScoredText
     line: str
     """Title and text in one line, as the network read them but for traditional characters, which stay."""
     parts: list[Part]
@@ -119,14 +120,14 @@ def passes_of(scorer: Scorer, line: str) -> int:
 
 
 def _effects(
-    scorer: Scorer, line: str, kind: str | None, result: Scored, spans: Sequence[tuple[int, int]]
+    scorer: Scorer, line: str, kind: str | None, result: ScoredText, spans: Sequence[tuple[int, int]]
 ) -> list[np.ndarray]:
     """What each span adds to the log-odds of the classes and of all topics."""
     whole = _odds(result)
     return [whole - _odds(rest) for rest in scorer.score_without(line, kind, result.lang, spans)]
 
 
-def _odds(result: Scored) -> np.ndarray:
+def _odds(result: ScoredText) -> np.ndarray:
     """Log-odds of the three classes and of all topics."""
     p = np.clip(
         np.array([*(result.sentiment_probabilities or ()), *(result.topic_probabilities or ())]), 1e-7, 1 - 1e-7

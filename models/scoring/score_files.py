@@ -16,7 +16,8 @@ from barometer.files.tally import Tally
 from barometer.records import MAX_TEXT, Reason
 from barometer.vocabulary import KINDS
 from models.scoring.explain import explain as explained
-from models.scoring.scorer import Scorer, unscored
+from models.scoring.interface import unscored
+from models.scoring.scorer import Scorer
 
 OWN = ("scored", "reason", "lang", "sentiment", "sentiment_probabilities", "topics", "topic_probabilities",
        "model_version", "explanation")  # fmt: skip
@@ -28,7 +29,7 @@ class InputError(BarometerError):
 
 
 @dataclass(slots=True)
-class Line:
+class ScoreInput:
     """One line in: a text to score, or the reason why there is none."""
 
     text: str = ""
@@ -36,7 +37,7 @@ class Line:
     lang: str | None = None
     title: str | None = None
     reason: str | None = None
-    beside: dict[str, Any] = field(default_factory=dict)
+    passthrough: dict[str, Any] = field(default_factory=dict)
     """Goes through to the result."""
 
 
@@ -48,11 +49,11 @@ def read_lines(
     keep: Sequence[str] = (),
     say: Callable[[str], None] = lambda _: None,
     tally: Tally | None = None,
-) -> Iterator[Line]:
+) -> Iterator[ScoreInput]:
     """The rows of a file (``-`` is standard input), in order; a row that can't be used carries its reason.
 
     Args:
-        keep: columns that go through to the results, beside ``id``.
+        keep: columns that go through to the results, along with ``id``.
         say: told what the file is and which columns are taken for what, before the first line.
         tally: counts what became of the rows.
 
@@ -67,14 +68,14 @@ def read_lines(
             if isinstance(row, BadRow):
                 raise row
             line = line_of(mapper.fields(row))
-            line.beside = _beside(row, mapper, keep)
+            line.passthrough = _passed_through(row, mapper, keep)
         except BadRow as e:
             mapper.tally.unread(e)
-            line = Line(reason=e.reason)
+            line = ScoreInput(reason=e.reason)
         yield line
 
 
-def _beside(row: FileRow, mapper: Mapper, keep: Sequence[str]) -> dict[str, Any]:
+def _passed_through(row: FileRow, mapper: Mapper, keep: Sequence[str]) -> dict[str, Any]:
     """What of a row is echoed: its id as it stands in the file, and the columns that are kept."""
     found = {"id": value_at(row, mapper.columns.rename.get("id", "id"))} | {name: value_at(row, name) for name in keep}
     for name in keep:
@@ -83,20 +84,20 @@ def _beside(row: FileRow, mapper: Mapper, keep: Sequence[str]) -> dict[str, Any]
     return {k: None if v is MISSING else v for k, v in found.items() if v is not MISSING or k != "id"}
 
 
-def line_of(value: Any) -> Line:
+def line_of(value: Any) -> ScoreInput:
     """A line from a parsed object; optional fields of a wrong type are passed over, an unknown kind is a reason."""
     if not isinstance(value, dict):
-        return Line(reason=Reason.TYPE.value)
+        return ScoreInput(reason=Reason.TYPE.value)
     text = value.get("text")
     if text is None:
-        return Line(reason=Reason.TEXT_MISSING.value)
+        return ScoreInput(reason=Reason.TEXT_MISSING.value)
     if not isinstance(text, str):
-        return Line(reason=Reason.TYPE.value)
+        return ScoreInput(reason=Reason.TYPE.value)
     kind = value.get("kind")
     if kind is not None and kind not in KINDS:
-        return Line(reason=Reason.KIND.value)
+        return ScoreInput(reason=Reason.KIND.value)
     lang, title = value.get("lang"), value.get("title")
-    return Line(
+    return ScoreInput(
         _clean(text), kind, lang if isinstance(lang, str) else None, _clean(title) if isinstance(title, str) else None
     )
 
@@ -107,10 +108,10 @@ def _clean(text: str) -> str:
 
 
 def score_lines(
-    scorer: Scorer, lines: Iterable[Line], batch: int = 1024, explain: bool = False
+    scorer: Scorer, lines: Iterable[ScoreInput], batch: int = 1024, explain: bool = False
 ) -> Iterator[dict[str, Any]]:
     """One JSON object a line, in order; ``batch`` lines are held at a time. ``explain`` adds what each word adds."""
-    held: list[Line] = []
+    held: list[ScoreInput] = []
     for line in lines:
         held.append(line)
         if len(held) >= batch:
@@ -120,7 +121,9 @@ def score_lines(
         yield from _score(scorer, held, explain)
 
 
-def score_lines_in_bulk(scorer: Scorer, lines: Iterable[Line], batch: int, processes: int) -> Iterator[dict[str, Any]]:
+def score_lines_in_bulk(
+    scorer: Scorer, lines: Iterable[ScoreInput], batch: int, processes: int
+) -> Iterator[dict[str, Any]]:
     """As :func:`score_lines`, with reading and tokenising in other processes (``models.scoring.bulk``).
 
     Raises:
@@ -131,7 +134,7 @@ def score_lines_in_bulk(scorer: Scorer, lines: Iterable[Line], batch: int, proce
 
     if not isinstance(scorer.backend, TorchBackend):
         raise InputError("score: --processes goes with --backend torch, for a GPU")
-    held: deque[list[Line]] = deque()
+    held: deque[list[ScoreInput]] = deque()
 
     def chunks() -> Iterator[Chunk]:
         rest = iter(lines)
@@ -145,17 +148,17 @@ def score_lines_in_bulk(scorer: Scorer, lines: Iterable[Line], batch: int, proce
             results = iter(found)
             for line in held.popleft():
                 result = unscored(line.reason, "und") if line.reason else next(results)
-                yield line.beside | result.as_dict(scorer.version, scorer.topics)
+                yield line.passthrough | result.as_dict(scorer.version, scorer.topics)
 
 
-def _score(scorer: Scorer, held: list[Line], explain: bool) -> Iterator[dict[str, Any]]:
+def _score(scorer: Scorer, held: list[ScoreInput], explain: bool) -> Iterator[dict[str, Any]]:
     good = [x for x in held if x.reason is None]
     results = iter(
         scorer.score([x.text for x in good], [x.kind for x in good], [x.lang for x in good], [x.title for x in good])
     )
     for line in held:
         result = unscored(line.reason, "und") if line.reason else next(results)
-        made = line.beside | result.as_dict(scorer.version, scorer.topics)
+        made = line.passthrough | result.as_dict(scorer.version, scorer.topics)
         if explain:
             why = None if line.reason else explained(scorer, line.text, line.kind, line.lang, line.title)
             made["explanation"] = why.as_dict() if why else {"of": None, "parts": []}

@@ -13,7 +13,6 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
 from tokenizers import Encoding
@@ -23,6 +22,7 @@ from models.errors import REMEDY, ModelError
 from models.folder import LABELS, TOKENIZER, WEIGHTS, ModelFolder, read_folder
 from models.scoring.backends import Backend, OnnxBackend, TorchBackend, choose_backend
 from models.scoring.encoding import cut_of, encode_windows, load_tokenizer, prepare
+from models.scoring.interface import ScoredText, unscored
 from models.text.language import detect, normalise_code
 
 EMPTY = "text_empty"
@@ -32,46 +32,6 @@ NOT_COVERED = "language:"
 _CACHE_SIZE = 8192
 _CHUNK = 4096
 """Texts tokenised and scored at a time: bounds memory whatever a caller hands in."""
-
-
-class Scored(NamedTuple):
-    """What the model says of one text. Unscored: a reason, and None or nothing elsewhere."""
-
-    scored: bool
-    reason: str | None
-    lang: str
-    sentiment: int | None
-    """0 negative, 1 neutral, 2 positive: the class with the largest probability."""
-    sentiment_probabilities: tuple[float, float, float] | None
-    """Negative, neutral, positive; calibrated by the temperature of its language and kind."""
-    topics: tuple[str, ...]
-    """Ids of the topics at or above their thresholds, the likeliest first."""
-    topic_probabilities: tuple[float, ...] | None
-    """Of all topics, in the order of :attr:`Scorer.topics`."""
-
-    def as_dict(self, version: str, topic_ids: Sequence[str]) -> dict[str, Any]:
-        """The JSON of ``barometer score``: names in place of codes."""
-        probabilities = self.sentiment_probabilities
-        return {
-            "scored": self.scored,
-            "reason": self.reason,
-            "lang": self.lang,
-            "sentiment": None if self.sentiment is None else SENTIMENTS[self.sentiment],
-            "sentiment_probabilities": probabilities and dict(zip(SENTIMENTS, _rounded(probabilities), strict=True)),
-            "topics": list(self.topics),
-            "topic_probabilities": self.topic_probabilities
-            and dict(zip(topic_ids, _rounded(self.topic_probabilities), strict=True)),
-            "model_version": version,
-        }
-
-
-def _rounded(values: Sequence[float]) -> list[float]:
-    return [round(v, 6) for v in values]
-
-
-def unscored(reason: str, lang: str) -> Scored:
-    """A result that says nothing but why."""
-    return Scored(False, reason, lang, None, None, (), None)
 
 
 class Scorer:
@@ -95,7 +55,7 @@ class Scorer:
         self._thresholds = {
             lang: np.array([folder.thresholds[lang][t] for t in folder.topics]) for lang in folder.languages
         }
-        self._cache: OrderedDict[tuple[str, int, str], Scored] = OrderedDict()
+        self._cache: OrderedDict[tuple[str, int, str], ScoredText] = OrderedDict()
         self._cache_size = cache_size
         self._lock = threading.Lock()
 
@@ -105,7 +65,7 @@ class Scorer:
         kinds: Sequence[str | None] | None = None,
         langs: Sequence[str | None] | None = None,
         titles: Sequence[str | None] | None = None,
-    ) -> list[Scored]:
+    ) -> list[ScoredText]:
         """Score texts; results are in their order.
 
         Args:
@@ -120,7 +80,7 @@ class Scorer:
         for name, given in (("kinds", kinds), ("langs", langs), ("titles", titles)):
             if given is not None and len(given) != n:
                 raise ValueError(f"{name} has {len(given)} entries for {n} texts")
-        results: list[Scored] = []
+        results: list[ScoredText] = []
         for start in range(0, n, _CHUNK):
             part = slice(start, min(n, start + _CHUNK))
             results += self._score(
@@ -132,8 +92,8 @@ class Scorer:
     def _score(
         self, texts: Sequence[str], kinds: Sequence[str | None], langs: Sequence[str | None],
         titles: Sequence[str | None],
-    ) -> list[Scored]:  # fmt: skip
-        results: list[Scored | None] = [None] * len(texts)
+    ) -> list[ScoredText]:  # fmt: skip
+        results: list[ScoredText | None] = [None] * len(texts)
         waiting: dict[tuple[str, int, str], list[int]] = {}
         for i, (text, kind, given, title) in enumerate(zip(texts, kinds, langs, titles, strict=True)):
             line = prepare(text, title)
@@ -161,7 +121,7 @@ class Scorer:
                     self._cache.popitem(last=False)
         return [r for r in results if r is not None]
 
-    def score_prepared(self, lines: Sequence[str], kind: str | None, lang: str) -> list[Scored]:
+    def score_prepared(self, lines: Sequence[str], kind: str | None, lang: str) -> list[ScoredText]:
         """Score lines made by :func:`models.scoring.encoding.prepare`, of one kind and language, past the cache."""
         return self._run([(line, KINDS.index(kind or "unknown"), lang) for line in lines])
 
@@ -174,7 +134,9 @@ class Scorer:
             if not special
         ]
 
-    def score_without(self, line: str, kind: str | None, lang: str, spans: Sequence[tuple[int, int]]) -> list[Scored]:
+    def score_without(
+        self, line: str, kind: str | None, lang: str, spans: Sequence[tuple[int, int]]
+    ) -> list[ScoredText]:
         """Score a prepared line once for each span, without the pieces that lie in it.
 
         Only the window that a span stands in is run again, so a span of a long text costs no more than one of a short.
@@ -208,7 +170,7 @@ class Scorer:
         made = self._tokenizer.encode(line[: cut_of(self.folder.max_tokens, self.folder.windows)])
         return [made, *made.overflowing[: self.folder.windows - 1]]
 
-    def _run(self, keys: Sequence[tuple[str, int, str]]) -> list[Scored]:
+    def _run(self, keys: Sequence[tuple[str, int, str]]) -> list[ScoredText]:
         if not keys:
             return []
         lines = [line for line, _, _ in keys]
@@ -220,7 +182,7 @@ class Scorer:
 
     def results(
         self, keys: Sequence[tuple[str, int, str]], sentiment: np.ndarray, topics: np.ndarray, owner: np.ndarray
-    ) -> list[Scored]:
+    ) -> list[ScoredText]:
         """From the logits of windows to results of texts.
 
         Args:
@@ -236,13 +198,13 @@ class Scorer:
 
     def _results(
         self, keys: Sequence[tuple[str, int, str]], probabilities: np.ndarray, topics: np.ndarray
-    ) -> list[Scored]:
+    ) -> list[ScoredText]:
         of_topics = 1 / (1 + np.exp(-topics))
         above = of_topics >= np.stack([self._thresholds[lang] for _, _, lang in keys])
         named = _named(of_topics, above, self.topics)
         columns = (keys, probabilities.argmax(1).tolist(), probabilities.tolist(), named, of_topics.tolist())
         return [
-            Scored(True, None, lang, sentiment, (p[0], p[1], p[2]), names, tuple(t))
+            ScoredText(True, None, lang, sentiment, (p[0], p[1], p[2]), names, tuple(t))
             for (_, _, lang), sentiment, p, names, t in zip(*columns, strict=True)
         ]
 

@@ -66,7 +66,7 @@ def _brief(facts: dict[str, Any]) -> dict[str, Any]:
             } | {k: facts[k] for k in _KEPT if k in facts}  # fmt: skip
 
 
-def told(facts: dict[str, Any]) -> Sequence[str]:
+def history_notes(facts: dict[str, Any]) -> Sequence[str]:
     """A sentence for each run before this one, and one for its teachers."""
     lines = [
         f"Before that: recipe `{b['recipe']}`, {b['epochs']} epochs, {b['seconds'] / 60:.1f} minutes on "

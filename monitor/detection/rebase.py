@@ -21,7 +21,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 from sqlalchemy import Connection, and_, select, update
@@ -31,6 +31,7 @@ from barometer.store.model_versions.versions import ensure_model
 from barometer.store.series.sealing import model_ratios
 from barometer.store.tables import Document, ModelVersion, Prediction
 from barometer.vocabulary import Sentiment, stated_kind
+from models.scoring.interface import TextScorer
 
 log = structlog.get_logger(__name__)
 
@@ -42,24 +43,6 @@ FEWEST = 100
 SPREAD = 0.3
 """Standard deviation of log odds ratios between series; a series' own ratio is drawn toward that of all by it."""
 BATCH = 256
-
-
-class Scorer(Protocol):
-    """What is needed of the model that is to go live; see ``models.scoring.scorer``."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def precision(self) -> str: ...
-
-    @property
-    def topics(self) -> Sequence[str]: ...
-
-    def score(
-        self, texts: Sequence[str], kinds: Sequence[str | None], langs: Sequence[str | None],
-        titles: Sequence[str | None],
-    ) -> Sequence[Any]: ...  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -99,7 +82,7 @@ def odds_ratios(compared: Mapping[str, Compared]) -> dict[str, float]:
     return out
 
 
-def compare(rows: Sequence[Any], scorer: Scorer) -> dict[str, Compared]:
+def compare(rows: Sequence[Any], scorer: TextScorer) -> dict[str, Compared]:
     """Score texts in the shadow.
 
     Args:
@@ -137,7 +120,7 @@ def _keys(topics: Iterable[str], kind: str | None) -> list[str]:
     return keys + [f"{'' if k == '*' else k}@{kind}" for k in keys] if kind else keys
 
 
-def measure(store: Store, scorer: Scorer, texts: int = TEXTS) -> dict[str, float] | None:
+def measure(store: Store, scorer: TextScorer, texts: int = TEXTS) -> dict[str, float] | None:
     """Measure a model that is about to go live against the one that scores now, and keep the ratios.
 
     Nothing happens, and None is returned, where the store has no other model's predictions (or hardly any), where the

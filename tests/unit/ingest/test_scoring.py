@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from barometer.records import Document
 from barometer.vocabulary import Kind, Sentiment
 from ingest.worker.scoring import SCORER_ERROR, score_documents
-from testing.keyword_scorer import KeywordScorer, Said
+from models.scoring.interface import ScoredText
+from testing.keyword_scorer import KeywordScorer
 
 
 def documents(texts: Sequence[str], **fields: object) -> list[Document]:
@@ -44,7 +45,7 @@ def test_only_the_texts_that_break_the_scorer_are_unscored(poison: set[int], n: 
 
 def test_a_scorer_that_loses_texts_is_not_trusted_with_their_order() -> None:
     class Forgetful(KeywordScorer):
-        def score(self, *args: object, **kwargs: object) -> list[Said]:
+        def score(self, *args: object, **kwargs: object) -> list[ScoredText]:
             results = super().score(*args, **kwargs)  # type: ignore[arg-type]
             return results[1:] if len(results) > 1 else results
 

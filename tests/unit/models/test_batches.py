@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from models.folder import ModelFolder
-from models.scoring.scorer import Scored, Scorer
+from models.scoring.interface import ScoredText
+from models.scoring.scorer import Scorer
 from tests.unit.models.test_scorer import WORDS, close
 
 Item = tuple[str, str | None, str | None, str | None]
@@ -43,7 +44,7 @@ def scorer(default_scorer: Scorer) -> Scorer:
     return Scorer(folder, default_scorer.backend, cache_size=0)
 
 
-def scored(scorer: Scorer, items: list[Item]) -> list[Scored]:
+def scored(scorer: Scorer, items: list[Item]) -> list[ScoredText]:
     texts, kinds, langs, titles = (list(x) for x in zip(*items, strict=True))
     return scorer.score(texts, kinds, langs, titles)  # type: ignore[arg-type]
 

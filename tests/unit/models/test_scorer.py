@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from barometer.vocabulary import SENTIMENTS
 from models.folder import read_folder
 from models.labels import load_topics
-from models.scoring.scorer import Scored, Scorer, load_scorer
+from models.scoring.interface import ScoredText
+from models.scoring.scorer import Scorer, load_scorer
 
 WORDS = [
     "跌停", "房企", "债券", "违约", "公告", "上涨", "净利润", "银行", "the bank", "shares", "fell", "$ACME", "回购",
@@ -27,7 +28,7 @@ TEXTS = st.one_of(
 KINDS = st.sampled_from(["news", "comment", "unknown", None])
 
 
-def close(a: Scored, b: Scored) -> bool:
+def close(a: ScoredText, b: ScoredText) -> bool:
     """Nothing differs but for 1e-5 in a probability."""
     if a[:3] != b[:3] or a.sentiment_probabilities is None or b.sentiment_probabilities is None:
         return a == b
