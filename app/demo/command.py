@@ -19,19 +19,20 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
-from sqlalchemy import func, select
 
 from app.demo.scenario import LIVE_MS, TURNING_TOPIC
 from app.demo.story import Story
-from app.demo.verdict import Seen, judge, surges
+from app.demo.verdict import judge, surges
 from app.signals import stopped_by_signals
 from app.supervise import Supervisor
 from barometer.errors import BarometerError
 from barometer.logs import configure_logging
 from barometer.settings import Settings, load_settings
+from barometer.store.alerts.surges import SurgeAlert
 from barometer.store.engine import Store
 from barometer.store.migrate import open_store
-from barometer.store.tables import Offset, SealingState
+from barometer.store.series.sealing import furthest_sealed
+from barometer.store.stream.offsets import StoredCounts, stored_counts
 
 if TYPE_CHECKING:
     from app.demo.inbox import Arrived, Inbox
@@ -210,7 +211,7 @@ class _Demo:
             now = time.monotonic()
             if now - shown_at >= 5:
                 counts = self._counts(store)
-                rate = max(0, counts[0] - before[0]) / (now - shown_at) if shown_at else 0.0
+                rate = max(0, counts.texts - before.texts) / (now - shown_at) if shown_at else 0.0
                 self._line_of_state(store, counts, rate)
                 shown_at, before = now, counts
             if self.story.phase == "present" and not present:
@@ -240,7 +241,7 @@ class _Demo:
             while not stop.is_set():
                 self._raise_failure()
                 self._down()
-                done, _ = self._counts(store)
+                done = self._counts(store).texts
                 if done and begun is None:
                     begun = time.monotonic()
                 rate = done / max(0.1, time.monotonic() - begun) if begun else 0.0
@@ -256,17 +257,15 @@ class _Demo:
                 stop.wait(0.2)
         self.story.worked_off.set()
 
-    def _counts(self, store: Store) -> tuple[int, int]:
-        """(texts stored, dead letters) so far."""
+    def _counts(self, store: Store) -> StoredCounts:
         with store.read() as c:
-            row = c.execute(select(func.sum(Offset.documents + Offset.repeats), func.sum(Offset.dead_letters))).one()
-        return int(row[0] or 0), int(row[1] or 0)
+            return stored_counts(c)
 
-    def _line_of_state(self, store: Store, counts: tuple[int, int], rate: float) -> None:
+    def _line_of_state(self, store: Store, counts: StoredCounts, rate: float) -> None:
         with store.read() as c:
-            sealed = c.execute(select(func.max(SealingState.sealed_until))).scalar()
+            sealed = furthest_sealed(c)
         until = _clock(sealed) if sealed else "-"
-        self.console.print(f"  {counts[0]:>6,} texts   {rate:>5.1f} texts/s   judged up to {until}", style="dim")
+        self.console.print(f"  {counts.texts:>6,} texts   {rate:>5.1f} texts/s   judged up to {until}", style="dim")
 
     def _show_alerts(self, store: Store) -> None:
         for a in surges(store):
@@ -321,7 +320,7 @@ class _Demo:
         self.supervisor.check()
 
 
-def _alert_line(a: Seen) -> str:
+def _alert_line(a: SurgeAlert) -> str:
     colour = {"critical": "bold red", "warning": "yellow"}.get(a.severity, "dim")
     if a.state == "resolved":
         return f"[green]resolved[/green]  {a.series}"

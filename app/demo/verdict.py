@@ -1,54 +1,23 @@
-"""Did the demo alert rightly? The right alert is a surge on the topic that turned bad, while it was turning; a wrong
-one is any other surge that people would be told of."""
+"""Whether the demo alerted correctly: the right alert is a surge on the topic that turned bad, while it was turning; a
+wrong one is any other surge that people would be notified of."""
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
-
-from sqlalchemy import select
 
 from app.demo.scenario import LOUD_TOPIC, TURNING_TOPIC, load_texts
+from barometer.store.alerts.surges import SurgeAlert, surge_alerts
 from barometer.store.engine import Store
-from barometer.store.tables import Alert
+from barometer.vocabulary import NOTIFIED_SEVERITIES
 
 MIN_TEXTS = 5
 """A topic that so many of the bad texts are also about may alarm with the first: it is the same incident."""
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """One surge alert of the demo's store."""
-
-    alert_id: int
-    series: str
-    severity: str
-    state: str
-    started_at: int
-    detected_at: int
-    seen_negative: int
-    seen_total: int
-    expected_negative: float
-
-
-def surges(store: Store) -> list[Seen]:
-    """All surge alerts so far, oldest first."""
+def surges(store: Store) -> list[SurgeAlert]:
+    """All surge alerts so far, the oldest first."""
     with store.read() as c:
-        rows = c.execute(select(Alert).where(Alert.type == "surge").order_by(Alert.id)).all()
-    return [
-        Seen(
-            r.id,
-            r.fingerprint,
-            r.severity,
-            r.state,
-            r.started_at,
-            r.detected_at,
-            r.seen_negative,
-            r.seen_total,
-            r.expected_negative,
-        )
-        for r in rows
-    ]
+        return surge_alerts(c)
 
 
 def accompanying() -> set[str]:
@@ -57,14 +26,14 @@ def accompanying() -> set[str]:
     return {f"topic:{t}" for t, n in counts.items() if n >= MIN_TEXTS and t not in (TURNING_TOPIC, LOUD_TOPIC)}
 
 
-def judge(seen: list[Seen], turn_at: int) -> tuple[bool, list[Seen]]:
+def judge(alerts: list[SurgeAlert], turn_at: int) -> tuple[bool, list[SurgeAlert]]:
     """(whether the right alert fired, the wrong ones).
 
     Args:
         turn_at: when the bad turn begins, epoch ms; an alert that was detected before it is wrong, whatever its topic.
     """
     right_series, allowed = f"topic:{TURNING_TOPIC}", accompanying()
-    told = [a for a in seen if a.severity != "info"]
-    right = [a for a in told if a.series == right_series and a.detected_at > turn_at]
-    wrong = [a for a in told if a not in right and not (a.series in allowed and a.detected_at > turn_at and right)]
+    notified = [a for a in alerts if a.severity in NOTIFIED_SEVERITIES]
+    right = [a for a in notified if a.series == right_series and a.detected_at > turn_at]
+    wrong = [a for a in notified if a not in right and not (a.series in allowed and a.detected_at > turn_at and right)]
     return bool(right), wrong

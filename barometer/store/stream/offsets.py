@@ -178,3 +178,17 @@ def move_offsets(c: Connection, store: Store, updates: Sequence[OffsetUpdate]) -
 def _new_row(log_id: int, partition: int, next_offset: int, updated_at: int) -> dict[str, int]:
     position = {"log_id": log_id, "partition": partition, "next_offset": next_offset, "updated_at": updated_at}
     return position | dict.fromkeys(_ADDED, 0)
+
+
+class StoredCounts(NamedTuple):
+    """What was read so far, over all partitions and lives of the topic."""
+
+    texts: int
+    """Repeats too."""
+    dead_letters: int
+
+
+def stored_counts(c: Connection) -> StoredCounts:
+    """The sums of the counters of all partitions."""
+    row = c.execute(select(func.sum(Offset.documents + Offset.repeats), func.sum(Offset.dead_letters))).one()
+    return StoredCounts(int(row[0] or 0), int(row[1] or 0))

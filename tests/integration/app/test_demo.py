@@ -13,7 +13,8 @@ import pytest
 
 from app.demo.scenario import LIVE_MS, PAST_MS
 from app.demo.story import Story
-from app.demo.verdict import Seen, accompanying, judge
+from app.demo.verdict import accompanying, judge
+from barometer.store.alerts.surges import SurgeAlert
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -87,8 +88,8 @@ def test_too_short_a_demo_is_refused() -> None:
     assert "at least 60 seconds" in done.stdout
 
 
-def seen(series: str, severity: str = "warning", detected_at: int = 2) -> Seen:
-    return Seen(1, series, severity, "firing", 1, detected_at, 9, 10, 1.0)
+def seen(series: str, severity: str = "warning", detected_at: int = 2) -> SurgeAlert:
+    return SurgeAlert(1, series, severity, "firing", 1, detected_at, 9, 10, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +106,7 @@ def seen(series: str, severity: str = "warning", detected_at: int = 2) -> Seen:
         ([seen("topic:real_estate"), seen("topic:macro", "info")], (True, 0)),
     ],
 )
-def test_the_verdict(alerts: list[Seen], verdict: tuple[bool, int]) -> None:
+def test_the_verdict(alerts: list[SurgeAlert], verdict: tuple[bool, int]) -> None:
     right, wrong = judge(alerts, turn_at=1)
     assert (right, len(wrong)) == verdict
 
