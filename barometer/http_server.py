@@ -106,18 +106,32 @@ class HttpServer:
         self._map: dict[int, Any] = {}
         self._threads = _Threads(threads, frozenset(apart))
         adjustments = Adjustments(
-            sockets=list(sockets), connection_limit=_connections(), channel_timeout=IDLE_SECONDS, cleanup_interval=1,
-            max_request_header_size=MOST_HEADERS, max_request_body_size=MOST_BODY, ident="barometer", threads=threads,
+            sockets=list(sockets),
+            connection_limit=_connections(),
+            channel_timeout=IDLE_SECONDS,
+            cleanup_interval=1,
+            max_request_header_size=MOST_HEADERS,
+            max_request_body_size=MOST_BODY,
+            ident="barometer",
+            threads=threads,
             # Whether a proxy is believed is the application's matter.
-            clear_untrusted_proxy_headers=False, log_socket_errors=False, asyncore_use_poll=True,
-        )  # fmt: skip
+            clear_untrusted_proxy_headers=False,
+            log_socket_errors=False,
+            asyncore_use_poll=True,
+        )
         self._listeners = [
             _Listener(
-                app, self._map, True, s, dispatcher=self._threads, adj=adjustments, bind_socket=False,
+                app,
+                self._map,
+                True,
+                s,
+                dispatcher=self._threads,
+                adj=adjustments,
+                bind_socket=False,
                 sockinfo=(s.family, s.type, s.proto, s.getsockname()),
             )
             for s in sockets
-        ]  # fmt: skip
+        ]
 
     def turn(self) -> None:
         """Serve for a moment; called again and again."""

@@ -64,9 +64,11 @@ class Workdays:
 @cache
 def _say_unknown(year: int) -> None:
     log.warning(
-        "calendar_unknown", year=year, so="its working weekends are taken for days off",
+        "calendar_unknown",
+        year=year,
+        so="its working weekends are taken for days off",
         what_to_do="update the package holidays, or name days in extra_workdays and extra_days_off",
-    )  # fmt: skip
+    )
 
 
 class Sessions:

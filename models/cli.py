@@ -150,12 +150,22 @@ def pretrain(
     from models.training.pretraining import pretrain as run
 
     loaded = load_pretraining(recipe)
-    columns = (TextColumn("{task.completed}/{task.total} steps"), BarColumn(), TimeElapsedColumn(),
-               TextColumn("{task.description}"))  # fmt: skip
+    columns = (
+        TextColumn("{task.completed}/{task.total} steps"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}"),
+    )
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task("reading")
-        run(loaded, data, base, out, threads, lambda step, steps, line: progress.update(
-            task, completed=step, total=steps, description=line))  # fmt: skip
+        run(
+            loaded,
+            data,
+            base,
+            out,
+            threads,
+            lambda step, steps, line: progress.update(task, completed=step, total=steps, description=line),
+        )
     print(out)
 
 
@@ -179,8 +189,12 @@ def search(
 
     loaded = load_recipe(recipe, _changed(changes))
     ranges = load_space(space, loaded)
-    columns = (TextColumn("{task.completed}/{task.total} steps"), BarColumn(), TimeElapsedColumn(),
-               TextColumn("{task.description}"))  # fmt: skip
+    columns = (
+        TextColumn("{task.completed}/{task.total} steps"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}"),
+    )
     try:
         with Progress(*columns, console=Console(stderr=True)) as progress:
             task = progress.add_task("reading")
@@ -189,8 +203,18 @@ def search(
                 best = "none finished" if state.best is None else f"best {state.score:.4f} (trial {state.best})"
                 progress.console.print(f"{state.trials}/{trials} trials, {best}")
 
-            state = run(loaded, ranges, data, base, out, trials, patience, threads, lambda step, steps, line:
-                        progress.update(task, completed=step, total=steps, description=line), told)  # fmt: skip
+            state = run(
+                loaded,
+                ranges,
+                data,
+                base,
+                out,
+                trials,
+                patience,
+                threads,
+                lambda step, steps, line: progress.update(task, completed=step, total=steps, description=line),
+                told,
+            )
     except KeyboardInterrupt:
         sys.stderr.write("search: stopped; the same command goes on from here\n")
         raise typer.Exit(130) from None
@@ -331,12 +355,23 @@ def _train(
     from models.training.recipe import load_recipe
 
     loaded = load_recipe(recipe, _changed(changes))
-    columns = (TextColumn("{task.completed}/{task.total} steps"), BarColumn(), TimeElapsedColumn(),
-               TextColumn("{task.description}"))  # fmt: skip
+    columns = (
+        TextColumn("{task.completed}/{task.total} steps"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}"),
+    )
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task("reading")
-        train_model(loaded, data, base, out, threads, lambda step, steps, line: progress.update(
-            task, completed=step, total=steps, description=line), teachers)  # fmt: skip
+        train_model(
+            loaded,
+            data,
+            base,
+            out,
+            threads,
+            lambda step, steps, line: progress.update(task, completed=step, total=steps, description=line),
+            teachers,
+        )
     print(out)
 
 

@@ -135,11 +135,20 @@ def _checked(folder: Path, raw: dict[str, Any]) -> ModelFolder:
         raise ModelError(f"model: {file}: max_tokens {tokens} is more than the encoder's {places} positions: lower it")
     trial = {lang: [str(t) for t in named] for lang, named in raw.get("trial_topics", {}).items()}
     return ModelFolder(
-        folder, f"{raw['name']}-{raw['made']}-{content_hash(folder)}", str(raw["precision"]), topics,
-        {str(t["id"]): {"zh": t["zh"], "en": t["en"]} for t in raw["topics"]}, languages, tokens,
-        int(encoder["pad_token_id"]), encoder, temperatures, raw["thresholds"], trial,
+        folder,
+        f"{raw['name']}-{raw['made']}-{content_hash(folder)}",
+        str(raw["precision"]),
+        topics,
+        {str(t["id"]): {"zh": t["zh"], "en": t["en"]} for t in raw["topics"]},
+        languages,
+        tokens,
+        int(encoder["pad_token_id"]),
+        encoder,
+        temperatures,
+        raw["thresholds"],
+        trial,
         _whole(raw, "windows", 1) if "windows" in raw else 1,
-    )  # fmt: skip
+    )
 
 
 def _whole(fields: dict[str, Any], name: str, least: int) -> int:

@@ -76,9 +76,14 @@ class Inbox:
         self._lock = threading.Lock()
         self._number = 0
         self._mail = Controller(
-            _Mailbox(self), hostname=HOST, port=mail_port, authenticator=self._authenticated, auth_required=True,
-            auth_require_tls=False, data_size_limit=MOST_BYTES,
-        )  # fmt: skip
+            _Mailbox(self),
+            hostname=HOST,
+            port=mail_port,
+            authenticator=self._authenticated,
+            auth_required=True,
+            auth_require_tls=False,
+            data_size_limit=MOST_BYTES,
+        )
         self._web = make_server(HOST, 0, _web(self, self._token), threaded=True, request_handler=_Silent)
         self.url = f"http://{HOST}:{self._web.server_port}/{self._token}"
         """Of the page; below it are the addresses to post to."""
@@ -132,9 +137,13 @@ class _Mailbox:
         mail = email.message_from_bytes(raw, policy=email.policy.default)
         html, text = mail.get_body(("html",)), mail.get_body(("plain",))
         self._inbox.take(
-            "mail", ", ".join(envelope.rcpt_tos), str(mail["Subject"] or ""), text.get_content() if text else "", raw,
+            "mail",
+            ", ".join(envelope.rcpt_tos),
+            str(mail["Subject"] or ""),
+            text.get_content() if text else "",
+            raw,
             html=html.get_content() if html else "",
-        )  # fmt: skip
+        )
         return "250 kept"
 
 
@@ -175,9 +184,14 @@ def _web(inbox: Inbox, token: str) -> Flask:
     def page(_token: str) -> Response:
         nonce = secrets.token_urlsafe(12)
         shown = render_template(
-            "inbox.html", messages=inbox.messages, base=f"/{token}", nonce=nonce, colours=COLOURS,
-            clock=lambda at: f"{datetime.fromtimestamp(at, inbox.zone):%H:%M:%S %z}", folder=inbox.folder,
-        )  # fmt: skip
+            "inbox.html",
+            messages=inbox.messages,
+            base=f"/{token}",
+            nonce=nonce,
+            colours=COLOURS,
+            clock=lambda at: f"{datetime.fromtimestamp(at, inbox.zone):%H:%M:%S %z}",
+            folder=inbox.folder,
+        )
         answer = Response(shown)
         # The mails are pages of their own in frames without scripts; nothing is loaded from anywhere.
         answer.headers["Content-Security-Policy"] = (

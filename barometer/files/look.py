@@ -122,9 +122,13 @@ def _wrapped(fields: Mapping[str, Any], before: str = "") -> str | None:
 
 
 def _said(
-    source: Source, mapper: Mapper, trial: Mapper, taken: list[tuple[FileRow, dict[str, Any]]], kind: bool,
+    source: Source,
+    mapper: Mapper,
+    trial: Mapper,
+    taken: list[tuple[FileRow, dict[str, Any]]],
+    kind: bool,
     also: Sequence[str],
-) -> Iterator[str]:  # fmt: skip
+) -> Iterator[str]:
     columns = mapper.columns
     row, _ = next((x for x in taken if _has_text(x[1])), taken[0])
     present = {name: None for _, fields in taken for name in fields}

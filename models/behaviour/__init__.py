@@ -115,8 +115,11 @@ def checks() -> list[Check]:
             changed[f"company_{step}"] = text.format(firm=firms[(number + step) % len(firms)])
         if lang == "zh":
             changed["traditional"] = first.translate(_TRADITIONAL)
-        made += [Check("invariance", name.split("_")[0] if name.startswith("company") else name, lang, kind, first, t)
-                 for name, t in changed.items() if t != first]  # fmt: skip
+        made += [
+            Check("invariance", name.split("_")[0] if name.startswith("company") else name, lang, kind, first, t)
+            for name, t in changed.items()
+            if t != first
+        ]
     for category, entries in pairs.items():
         for number, entry in enumerate(entries, 1):
             try:

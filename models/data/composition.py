@@ -65,18 +65,24 @@ def _move(g: dict[str, list[str]], rng: random.Random) -> tuple[int, dict[str, A
     good, up = rng.random() < 0.5, rng.random() < 0.5
     percent = f"{rng.choice((5, 8, 12, 17, 23, 28, 35, 42, 56, 64))}{rng.choice(('%', '.3%', '.6%'))}"
     fill = {
-        "f": rng.choice(g["firms"]), "t": rng.choice(g["times"]), "s": rng.choice(g["good" if good else "bad"]),
+        "f": rng.choice(g["firms"]),
+        "t": rng.choice(g["times"]),
+        "s": rng.choice(g["good" if good else "bad"]),
         "v": rng.choice(g["up" if up else "down"]).format(p=percent),
-    }  # fmt: skip
+    }
     return (POSITIVE if good == up else NEGATIVE), fill
 
 
 def _event(g: dict[str, list[str]], rng: random.Random) -> tuple[str, int]:
     """Something good done or not done, something bad that happened; a bad thing that didn't is no news."""
     form, events, mood = rng.choice(
-        (("achieve", "good_events", POSITIVE), ("fail", "good_events", NEGATIVE), ("occur", "bad_events", NEGATIVE),
-         ("absent", "bad_events", NEUTRAL))
-    )  # fmt: skip
+        (
+            ("achieve", "good_events", POSITIVE),
+            ("fail", "good_events", NEGATIVE),
+            ("occur", "bad_events", NEGATIVE),
+            ("absent", "bad_events", NEUTRAL),
+        )
+    )
     text = rng.choice(g[form]).format(f=rng.choice(g["firms"]), e=rng.choice(g[events]), t=rng.choice(g["times"]))
     return text, mood
 

@@ -173,10 +173,15 @@ class _Reader:
         if kind not in (None, *KINDS):
             raise TrainingDataError(f"evaluate: {row.where}: kind must be news or comment, not {kind!r:.40}")
         return Example(
-            text, kind or "unknown", lang or "", self._name,
-            () if sentiment is None else (SENTIMENTS.index(sentiment),), 1.0,
-            {} if topics is None else {t: (int(t in topics), 1.0) for t in self._topics}, title,
-        )  # fmt: skip
+            text,
+            kind or "unknown",
+            lang or "",
+            self._name,
+            () if sentiment is None else (SENTIMENTS.index(sentiment),),
+            1.0,
+            {} if topics is None else {t: (int(t in topics), 1.0) for t in self._topics},
+            title,
+        )
 
     def _sentiment(self, row: FileRow, value: Any) -> str | None:
         labels = _labels(value)

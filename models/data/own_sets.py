@@ -154,10 +154,16 @@ def _own_text(row: dict[str, Any], place: str) -> OwnText:
     if not isinstance(row.get("price_move", False), bool):
         raise TrainingDataError(f"own set: {place}: price_move must be true or false, not {row['price_move']!r}")
     return OwnText(
-        _string(row, "id", place), _string(row, "text", place), _one_of(row, "kind", STATED_KINDS, place),
-        _one_of(row, "lang", LANGUAGES, place), _one_of(row, "sentiment", SENTIMENTS, place), _topics(row, place),
-        _string(row, "title", place) if "title" in row else None, tuple(hard), row.get("price_move", False),
-    )  # fmt: skip
+        _string(row, "id", place),
+        _string(row, "text", place),
+        _one_of(row, "kind", STATED_KINDS, place),
+        _one_of(row, "lang", LANGUAGES, place),
+        _one_of(row, "sentiment", SENTIMENTS, place),
+        _topics(row, place),
+        _string(row, "title", place) if "title" in row else None,
+        tuple(hard),
+        row.get("price_move", False),
+    )
 
 
 def _string(row: dict[str, Any], name: str, place: str) -> str:

@@ -144,9 +144,17 @@ def own_texts(path: Path = OWN_TEXTS) -> list[Example]:
             if unknown := set(topics) - set(known):
                 raise ValueError(f"unknown topics {sorted(unknown)}")
             examples.append(
-                Example(text, KINDS[KINDS.index(kind)], lang, "own", (SENTIMENTS.index(sentiment),), 1.0,
-                        {t: (int(t in topics), 1.0 if t in topics else 0.5) for t in known}, weak=True)
-            )  # fmt: skip
+                Example(
+                    text,
+                    KINDS[KINDS.index(kind)],
+                    lang,
+                    "own",
+                    (SENTIMENTS.index(sentiment),),
+                    1.0,
+                    {t: (int(t in topics), 1.0 if t in topics else 0.5) for t in known},
+                    weak=True,
+                )
+            )
         except (ValueError, AttributeError, TypeError) as e:
             raise TrainingDataError(f"own texts: {path}, entry {number}: {e}") from e
     return examples

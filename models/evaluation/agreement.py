@@ -142,21 +142,39 @@ def f1(pairs: Sequence[tuple[bool, bool]]) -> float:
 def markdown(report: Mapping[str, Any]) -> str:
     """The report as Markdown tables."""
     c, mended = report["counts"], report["mended"]
-    lines = [f"{c['texts']:,} texts, {c['hard_texts']} of them hard. Mended after the readings: the sentiment of "
-             f"{mended['sentiment']}, the topics of {mended['topics']}.", ""]  # fmt: skip
+    lines = [
+        f"{c['texts']:,} texts, {c['hard_texts']} of them hard. Mended after the readings: the sentiment of "
+        f"{mended['sentiment']}, the topics of {mended['topics']}.",
+        "",
+    ]
     lines += [_row("texts", *SENTIMENTS, "all"), "|---|--:|--:|--:|--:|"]
     lines += [_row(name.replace(":", " "), *row.values(), sum(row.values())) for name, row in c["groups"].items()]
     lines += ["", _row("hard because of", "texts"), "|---|--:|", *(_row(h, n) for h, n in c["hard"].items()), ""]
-    lines += [_row("reading", "texts", "sentiment: equal", "kappa", "topics: micro F1", "macro F1", "mean Jaccard",
-                   "equal sets", "alpha"), "|---|" + "--:|" * 8]  # fmt: skip
+    lines += [
+        _row(
+            "reading",
+            "texts",
+            "sentiment: equal",
+            "kappa",
+            "topics: micro F1",
+            "macro F1",
+            "mean Jaccard",
+            "equal sets",
+            "alpha",
+        ),
+        "|---|" + "--:|" * 8,
+    ]
     for name, reading in report["readings"].items():
         shown = {"": reading["as_written"], ", labels as mended": reading["as_mended"]}
         for part, found in (shown | {f", {k.replace(':', ' ')}": v for k, v in reading["groups"].items()}).items():
             s, t = found["sentiment"], found["topics"]
             figures = [s["accuracy"], s["kappa"], *(t[k] for k in _TOPIC_FIGURES)]
             lines.append(_row(name + part, found["texts"], *(f"{x:.3f}" for x in figures)))
-    lines += ["", _row("topic", "zh", "en", *(f"F1, {name}" for name in report["readings"])),
-              "|---|--:|--:|" + "--:|" * len(report["readings"])]  # fmt: skip
+    lines += [
+        "",
+        _row("topic", "zh", "en", *(f"F1, {name}" for name in report["readings"])),
+        "|---|--:|--:|" + "--:|" * len(report["readings"]),
+    ]
     for topic, row in c["topics"].items():
         f1s = [reading["as_written"]["topics"]["each"].get(topic) for reading in report["readings"].values()]
         lines.append(_row(topic, row["zh"], row["en"], *(f"{x:.2f}" if x is not None else "" for x in f1s)))

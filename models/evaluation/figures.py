@@ -50,9 +50,10 @@ def sentiment_measures(allowed: np.ndarray, probabilities: np.ndarray, intervals
         truth, guess, names = allowed.argmax(1), said, SENTIMENTS
         present = sorted(set(truth.tolist()))
     table = f1_table(
-        np.stack([truth == k for k in present], 1), np.stack([guess == k for k in present], 1),
+        np.stack([truth == k for k in present], 1),
+        np.stack([guess == k for k in present], 1),
         [names[k] for k in present],
-    )  # fmt: skip
+    )
     found: dict[str, Any] = {
         "n": len(said),
         "accuracy": round(float((truth == guess).mean()), 4),
@@ -94,9 +95,7 @@ def bootstrap(
     rng = np.random.default_rng(seed)
     n = len(truth)
     drawn = [measure(truth[rows], guess[rows]) for rows in (rng.integers(0, n, n) for _ in range(_RESAMPLES))]
-    return {
-        k: [round(float(np.quantile([d[k] for d in drawn], q)), 4) for q in (0.025, 0.975)] for k in drawn[0]
-    }  # fmt: skip
+    return {k: [round(float(np.quantile([d[k] for d in drawn], q)), 4) for q in (0.025, 0.975)] for k in drawn[0]}
 
 
 def confusion(truth: np.ndarray, guess: np.ndarray, classes: int) -> np.ndarray:
@@ -105,9 +104,13 @@ def confusion(truth: np.ndarray, guess: np.ndarray, classes: int) -> np.ndarray:
 
 
 def topic_measures(
-    target: np.ndarray, weight: np.ndarray, said: np.ndarray, topics: Sequence[str],
-    probabilities: np.ndarray | None = None, intervals: bool = False,
-) -> dict[str, Any]:  # fmt: skip
+    target: np.ndarray,
+    weight: np.ndarray,
+    said: np.ndarray,
+    topics: Sequence[str],
+    probabilities: np.ndarray | None = None,
+    intervals: bool = False,
+) -> dict[str, Any]:
     """Micro and macro F1 over the cells that the labels speak of with full weight, calibration, and a table.
 
     Args:
@@ -155,10 +158,12 @@ def choice_measures(
         np.stack([a == k for k in present], 1), np.stack([b == k for k in present], 1), [topics[k] for k in present]
     )
     found: dict[str, Any] = {
-        "n": len(a), "accuracy": round(float((a == b).mean()), 4),
-        "macro_f1": round(float(np.mean([r["f1"] for r in table.values()])), 4), "classes": table,
+        "n": len(a),
+        "accuracy": round(float((a == b).mean()), 4),
+        "macro_f1": round(float(np.mean([r["f1"] for r in table.values()])), 4),
+        "classes": table,
         "confusion": {"classes": list(topics), "matrix": confusion(a, b, len(topics)).tolist()},
-    }  # fmt: skip
+    }
     if intervals:
         found["intervals"] = bootstrap(lambda t, g: {"accuracy": float((t == g).mean())}, a, b)
     return found
@@ -207,9 +212,14 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def by_set(
-    examples: Sequence[Example], topics: Sequence[str], sentiment_logits: np.ndarray, topic_logits: np.ndarray,
-    thresholds: np.ndarray | float = 0.5, intervals: bool = False, key: Callable[[Example], str] = lambda e: e.source,
-) -> dict[str, dict[str, Any]]:  # fmt: skip
+    examples: Sequence[Example],
+    topics: Sequence[str],
+    sentiment_logits: np.ndarray,
+    topic_logits: np.ndarray,
+    thresholds: np.ndarray | float = 0.5,
+    intervals: bool = False,
+    key: Callable[[Example], str] = lambda e: e.source,
+) -> dict[str, dict[str, Any]]:
     """Measures of every set among the examples: ``{set: {"sentiment", "topics", "choice"}}``.
 
     Args:

@@ -22,9 +22,12 @@ from models.scoring.scorer import Scorer
 
 
 def dev_of(
-    name: str, data: Path | None, topics: Sequence[str], how: LabelForm | None = None,
+    name: str,
+    data: Path | None,
+    topics: Sequence[str],
+    how: LabelForm | None = None,
     say: Callable[[str], None] = lambda _: None,
-) -> list[Example]:  # fmt: skip
+) -> list[Example]:
     """The dev split of a described set, the gold set (``gold``), or the texts of a labelled file (its name is a path
     that exists), as :func:`models.data.label_files.read_labelled` reads it.
 
@@ -66,9 +69,11 @@ def evaluate(scorer: Scorer, examples: Sequence[Example], intervals: bool = Fals
         intervals: with 95 % bootstrap intervals.
     """
     results = scorer.score(
-        [e.text for e in examples], [e.kind for e in examples], [e.lang or None for e in examples],
+        [e.text for e in examples],
+        [e.kind for e in examples],
+        [e.lang or None for e in examples],
         [e.title for e in examples],
-    )  # fmt: skip
+    )
     kept = [(e, r) for e, r in zip(examples, results, strict=True) if r.scored]
     found: dict[str, Any] = {"version": scorer.version, "unscored": len(examples) - len(kept), "sets": {}, "groups": {}}
     if recipe := _metrics(scorer.folder.path).get("recipe"):

@@ -66,9 +66,13 @@ _LIMITS = """
 
 
 def write_card(
-    folder: Path, version: str, facts: dict[str, Any], labels: dict[str, Any], metrics: dict[str, Any],
+    folder: Path,
+    version: str,
+    facts: dict[str, Any],
+    labels: dict[str, Any],
+    metrics: dict[str, Any],
     other: dict[str, Any] | None = None,
-) -> None:  # fmt: skip
+) -> None:
     """Write ``card.md`` into a model folder from what training and measuring found.
 
     Args:
@@ -76,14 +80,20 @@ def write_card(
     """
     parts = [
         _HEAD.format(
-            version=version, topics=len(labels["topics"]), base=_KNOWN_BASES.get(facts["base"], facts["base"]),
+            version=version,
+            topics=len(labels["topics"]),
+            base=_KNOWN_BASES.get(facts["base"], facts["base"]),
             layers=facts["recipe"]["layers"],
-            parameters=facts["parameters"] / 1e6, size=(folder / WEIGHTS).stat().st_size / 1e6,
-            max_tokens=labels["max_tokens"], recipe=facts["recipe"]["name"], minutes=facts["seconds"] / 60,
-            device=facts.get("device", "a CPU"), before="".join(f"- {line}\n" for line in history_notes(facts)),
+            parameters=facts["parameters"] / 1e6,
+            size=(folder / WEIGHTS).stat().st_size / 1e6,
+            max_tokens=labels["max_tokens"],
+            recipe=facts["recipe"]["name"],
+            minutes=facts["seconds"] / 60,
+            device=facts.get("device", "a CPU"),
+            before="".join(f"- {line}\n" for line in history_notes(facts)),
         ),
         "| set | what | licence | texts | shown an epoch | dev |\n|---|---|---|---|---|---|\n",
-    ]  # fmt: skip
+    ]
     for name, s in facts["sets"].items():
         parts.append(f"| {name} | {s['about']} | {s['licence']} | {s['train']} | {s['an_epoch']} | {s['dev']} |\n")
     if streams := facts["recipe"].get("transfer"):
@@ -106,11 +116,15 @@ def write_card(
             s, t, f = m.get("sentiment"), m.get("topics"), metrics["float32_dev"][name]
             cells = [name]
             cells += (
-                [f"{s['accuracy']:.3f} ({f['sentiment']['accuracy']:.3f})", f"{s['macro_f1']:.3f}",
-                 f"{s['classes']['negative']['f1']:.3f}" if "negative" in s["classes"] else "",
-                 "" if s["calibration_error"] is None else f"{s['calibration_error']:.3f}"]
-                if s else ["", "", "", ""]
-            )  # fmt: skip
+                [
+                    f"{s['accuracy']:.3f} ({f['sentiment']['accuracy']:.3f})",
+                    f"{s['macro_f1']:.3f}",
+                    f"{s['classes']['negative']['f1']:.3f}" if "negative" in s["classes"] else "",
+                    "" if s["calibration_error"] is None else f"{s['calibration_error']:.3f}",
+                ]
+                if s
+                else ["", "", "", ""]
+            )
             cells += [f"{t['micro_f1']:.3f} ({f['topics']['micro_f1']:.3f})", f"{t['macro_f1']:.3f}"] if t else ["", ""]
             cells.append(f"{m['choice']['accuracy']:.3f}" if "choice" in m else "")
             parts.append("| " + " | ".join(cells) + " |\n")

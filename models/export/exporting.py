@@ -51,16 +51,20 @@ _ENCODER = (
 )  # fmt: skip
 
 
-_MEASURED = (
-    "dev", "float32_dev", "dev_groups", "summary", "float32_summary", "sentiment_labels_changed_by_integers"
-)  # fmt: skip
+_MEASURED = ("dev", "float32_dev", "dev_groups", "summary", "float32_summary", "sentiment_labels_changed_by_integers")
 """What ``metrics.json`` says of the dev splits."""
 
 
 def export_model(
-    run: Path, data: Path, out: Path, name: str, threads: int = 1, beside: Path | None = None,
-    pruning: Pruning = WHOLE, measured: Path | None = None,
-) -> str:  # fmt: skip
+    run: Path,
+    data: Path,
+    out: Path,
+    name: str,
+    threads: int = 1,
+    beside: Path | None = None,
+    pruning: Pruning = WHOLE,
+    measured: Path | None = None,
+) -> str:
     """Turn the folder that training left into a model folder, and return its version.
 
     Temperatures and thresholds are chosen with the integer network on the dev splits of the recipe's sets; a run that
@@ -237,25 +241,38 @@ def cuts(examples: Sequence[Example], topics: Sequence[str], thresholds: dict[st
 
 
 def _measures(
-    network: Network, recipe: Recipe, dev: Sequence[Example], dev_set: Tensors, topics: Sequence[str],
-    labels: dict[str, Any], sentiment: np.ndarray, topic: np.ndarray,
-) -> dict[str, Any]:  # fmt: skip
+    network: Network,
+    recipe: Recipe,
+    dev: Sequence[Example],
+    dev_set: Tensors,
+    topics: Sequence[str],
+    labels: dict[str, Any],
+    sentiment: np.ndarray,
+    topic: np.ndarray,
+) -> dict[str, Any]:
     cut = cuts(dev, topics, labels["thresholds"])
     of_integers = by_set(dev, topics, warmed(sentiment, dev, labels["temperatures"]), topic, cut)
     float_sentiment, float_topic = predict(network, dev_set, torch.device("cpu"), _in_float32(recipe))
     of_floats = by_set(dev, topics, warmed(float_sentiment, dev, labels["temperatures"]), float_topic, cut)
     single = [i for i, e in enumerate(dev) if len(e.sentiment) == 1]
     groups = by_set(
-        [dev[i] for i in single], topics, warmed(sentiment, dev, labels["temperatures"])[single], topic[single],
-        cut[single], key=lambda e: f"{e.lang}:{e.kind}",
-    )  # fmt: skip
+        [dev[i] for i in single],
+        topics,
+        warmed(sentiment, dev, labels["temperatures"])[single],
+        topic[single],
+        cut[single],
+        key=lambda e: f"{e.lang}:{e.kind}",
+    )
     return {
-        "dev": of_integers, "float32_dev": of_floats, "dev_groups": groups, "summary": round(summary(of_integers), 4),
+        "dev": of_integers,
+        "float32_dev": of_floats,
+        "dev_groups": groups,
+        "summary": round(summary(of_integers), 4),
         "float32_summary": round(summary(of_floats), 4),
         "sentiment_labels_changed_by_integers": round(
             float((sentiment.argmax(1) != float_sentiment.argmax(1)).mean()), 4
         ),
-    }  # fmt: skip
+    }
 
 
 def _figures(path: Path) -> dict[str, Any]:

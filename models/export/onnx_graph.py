@@ -53,9 +53,12 @@ class _Graph:
         codes, scales = quantise_rows(weight, LINEAR_TOP)
         x_codes, largest = self._token_codes(x)
         inputs = [
-            x_codes, self.constant(f"{name}.codes", codes.T), "step", self.constant(f"{name}.scales", scales[:, 0]),
+            x_codes,
+            self.constant(f"{name}.codes", codes.T),
+            "step",
+            self.constant(f"{name}.scales", scales[:, 0]),
             "middle",
-        ]  # fmt: skip
+        ]
         product = self.node("MatMulIntegerToFloat", inputs, output + "_product", _MICROSOFT)
         return self.node("Mul", [product, largest], output)
 
@@ -146,8 +149,12 @@ def _layer(
         y = mixed
         if inner:
             y = g.linear(x, f"{p}{inner}.dense", state[f"{p}{inner}.dense.weight"], out + "wide")
-            y = g.node("BiasGelu", [y, g.constant(f"{p}{inner}.dense.bias", state[f"{p}{inner}.dense.bias"])],
-                       out + "gelu", _MICROSOFT)  # fmt: skip
+            y = g.node(
+                "BiasGelu",
+                [y, g.constant(f"{p}{inner}.dense.bias", state[f"{p}{inner}.dense.bias"])],
+                out + "gelu",
+                _MICROSOFT,
+            )
         y = g.linear(y, f"{p}{name}.dense", state[f"{p}{name}.dense.weight"], f"{out}{name}")
         y = g.node(
             "Add", [y, g.constant(p + f"{name}.dense.bias", state[p + f"{name}.dense.bias"])], f"{out}{name}_bias"

@@ -266,9 +266,11 @@ def coverage(before: Tokenizer, after: Tokenizer, lines: Sequence[str], max_toke
             tokens[side] += len(ids)
             unknowns[side] += sum(i in unknown[2 * side : 2 * side + 2] for i in ids)
     return {
-        "texts": len(lines), "cut_alike": round(alike / max(1, len(lines)), 4),
-        "tokens": [*tokens], "unknown": [*unknowns],
-    }  # fmt: skip
+        "texts": len(lines),
+        "cut_alike": round(alike / max(1, len(lines)), 4),
+        "tokens": [*tokens],
+        "unknown": [*unknowns],
+    }
 
 
 def corpus_of(pruning: Pruning, training: Sequence[str]) -> list[str]:
@@ -323,8 +325,11 @@ def prune(
         smaller.enable_truncation(max_length=recipe.max_tokens)
         of = network.encoder.config.vocab_size
         keep_pieces(network, whole, smaller)
-        done["vocabulary"] = {"of": of, "kept": smaller.get_vocab_size(),
-                              "held_out": coverage(whole, smaller, held_out, recipe.max_tokens)}  # fmt: skip
+        done["vocabulary"] = {
+            "of": of,
+            "kept": smaller.get_vocab_size(),
+            "held_out": coverage(whole, smaller, held_out, recipe.max_tokens),
+        }
     done["parameters"].append(_size(network))
     return text, done
 

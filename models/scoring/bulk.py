@@ -83,10 +83,13 @@ class _Reader:
         windows = encode_windows(self.tokenizer, lines, self.max_tokens, self.windows)
         flat = [w for of_text in windows for w in of_text]
         return Encoded(
-            reasons, langs, np.array(kinds, np.int64), np.fromiter(chain.from_iterable(flat), np.int32),
+            reasons,
+            langs,
+            np.array(kinds, np.int64),
+            np.fromiter(chain.from_iterable(flat), np.int32),
             np.array([len(w) for w in flat], np.int32),
             np.repeat(np.arange(len(lines)), [len(of_text) for of_text in windows]),
-        )  # fmt: skip
+        )
 
 
 _reader: _Reader | None = None
@@ -113,9 +116,11 @@ class BulkScorer:
         folder = scorer.folder
         # A fork of a process that uses a GPU is not safe.
         self._pool = ProcessPoolExecutor(
-            processes, get_context("spawn"), _begin,
+            processes,
+            get_context("spawn"),
+            _begin,
             (folder.path, folder.max_tokens, folder.windows, folder.languages),
-        )  # fmt: skip
+        )
 
     def __enter__(self) -> BulkScorer:
         return self

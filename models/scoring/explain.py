@@ -62,17 +62,27 @@ class Explanation(NamedTuple):
         return {
             "of": SENTIMENTS[won],
             "parts": [
-                {"text": p.text, "start": p.start, "end": p.end, "effect": round(p.sentiment[won], 4),
-                 "topics": {t: round(v, 4) for t, v in p.topics.items()}}
+                {
+                    "text": p.text,
+                    "start": p.start,
+                    "end": p.end,
+                    "effect": round(p.sentiment[won], 4),
+                    "topics": {t: round(v, 4) for t, v in p.topics.items()},
+                }
                 for p in self.parts
             ],
-        }  # fmt: skip
+        }
 
 
 def explain(
-    scorer: Scorer, text: str, kind: str | None = None, lang: str | None = None, title: str | None = None,
-    most: int | None = None, clauses: bool = False,
-) -> Explanation:  # fmt: skip
+    scorer: Scorer,
+    text: str,
+    kind: str | None = None,
+    lang: str | None = None,
+    title: str | None = None,
+    most: int | None = None,
+    clauses: bool = False,
+) -> Explanation:
     """Score a text and say what each of its words adds; one more forward pass a part.
 
     An unscored text has no parts. Title, kind and language are as for :meth:`models.scoring.scorer.Scorer.score`.
@@ -106,9 +116,14 @@ def explain(
     for (a, b), gain in sorted(effects.items()):
         negative, neutral, positive = gain[:3].tolist()
         parts.append(
-            Part(a, b, shown[a:b], (negative, neutral, positive),
-                 {t: float(gain[3 + k]) for t, k in zip(result.topics, places, strict=True)})
-        )  # fmt: skip
+            Part(
+                a,
+                b,
+                shown[a:b],
+                (negative, neutral, positive),
+                {t: float(gain[3 + k]) for t, k in zip(result.topics, places, strict=True)},
+            )
+        )
     return Explanation(result, shown, parts)
 
 

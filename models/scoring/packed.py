@@ -114,6 +114,9 @@ def pack(ids: Sequence[Sequence[int]] | np.ndarray, lengths: np.ndarray, kinds: 
 
     places = np.arange(len(flat), dtype=np.int32) - np.repeat(starts[:-1], lengths)
     return Packed(
-        put(flat, torch.int32), put(places, torch.int32), put(np.repeat(kinds, lengths), torch.int32),
-        put(starts, torch.int32), int(lengths.max()),
-    )  # fmt: skip
+        put(flat, torch.int32),
+        put(places, torch.int32),
+        put(np.repeat(kinds, lengths), torch.int32),
+        put(starts, torch.int32),
+        int(lengths.max()),
+    )

@@ -19,8 +19,17 @@ from models.scoring.explain import explain as explained
 from models.scoring.interface import unscored
 from models.scoring.scorer import Scorer
 
-OWN = ("scored", "reason", "lang", "sentiment", "sentiment_probabilities", "topics", "topic_probabilities",
-       "model_version", "explanation")  # fmt: skip
+OWN = (
+    "scored",
+    "reason",
+    "lang",
+    "sentiment",
+    "sentiment_probabilities",
+    "topics",
+    "topic_probabilities",
+    "model_version",
+    "explanation",
+)
 """Fields of a result, which no kept column may have the name of."""
 
 

@@ -84,15 +84,21 @@ class Scorer:
         for start in range(0, n, _CHUNK):
             part = slice(start, min(n, start + _CHUNK))
             results += self._score(
-                texts[part], *(given[part] if given is not None else [None] * (part.stop - start)
-                               for given in (kinds, langs, titles))
-            )  # fmt: skip
+                texts[part],
+                *(
+                    given[part] if given is not None else [None] * (part.stop - start)
+                    for given in (kinds, langs, titles)
+                ),
+            )
         return results
 
     def _score(
-        self, texts: Sequence[str], kinds: Sequence[str | None], langs: Sequence[str | None],
+        self,
+        texts: Sequence[str],
+        kinds: Sequence[str | None],
+        langs: Sequence[str | None],
         titles: Sequence[str | None],
-    ) -> list[ScoredText]:  # fmt: skip
+    ) -> list[ScoredText]:
         results: list[ScoredText | None] = [None] * len(texts)
         waiting: dict[tuple[str, int, str], list[int]] = {}
         for i, (text, kind, given, title) in enumerate(zip(texts, kinds, langs, titles, strict=True)):

@@ -150,6 +150,16 @@ def _lingua() -> Any:
     from lingua import LanguageDetectorBuilder
 
     return LanguageDetectorBuilder.from_languages(
-        L.ENGLISH, L.SPANISH, L.PORTUGUESE, L.FRENCH, L.GERMAN, L.ITALIAN, L.DUTCH, L.TURKISH, L.POLISH, L.INDONESIAN,
-        L.VIETNAMESE, L.SWEDISH,
-    ).build()  # fmt: skip
+        L.ENGLISH,
+        L.SPANISH,
+        L.PORTUGUESE,
+        L.FRENCH,
+        L.GERMAN,
+        L.ITALIAN,
+        L.DUTCH,
+        L.TURKISH,
+        L.POLISH,
+        L.INDONESIAN,
+        L.VIETNAMESE,
+        L.SWEDISH,
+    ).build()

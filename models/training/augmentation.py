@@ -59,8 +59,15 @@ def _slip(text: str, lang: str, rng: random.Random) -> str:
 
 
 CHANGES: tuple[Callable[[str, str, random.Random], str], ...] = (
-    _before, _after, _after, _link, _mention, _mark, _full_width, _slip,
-)  # fmt: skip
+    _before,
+    _after,
+    _after,
+    _link,
+    _mention,
+    _mark,
+    _full_width,
+    _slip,
+)
 
 
 def augmented(examples: list[Example], share: float, seed: int) -> list[Example]:

@@ -24,8 +24,11 @@ def baseline_logits(
     """
     lines = [prepare(e.text, e.title) for e in dev]
     sentiment = np.full((len(dev), len(SENTIMENTS)), -20.0)
-    rows = [(prepare(e.text, e.title), min(e.sentiment) if 0 in e.sentiment else 1 if 1 in e.sentiment else 2)
-            for e in train if e.sentiment and not e.weak]  # fmt: skip
+    rows = [
+        (prepare(e.text, e.title), min(e.sentiment) if 0 in e.sentiment else 1 if 1 in e.sentiment else 2)
+        for e in train
+        if e.sentiment and not e.weak
+    ]
     classes = sorted({y for _, y in rows})
     if len(classes) > 1:
         fitted = _model().fit([x for x, _ in rows], [y for _, y in rows])

@@ -25,8 +25,14 @@ log = structlog.get_logger(__name__)
 
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 _PADS = ("[PAD]", "<pad>")
-_SMALL_FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt", "special_tokens_map.json",
-                "added_tokens.json")  # fmt: skip
+_SMALL_FILES = (
+    "config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "vocab.txt",
+    "special_tokens_map.json",
+    "added_tokens.json",
+)
 
 
 def find_base(base: str | Path, work: Path, layers: int = 0, max_tokens: int = 0) -> Path:

@@ -132,9 +132,14 @@ def soft_labels(
 
 
 def taught(
-    train: Sequence[tuple[Example, dict[str, Any]]], dev: Sequence[Example], teachers: Sequence[Path],
-    topics: Sequence[str], recipe: Recipe, data: Path, memory: Path,
-) -> list[tuple[Example, dict[str, Any]]]:  # fmt: skip
+    train: Sequence[tuple[Example, dict[str, Any]]],
+    dev: Sequence[Example],
+    teachers: Sequence[Path],
+    topics: Sequence[str],
+    recipe: Recipe,
+    data: Path,
+    memory: Path,
+) -> list[tuple[Example, dict[str, Any]]]:
     """The training examples and the recipe's transfer texts, with labels softened by the teachers.
 
     What no epoch of the recipe will show is not asked of them.

@@ -322,9 +322,12 @@ def _parameter_groups(network: Network, recipe: Recipe) -> list[dict[str, Any]]:
     No weight decay on embeddings, biases, norms and heads. A frozen parameter is in no group.
     """
     groups: list[dict[str, Any]] = [
-        {"params": [*network.sentiment.parameters(), *network.topics.parameters()],
-         "lr": recipe.head_learning_rate, "weight_decay": 0.0}
-    ]  # fmt: skip
+        {
+            "params": [*network.sentiment.parameters(), *network.topics.parameters()],
+            "lr": recipe.head_learning_rate,
+            "weight_decay": 0.0,
+        }
+    ]
     depth = network.encoder.config.num_hidden_layers
     for level in range(depth + 1):
         module = network.encoder.embeddings if level == 0 else network.encoder.encoder.layer[level - 1]

@@ -87,9 +87,17 @@ def _ordered(of: dict[str, Any]) -> bool:
 
 
 def search(
-    recipe: Recipe, space: dict[str, dict[str, Any]], data: Path, base: Path, out: Path, trials: int,
-    patience: int = 0, threads: int = 1, report: Report | None = None, told: Callable[[Found], None] | None = None,
-) -> Found:  # fmt: skip
+    recipe: Recipe,
+    space: dict[str, dict[str, Any]],
+    data: Path,
+    base: Path,
+    out: Path,
+    trials: int,
+    patience: int = 0,
+    threads: int = 1,
+    report: Report | None = None,
+    told: Callable[[Found], None] | None = None,
+) -> Found:
     """Go on until ``trials`` are finished or given up, or the last ``patience`` of them were no better.
 
     Args:
@@ -104,10 +112,13 @@ def search(
     optuna = _optuna()
     out.mkdir(parents=True, exist_ok=True)
     study = optuna.create_study(
-        storage=f"sqlite:///{(out / 'study.db').resolve()}", study_name="search", direction="maximize",
-        load_if_exists=True, sampler=optuna.samplers.TPESampler(seed=recipe.seed),
+        storage=f"sqlite:///{(out / 'study.db').resolve()}",
+        study_name="search",
+        direction="maximize",
+        load_if_exists=True,
+        sampler=optuna.samplers.TPESampler(seed=recipe.seed),
         pruner=optuna.pruners.MedianPruner(n_startup_trials=_STARTUP, n_warmup_steps=1),
-    )  # fmt: skip
+    )
     same = json.dumps([recipe.as_dict(), space], sort_keys=True)
     if study.user_attrs.setdefault("of", same) != same:
         raise TrainingDataError(f"search: {out} is of another recipe or other ranges: choose another --out")
@@ -128,9 +139,16 @@ def search(
 
 
 def _run(
-    study: Any, trial: Any, recipe: Recipe, data: Path, base: Path, folder: Path, threads: int, report: Report | None,
+    study: Any,
+    trial: Any,
+    recipe: Recipe,
+    data: Path,
+    base: Path,
+    folder: Path,
+    threads: int,
+    report: Report | None,
     optuna: Any,
-) -> None:  # fmt: skip
+) -> None:
     """Train one trial and tell the study. Ctrl-C leaves the trial as running, to be taken up again."""
     from models.training.fine_tuning import train_model
 
@@ -201,8 +219,11 @@ def found(study: Any, out: Path, optuna: Any) -> Found:
     scored = [t for t in _finished(study, optuna) if t.value is not None]
     best = max(scored, key=lambda t: t.value) if scored else None
     return Found(
-        _done(study, optuna), best and best.number, best.value if best else 0.0, out / "best.yaml",
-    )  # fmt: skip
+        _done(study, optuna),
+        best and best.number,
+        best.value if best else 0.0,
+        out / "best.yaml",
+    )
 
 
 def _write(study: Any, recipe: Recipe, out: Path, optuna: Any) -> None:

@@ -27,9 +27,13 @@ def predict(network: Network, data: Tensors, device: torch.device, recipe: Recip
 
 
 def forward(
-    network: Network, data: Tensors, rows: Sequence[int], device: torch.device, recipe: Recipe,
+    network: Network,
+    data: Tensors,
+    rows: Sequence[int],
+    device: torch.device,
+    recipe: Recipe,
     rng: np.random.Generator | None,
-) -> tuple[Tensor, Tensor]:  # fmt: skip
+) -> tuple[Tensor, Tensor]:
     kinds = data.kinds[list(rows)]
     if rng is not None:  # a reader that doesn't know the kind must be served too
         kinds = np.where(rng.random(len(kinds)) < recipe.kind_dropout, 0, kinds)

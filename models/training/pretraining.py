@@ -101,9 +101,13 @@ def gather_texts(recipe: PretrainingRecipe, data: Path) -> list[str]:
 
 
 def mask(
-    ids: np.ndarray, vocabulary: int, mask_id: int, share: float, rng: np.random.Generator,
+    ids: np.ndarray,
+    vocabulary: int,
+    mask_id: int,
+    share: float,
+    rng: np.random.Generator,
     special: Sequence[int] = _SPECIAL,
-) -> tuple[Any, Any]:  # fmt: skip
+) -> tuple[Any, Any]:
     """(input ids, targets) of padded ids (texts, tokens); a target of -100 is not asked for. ``special``: markers."""
     chosen = (rng.random(ids.shape) < share) & ~np.isin(ids, list(special))
     targets = np.where(chosen, ids, _IGNORED)
@@ -205,15 +209,27 @@ def pretrain(
         if (step + 1) % 200 == 0:
             history.append({"step": step + 1, "loss": round(running.item(), 4)})
             log.info("pretraining", step=step + 1, of=steps, loss=round(running.item(), 3))
-            save_atomically(checkpoint, {
-                "network": network.state_dict(), "optimizer": optimizer.state_dict(), "rate": rate.state_dict(),
-                "step": step + 1, "history": json.dumps(history), "recipe": same,
-            })  # fmt: skip
+            save_atomically(
+                checkpoint,
+                {
+                    "network": network.state_dict(),
+                    "optimizer": optimizer.state_dict(),
+                    "rate": rate.state_dict(),
+                    "step": step + 1,
+                    "history": json.dumps(history),
+                    "recipe": same,
+                },
+            )
     encoder.config.num_hidden_layers = recipe.layers
     encoder.save_pretrained(out)
     shutil.copyfile(base / "tokenizer.json", out / "tokenizer.json")
-    facts = {"recipe": asdict(recipe), "base": base_name, "texts": len(ids), "history": history,
-             "seconds": round(time.time() - started)}  # fmt: skip
+    facts = {
+        "recipe": asdict(recipe),
+        "base": base_name,
+        "texts": len(ids),
+        "history": history,
+        "seconds": round(time.time() - started),
+    }
     (out / "pretraining.json").write_text(json.dumps(facts, ensure_ascii=False, indent=1), "utf-8")
     checkpoint.unlink(missing_ok=True)
     shutil.rmtree(out / "base", ignore_errors=True)

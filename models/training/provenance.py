@@ -30,8 +30,10 @@ def origin(base: Path, name: str) -> dict[str, Any]:
         }
     adapted = base / "pretraining.json"  # there where the base is of `barometer pretrain`
     return {
-        "base": name, "adapted": json.loads(adapted.read_text("utf-8")) if adapted.is_file() else None, "before": [],
-    }  # fmt: skip
+        "base": name,
+        "adapted": json.loads(adapted.read_text("utf-8")) if adapted.is_file() else None,
+        "before": [],
+    }
 
 
 def teacher(folder: Path) -> dict[str, Any]:
@@ -61,9 +63,13 @@ def _facts(run: Path) -> dict[str, Any]:
 
 def _brief(facts: dict[str, Any]) -> dict[str, Any]:
     recipe = facts["recipe"]
-    return {"recipe": recipe["name"], "epochs": recipe["epochs"], "seed": recipe["seed"],
-            "transfer": recipe.get("transfer", {}), "dev": max((h["dev"] for h in facts["history"]), default=None),
-            } | {k: facts[k] for k in _KEPT if k in facts}  # fmt: skip
+    return {
+        "recipe": recipe["name"],
+        "epochs": recipe["epochs"],
+        "seed": recipe["seed"],
+        "transfer": recipe.get("transfer", {}),
+        "dev": max((h["dev"] for h in facts["history"]), default=None),
+    } | {k: facts[k] for k in _KEPT if k in facts}
 
 
 def history_notes(facts: dict[str, Any]) -> Sequence[str]:

@@ -20,9 +20,10 @@ from models.training.recipe import Recipe
 log = structlog.get_logger(__name__)
 
 _OURS = {
-    "own": "The project's own texts", "rehearsal": "The project's own rehearsal set",
+    "own": "The project's own texts",
+    "rehearsal": "The project's own rehearsal set",
     "composed": "Texts from the project's own grammar",
-}  # fmt: skip
+}
 
 
 def gather(recipe: Recipe, data: Path) -> tuple[list[tuple[Example, dict[str, Any]]], list[Example], dict[str, Any]]:
@@ -42,8 +43,11 @@ def gather(recipe: Recipe, data: Path) -> tuple[list[tuple[Example, dict[str, An
         dev += own_dev
         about = described.get(name, {"about": _OURS.get(name, name), "licence": "the project's"})
         read[name] = {
-            "about": about["about"], "licence": about["licence"], "train": len(own_train), "dev": len(own_dev),
-        }  # fmt: skip
+            "about": about["about"],
+            "licence": about["licence"],
+            "train": len(own_train),
+            "dev": len(own_dev),
+        }
         log.info("read", set=name, train=len(own_train), dev=len(own_dev))
     for name, size in shown_an_epoch({name: of["train"] for name, of in read.items() if of["train"]}, recipe).items():
         read[name]["an_epoch"] = size
