@@ -30,7 +30,7 @@ from models.data.examples import Example
 from models.evaluation.figures import by_set, summary
 from models.labels import load_topics
 from models.network import Network, network_from_base
-from models.scoring.encoding import load_tokenizer
+from models.text.encoding import load_tokenizer
 from models.training.objectives import to_tensors
 from models.training.recipe import Recipe
 from models.training.sampling import gather

@@ -32,7 +32,7 @@ def random_folder(model: Path, layers: int, out: Path) -> Path:
     import torch
     from transformers import BertConfig
 
-    from models.export.onnx_graph import build
+    from models.graph.onnx_graph import build
     from models.network import Network
 
     labels = json.loads((model / "labels.json").read_text("utf-8"))

@@ -23,9 +23,9 @@ from models.data.sets import read_split
 from models.evaluation.figures import by_set
 from models.folder import TOKENIZER, read_folder
 from models.scoring.backends import OnnxBackend
-from models.scoring.encoding import load_tokenizer, prepare
 from models.scoring.interface import ScoredText
 from models.scoring.scorer import Scorer
+from models.text.encoding import load_tokenizer, prepare
 
 SETS = ("finnsp", "finnl", "finese", "finne", "duee_fin_events", "twitter_fin_topic")
 

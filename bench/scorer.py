@@ -34,8 +34,8 @@ import numpy as np
 from barometer.vocabulary import KINDS, SENTIMENTS
 from bench.stream_texts import message
 from models.folder import DEFAULT_MODEL, ModelFolder, read_folder
-from models.scoring.encoding import batches, encode_windows, pad, padded_length, prepare
 from models.scoring.scorer import Scorer, load_scorer
+from models.text.encoding import batches, encode_windows, pad, padded_length, prepare
 
 PIPELINE_BATCHES = (1, 8, 32)
 MUST = {"times_pipeline": 2.5, "times_bare": 1.15, "load_s": 2.0, "memory_mb": 800.0, "folder_mb": 60.0}
@@ -102,7 +102,7 @@ def pipeline(folder: ModelFolder, kind: str) -> Callable[[Sequence[str], int], l
     from transformers.modeling_outputs import SequenceClassifierOutput
     from transformers.utils import logging
 
-    from models.export.rebuild import rebuild
+    from models.graph.rebuild import rebuild
 
     logging.set_verbosity(logging.CRITICAL)  # it doesn't know the class below, and lists all that it knows
     rebuilt, code = rebuild(folder), KINDS.index(kind)

@@ -24,14 +24,14 @@ import torch
 from tokenizers import Tokenizer
 
 from bench.stream_texts import message
-from models.export.rebuild import rebuild
 from models.folder import read_folder
+from models.graph.rebuild import rebuild
 from models.network import Network
 from models.scoring.backends import TorchBackend
 from models.scoring.bulk import BulkScorer, Chunk
-from models.scoring.encoding import load_tokenizer, prepare
 from models.scoring.packed import Packed, PackedNetwork, pack
 from models.scoring.scorer import Scorer
+from models.text.encoding import load_tokenizer, prepare
 
 CHUNK = 4096
 

@@ -95,8 +95,8 @@ class Costless:
     topics: Sequence[str] = tuple(f"topic_{k}" for k in range(12))
 
     def __init__(self) -> None:
-        from models.scoring.encoding import prepare
         from models.text import language
+        from models.text.encoding import prepare
 
         self._prepare, self._language = prepare, language
         n = len(self.topics)

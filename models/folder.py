@@ -16,7 +16,7 @@ from typing import Any
 
 from barometer.vocabulary import KINDS, LANGUAGES, SENTIMENTS
 from models.errors import REMEDY, ModelError
-from models.scoring.encoding import padded_length
+from models.text.encoding import padded_length
 
 DEFAULT_MODEL = Path(__file__).with_name("default")
 WEIGHTS, TOKENIZER, LABELS, METRICS, CARD = "model.onnx", "tokenizer.json", "labels.json", "metrics.json", "card.md"

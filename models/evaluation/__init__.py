@@ -1,1 +1,1 @@
-"""Measures, reports and agreement of readers."""
+"""Figures on labelled sets, their report, a baseline to beat, and the agreement of readers."""

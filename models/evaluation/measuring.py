@@ -108,7 +108,7 @@ def _metrics(folder: Path) -> dict[str, Any]:
 
 def baseline_of(name: str, data: Path, topics: Sequence[str]) -> dict[str, Any]:
     """The same measures of TF-IDF and logistic regression, trained on the set's own training rows."""
-    from models.training.baseline import baseline_logits
+    from models.evaluation.baseline import baseline_logits
 
     train, dev = read_split(name, data)
     return by_set(dev, topics, *baseline_logits(train, dev, topics))[name]

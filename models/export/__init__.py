@@ -1,1 +1,1 @@
-"""From a trained network to a model folder: calibration, integer weights, ONNX, card."""
+"""From a training run to a model folder: pruning, integer weights, calibration, figures, card."""

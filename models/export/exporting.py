@@ -26,14 +26,14 @@ from models.evaluation.figures import by_set, summary
 from models.evaluation.measuring import dev_of, evaluate
 from models.export.calibration import temperatures, thresholds, trial_topics
 from models.export.card import write_card
-from models.export.onnx_graph import build
 from models.export.pruning import WHOLE, Pruning, prune, pruning_notes
 from models.folder import FORMAT, LABELS, METRICS, TOKENIZER, TOPICS_IN_WEIGHTS, WEIGHTS, content_hash, read_folder
+from models.graph.onnx_graph import build
 from models.labels import load_topics
 from models.network import Network
 from models.scoring.backends import OnnxBackend
-from models.scoring.encoding import load_tokenizer, prepare
 from models.scoring.scorer import load_scorer
+from models.text.encoding import load_tokenizer, prepare
 from models.training.inference import predict
 from models.training.objectives import Tensors, to_tensors
 from models.training.recipe import Recipe

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from models.errors import ModelError
 from models.network import Network, narrow_attention
-from models.scoring.encoding import batches, encode, pad
+from models.text.encoding import batches, encode, pad
 from models.training.objectives import Tensors, losses
 from models.training.recipe import Recipe
 
@@ -277,8 +277,8 @@ def corpus_of(pruning: Pruning, training: Sequence[str]) -> list[str]:
     """Prepared lines that say which pieces are needed: of the named file, else those of training."""
     if not isinstance(pruning.vocabulary, Path):
         return list(training)
-    from models.scoring.encoding import prepare
     from models.scoring.score_files import read_lines
+    from models.text.encoding import prepare
 
     lines = [prepare(x.text, x.title) for x in read_lines(str(pruning.vocabulary)) if x.reason is None]
     if not lines:
@@ -299,7 +299,7 @@ def prune(
     Returns:
         The text of the (smaller) tokenizer.json, and what was done, for ``metrics.json``.
     """
-    from models.scoring.encoding import load_tokenizer
+    from models.text.encoding import load_tokenizer
 
     done: dict[str, Any] = {"parameters": [_size(network)]}
     text = tokenizer.read_text("utf-8")

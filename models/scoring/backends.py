@@ -11,7 +11,7 @@ import numpy as np
 
 from models.errors import REMEDY, ModelError
 from models.folder import WEIGHTS, ModelFolder, check_topics
-from models.scoring.encoding import batches, pad
+from models.text.encoding import batches, pad
 
 
 class Backend(Protocol):
@@ -76,7 +76,7 @@ class TorchBackend:
         """``network``: a :class:`models.network.Network` to run in place of the folder's."""
         import torch
 
-        from models.export.rebuild import rebuild
+        from models.graph.rebuild import rebuild
         from models.scoring.packed import PackedNetwork
 
         self._torch: Any = torch

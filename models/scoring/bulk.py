@@ -25,9 +25,9 @@ from tokenizers import Tokenizer
 from barometer.vocabulary import KINDS
 from models.folder import TOKENIZER
 from models.scoring.backends import TorchBackend
-from models.scoring.encoding import encode_windows, load_tokenizer, prepare
 from models.scoring.interface import ScoredText, unscored
 from models.scoring.scorer import EMPTY, NOT_COVERED, Scorer
+from models.text.encoding import encode_windows, load_tokenizer, prepare
 from models.text.language import detect, normalise_code
 
 

@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from barometer.vocabulary import SENTIMENTS
-from models.scoring.encoding import in_one_line, prepare
 from models.scoring.interface import ScoredText
 from models.scoring.scorer import Scorer
+from models.text.encoding import in_one_line, prepare
 
 MOST_PARTS = 40
 """Forward passes at most."""

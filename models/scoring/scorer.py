@@ -21,8 +21,8 @@ from barometer.vocabulary import KINDS, SENTIMENTS
 from models.errors import REMEDY, ModelError
 from models.folder import LABELS, TOKENIZER, WEIGHTS, ModelFolder, read_folder
 from models.scoring.backends import Backend, OnnxBackend, TorchBackend, choose_backend
-from models.scoring.encoding import cut_of, encode_windows, load_tokenizer, prepare
 from models.scoring.interface import ScoredText, unscored
+from models.text.encoding import cut_of, encode_windows, load_tokenizer, prepare
 from models.text.language import detect, normalise_code
 
 EMPTY = "text_empty"
@@ -128,7 +128,7 @@ class Scorer:
         return [r for r in results if r is not None]
 
     def score_prepared(self, lines: Sequence[str], kind: str | None, lang: str) -> list[ScoredText]:
-        """Score lines made by :func:`models.scoring.encoding.prepare`, of one kind and language, past the cache."""
+        """Score lines made by :func:`models.text.encoding.prepare`, of one kind and language, past the cache."""
         return self._run([(line, KINDS.index(kind or "unknown"), lang) for line in lines])
 
     def offsets(self, line: str) -> list[tuple[int, int]]:

@@ -1,1 +1,1 @@
-"""Language detection and traditional characters."""
+"""Before the network: language detection, traditional characters, tokens and windows."""

@@ -18,7 +18,7 @@ from tokenizers import Tokenizer
 
 from models.errors import ModelError, TrainingDataError
 from models.folder import LABELS
-from models.scoring.encoding import load_tokenizer, padded_length
+from models.text.encoding import load_tokenizer, padded_length
 from models.training.runs import is_run
 
 log = structlog.get_logger(__name__)

@@ -24,10 +24,10 @@ from models.data.examples import Example
 from models.data.sets import rows_of
 from models.errors import TrainingDataError
 from models.evaluation.figures import softmax
-from models.export.rebuild import rebuild
 from models.folder import LABELS, read_folder
+from models.graph.rebuild import rebuild
 from models.network import Network
-from models.scoring.encoding import load_tokenizer
+from models.text.encoding import load_tokenizer
 from models.training.inference import predict
 from models.training.objectives import to_tensors
 from models.training.recipe import Recipe

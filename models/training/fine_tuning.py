@@ -25,11 +25,11 @@ from torch.utils.tensorboard import SummaryWriter
 from models.data.examples import Example
 from models.errors import TrainingDataError
 from models.evaluation.figures import by_set, summary
-from models.export.rebuild import rebuild
 from models.folder import LABELS, read_folder
+from models.graph.rebuild import rebuild
 from models.labels import load_topics
 from models.network import Network, network_from_base, prepare_for_training
-from models.scoring.encoding import batches, load_tokenizer, pad
+from models.text.encoding import batches, load_tokenizer, pad
 from models.training.bases import find_base
 from models.training.distillation import taught
 from models.training.inference import forward, predict

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from models.network import Network
-from models.scoring.encoding import batches, pad
+from models.text.encoding import batches, pad
 from models.training.objectives import Tensors
 from models.training.recipe import Recipe
 

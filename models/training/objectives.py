@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from barometer.vocabulary import KINDS, SENTIMENTS
 from models.data.examples import Example
-from models.scoring.encoding import encode, prepare
+from models.text.encoding import encode, prepare
 from models.training.recipe import Recipe
 
 

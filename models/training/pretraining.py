@@ -27,7 +27,7 @@ from barometer.records import normalise
 from models.data.sets import read_split, rows_of
 from models.errors import TrainingDataError
 from models.folder import LABELS
-from models.scoring.encoding import batches, encode, load_tokenizer, pad, prepare
+from models.text.encoding import batches, encode, load_tokenizer, pad, prepare
 from models.training.bases import find_base
 from models.training.fine_tuning import Report
 from models.training.recipe import RECIPES

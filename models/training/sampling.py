@@ -12,7 +12,7 @@ import structlog
 from models.data.examples import Example
 from models.data.sets import SETS_FILE, load_sets, read_split, whole_set
 from models.errors import TrainingDataError
-from models.scoring.encoding import batches
+from models.text.encoding import batches
 from models.training.augmentation import augmented
 from models.training.objectives import Tensors
 from models.training.recipe import Recipe

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from barometer.readable import around, readable
 from barometer.rules import load_rules
-from models.scoring.encoding import prepare
+from models.text.encoding import prepare
 from models.text.language import detect
 
 EMOTICON = (

@@ -18,8 +18,8 @@ import onnx
 from onnx import numpy_helper
 
 from models.errors import ModelError
-from models.export.rebuild import rebuild
 from models.folder import DEFAULT_MODEL, read_folder
+from models.graph.rebuild import rebuild
 from models.scoring.scorer import load_scorer
 from tests.unit.models.conftest import Trained
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.scoring.encoding import batches, pad, padded_length, prepare
+from models.text.encoding import batches, pad, padded_length, prepare
 from models.text.traditional import simplified
 
 

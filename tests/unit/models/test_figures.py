@@ -133,7 +133,7 @@ def test_groups_and_report(tmp_path: Path) -> None:
 
 def test_the_baseline_learns_what_words_tell() -> None:
     pytest.importorskip("sklearn", reason="needs the training install")
-    from models.training.baseline import baseline_logits
+    from models.evaluation.baseline import baseline_logits
     from tests.unit.models.conftest import BAD, FIRMS, GOOD
 
     def made(firms: list[str]) -> list[Example]:

@@ -15,13 +15,13 @@ pytest.importorskip("transformers", reason="needs the training install (the extr
 import torch
 
 from models.cli import app
-from models.export.rebuild import rebuild
 from models.folder import read_folder
+from models.graph.rebuild import rebuild
 from models.scoring.backends import TorchBackend, choose_backend
 from models.scoring.bulk import BulkScorer, Chunk
-from models.scoring.encoding import pad
 from models.scoring.packed import PackedNetwork, pack
 from models.scoring.scorer import Scorer, load_scorer
+from models.text.encoding import pad
 from tests.unit.models.conftest import BAD, GOOD, PLAIN, Trained
 
 TEXTS = [t.format("晨光电子") for t in [*BAD, *PLAIN, *GOOD]]

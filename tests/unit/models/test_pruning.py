@@ -32,8 +32,8 @@ from models.export.pruning import (
     read_pruning,
 )
 from models.labels import load_topics
-from models.scoring.encoding import encode, load_tokenizer, prepare
 from models.scoring.scorer import Scorer, load_scorer
+from models.text.encoding import encode, load_tokenizer, prepare
 from models.training.objectives import losses, to_tensors
 from models.training.recipe import load_recipe
 from models.training.runs import load_run
@@ -80,7 +80,7 @@ def test_layers_are_dropped(trained: Trained, tmp_path: Path) -> None:
     scorer = agree(tmp_path / "small")
     assert scorer.folder.encoder["num_hidden_layers"] == 1
     whole = load_run(trained.run, len(TOPICS)).encoder.encoder.layer[1].state_dict()
-    from models.export.rebuild import rebuild
+    from models.graph.rebuild import rebuild
 
     for name, value in rebuild(scorer.folder).encoder.encoder.layer[0].state_dict().items():
         assert torch.allclose(value, whole[name], atol=0.02), name
@@ -100,7 +100,7 @@ def test_heads_are_removed_and_the_folder_can_be_trained_on(trained: Trained, tm
     import onnx
 
     from models.export.exporting import encoder_of
-    from models.export.onnx_graph import build
+    from models.graph.onnx_graph import build
 
     (tmp_path / "small").mkdir()
     state = {k: v.float().numpy() for k, v in network.state_dict().items() if v.is_floating_point()}

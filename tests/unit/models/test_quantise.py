@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from models.export.quantise import EMBEDDING_TOP, LINEAR_TOP, dequantise_rows, quantise_rows
+from models.graph.quantise import EMBEDDING_TOP, LINEAR_TOP, dequantise_rows, quantise_rows
 
 WEIGHTS = arrays(np.float32, (5, 8), elements=st.floats(-4, 4, width=32))
 

@@ -1,7 +1,7 @@
 """The network as an ONNX graph, written node by node: integer weights, fused attention and norms.
 
 Written rather than traced, so that every initialiser has the name of its parameter and the network can be rebuilt from
-the file (``models.export.rebuild``). Inputs: ``ids`` (texts, tokens) int64, padded; ``kinds`` (texts,) int64. Outputs:
+the file (``models.graph.rebuild``). Inputs: ``ids`` (texts, tokens) int64, padded; ``kinds`` (texts,) int64. Outputs:
 logits ``sentiment_logits`` (texts, 3) and ``topics_logits`` (texts, topics), float32. Operators of the domain
 com.microsoft are ONNX Runtime's own.
 
@@ -17,7 +17,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from models.export.quantise import EMBEDDING_TOP, LINEAR_TOP, quantise_rows
+from models.graph.quantise import EMBEDDING_TOP, LINEAR_TOP, quantise_rows
 
 _MICROSOFT = "com.microsoft"
 

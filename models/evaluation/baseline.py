@@ -11,7 +11,7 @@ from sklearn.pipeline import Pipeline, make_pipeline, make_union
 
 from barometer.vocabulary import SENTIMENTS
 from models.data.examples import Example
-from models.scoring.encoding import prepare
+from models.text.encoding import prepare
 
 
 def baseline_logits(

@@ -9,8 +9,8 @@ from onnx import numpy_helper
 from transformers import BertConfig
 
 from models.errors import REMEDY, ModelError
-from models.export.quantise import dequantise_rows
 from models.folder import LABELS, WEIGHTS, ModelFolder, check_topics
+from models.graph.quantise import dequantise_rows
 from models.network import Network
 
 _CODES, _SCALES = ".codes", ".scales"
