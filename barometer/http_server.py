@@ -40,7 +40,7 @@ _OTHER_FILES = 200
 logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # that requests wait for a thread is no news
 
 
-class _Channel(HTTPChannel):
+class _Channel(HTTPChannel):  # type: ignore[misc]
     """One connection. ``owing``: it has begun a request, or never made one; ``since``: it began so, or last asked."""
 
     def __init__(self, *args: Any, **more: Any) -> None:
@@ -79,7 +79,7 @@ class _Threads:
         return all(ended)
 
 
-class _Listener(TcpWSGIServer):
+class _Listener(TcpWSGIServer):  # type: ignore[misc]
     channel_class = _Channel
 
     def maintenance(self, now: float) -> None:

@@ -44,7 +44,8 @@ def sketch(text: str) -> str:
     shingles = {kept[i : i + SHINGLE] for i in range(max(1, len(kept) - SHINGLE + 1))}
     hashed = np.array([zlib.crc32(s.encode("utf-8", "replace")) for s in sorted(shingles)], dtype=np.uint64)
     mixed = (_A * hashed[None, :] + _B) >> np.uint64(32)
-    return mixed.min(axis=1).astype(">u4").tobytes().hex()
+    smallest: bytes = mixed.min(axis=1).astype(">u4").tobytes()
+    return smallest.hex()
 
 
 def matches(own: Sequence[str], others: Sequence[str]) -> np.ndarray:
@@ -52,7 +53,8 @@ def matches(own: Sequence[str], others: Sequence[str]) -> np.ndarray:
     if not own or not others:
         return np.zeros((len(own), len(others)), dtype=bool)
     a, b = (np.frombuffer(bytes.fromhex("".join(x)), dtype=">u4").reshape(-1, HASHES) for x in (own, others))
-    return (a[:, None, :] == b[None, :, :]).sum(axis=2) >= ALIKE * HASHES
+    shared: np.ndarray = (a[:, None, :] == b[None, :, :]).sum(axis=2)
+    return np.asarray(shared >= ALIKE * HASHES)
 
 
 def alike(own: Sequence[str], others: Sequence[str]) -> list[int]:

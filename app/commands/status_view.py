@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from barometer.alarm_runbook import FAULTS, Lang
+from barometer.alarm_runbook import FAULTS
+from barometer.vocabulary import Lang
 from barometer.when import in_zone
 
 SOURCES = 50

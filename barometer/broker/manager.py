@@ -61,7 +61,7 @@ class HandshakeFailed(errors.KafkaConnectionError):  # type: ignore[misc]
     """There was one, and TLS did not come about on it; the reason is the cause."""
 
 
-class LoginPaused(errors.SaslAuthenticationFailedError):
+class LoginPaused(errors.SaslAuthenticationFailedError):  # type: ignore[misc]
     """No login is tried now: the last one was refused."""
 
 

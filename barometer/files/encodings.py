@@ -87,7 +87,7 @@ def encoding_of(start: bytes, whole: bool, named: str | None, path: str) -> Enco
 def _checked(named: str, marked: str | None, start: bytes, whole: bool, path: str) -> Encoding:
     try:
         name = codecs.lookup(named).name
-        if not codecs.lookup(name)._is_text_encoding:  # type: ignore[attr-defined]
+        if not codecs.lookup(name)._is_text_encoding:
             raise LookupError
     except (LookupError, ValueError):
         raise BarometerError(f"--encoding: unknown encoding {named!r}; use utf-8, gb18030 ...") from None

@@ -8,7 +8,7 @@ from itertools import chain
 from typing import Any, Final
 
 from barometer.errors import BarometerError
-from barometer.files.mapping import MISSING, Mapper, forked, joined, names_of, value_at
+from barometer.files.mapping import Mapper, forked, joined, names_of, value_at
 from barometer.files.rows import BadRow, FileRow, Rows
 from barometer.files.source import Source
 from barometer.times import is_clock, is_day
@@ -195,7 +195,7 @@ def _clock_beside(source: Source, column: str, taken: list[tuple[FileRow, dict[s
         return
     for other in taken[0][0].fields:
         values = [value_at(r, other) for r, _ in taken]
-        if all(isinstance(v, str) and v is not MISSING and is_clock(v) for v in values):
+        if all(isinstance(v, str) and is_clock(v) for v in values):
             yield (
                 f"note: {source.path}: {column} says the day alone, so all texts are at midnight; {other} holds times "
                 f"of day: --time-column {column}+{other}"

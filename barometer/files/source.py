@@ -139,7 +139,7 @@ class Source:
         while chunk := binary.read(1 << 20):
             file.write(chunk)
         file.seek(0)
-        return file  # type: ignore[return-value]
+        return file
 
 
 def read_rows(path: str, form: Form | None = None, on_bytes: Callable[[int], None] | None = None) -> Rows:

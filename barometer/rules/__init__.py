@@ -134,7 +134,7 @@ class RuleSet(_Strict):
         """How much a source is to be believed: 1, 2 or 3."""
         name = (source or "").lower()
         for tier in (1, 2):
-            if name and any(fnmatchcase(name, p.lower()) for p in self.sources.get(tier, ())):  # type: ignore[call-overload]
+            if name and any(fnmatchcase(name, p.lower()) for p in self.sources.get(tier, ())):
                 return tier
         return OTHERS
 
