@@ -1,3 +1,3 @@
-"""Barometer 舆情晴雨表: the ground floor (settings, records, buckets, store, metrics) and the command line."""
+"""Barometer 舆情晴雨表: settings, records, time, files, broker and store, which all other parts rest on."""
 
 __version__ = "0.1.0"

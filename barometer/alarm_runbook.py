@@ -1,4 +1,5 @@
-"""What an alarm about Barometer itself means and what to do, in both languages: for messages and for the screens."""
+"""Runbook for alarms about Barometer itself: what each means and what to do, in both languages, for messages and
+screens."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from collections.abc import Mapping
 from barometer.vocabulary import Lang
 
 # code: (what it means, what to do), for the alarms about Barometer itself
-FAULTS: Mapping[str, Mapping[Lang, tuple[str, tuple[str, ...]]]] = {
+RUNBOOK: Mapping[str, Mapping[Lang, tuple[str, tuple[str, ...]]]] = {
     "lag": {
         "zh": (
             "积压：文本读得比来得慢，负面激增会晚报",
@@ -384,10 +385,10 @@ _OTHER: Mapping[Lang, tuple[str, tuple[str, ...]]] = {
 }
 
 
-def fault_wording(fingerprint: str, lang: Lang) -> tuple[str, tuple[str, ...]]:
+def runbook_entry(fingerprint: str, lang: Lang) -> tuple[str, tuple[str, ...]]:
     """What a system alarm means and what to do, by its fingerprint (``system:lag``, ``system:silent:SOURCE``)."""
     _, _, rest = fingerprint.partition(":")
     code, _, thing = rest.partition(":")
-    known = FAULTS.get(_ALIASES.get(code, code))
+    known = RUNBOOK.get(_ALIASES.get(code, code))
     what, steps = (known or _OTHER)[lang]
     return what.replace("{object}", " ".join((thing if known else rest).split())), steps

@@ -1,4 +1,4 @@
-"""Counts of likes, reads and replies as pages show them: ``1.2万``, ``3.5亿``, ``1,234``, ``10w+``."""
+"""Parses counts of likes, reads and replies as pages show them: ``1.2万``, ``3.5亿``, ``1,234``, ``10w+``."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ class LogReplaced(BarometerError):
 
 
 class StaleWrite(BarometerError):
-    """Somebody else moved on first: a partition's offset or a lease's term is not what this writer expected.
+    """Another writer was first: a partition's offset or a lease's term is not what this writer expected.
 
     The transaction was rolled back; the caller reads the store again and goes on with what is still its own.
     """

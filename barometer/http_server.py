@@ -1,8 +1,8 @@
-"""An HTTP server that nobody can stop by being slow.
+"""An HTTP server that slow clients cannot block.
 
 Waitress reads requests in one loop and gives a thread only to one that is there whole, so that connections which never
 finish theirs cost a socket each and no thread. Beyond what it does by itself: a request must be complete within a time
-limit, however little by little its bytes come; where connections become many, those that have kept us waiting longest
+limit, however little by little its bytes come; where connections become many, those that have been idle longest
 are closed; and some paths have a thread of their own, which answers while all others are busy.
 """
 

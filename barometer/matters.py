@@ -1,5 +1,5 @@
-"""What a text is about, so that a second incident is not taken for the first: the institutions that it names where its
-telling words stand, and, where it names none, the text itself (near-copies of it are the same matter).
+"""Identifies the matter of a text, so that a second incident is not merged into the first: the institutions named in
+the sentences with its key words, or, where it names none, the text itself (near-copies are the same matter).
 
 Names are read from the text by their endings (银行, 证券, 集团, Bank, Holdings ...), not from a list: the next bank
 that is run on is one that nobody has listed. Reading one name too many tells people once too often; reading none

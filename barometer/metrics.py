@@ -1,4 +1,4 @@
-"""``/metrics`` for Prometheus and ``/health`` for whoever restarts processes, from a small server beside the work."""
+"""``/metrics`` for Prometheus and ``/health`` for whatever restarts processes, served from a thread."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ def serve(host: str, port: int, health: Health | None = None, *, fall_back: bool
         if path != "/health":
             start_response("404 Not Found", [("Content-Type", "text/plain; charset=utf-8")])
             return [b"/metrics or /health\n"]
-        ok, said = health() if health is not None else (True, {})
+        ok, detail = health() if health is not None else (True, {})
         status = "200 OK" if ok else "503 Service Unavailable"
         start_response(status, [("Content-Type", "application/json"), ("Cache-Control", "no-store")])
-        return [json.dumps({"ok": ok, **said}, ensure_ascii=False).encode()]
+        return [json.dumps({"ok": ok, **detail}, ensure_ascii=False).encode()]
 
     try:
         running = ThreadedServer(app, host, port, "metrics", ("/health",))

@@ -1,5 +1,5 @@
-"""Which texts are near-copies of each other: MinHash over shingles of three characters (Broder, 1997), so that a
-reposted text is known again where a word or an ending was changed. Source and length do not matter, case and
+"""Near-duplicate detection: MinHash over shingles of three characters (Broder, 1997), so that a reposted text is
+recognised where a word or an ending was changed. Source and length do not matter, case and
 punctuation neither."""
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _A, _B = _constants()
 
 
 def sketch(text: str) -> str:
-    """What a text is known again by: 16 integers of 32 bits, in hexadecimal (which JSON reads faster than numbers).
+    """The MinHash signature of a text: 16 integers of 32 bits, in hexadecimal (which JSON reads faster than numbers).
 
     >>> a = sketch("某某银行门口今天早上排起了长队，储户担心存款取不出来")
     >>> b = sketch("转：某某银行门口今天早上排起了长队，储户担心存款取不出来！！")

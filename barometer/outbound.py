@@ -1,8 +1,8 @@
-"""HTTP out of the house: through the proxies that the environment names, with the certificates that it names.
+"""Outbound HTTP: through the proxies and with the certificates that the environment names.
 
-httpx reads the environment itself, and stumbles over some of it: a ``NO_PROXY`` with an IPv6 network makes every client
-fail. So the proxy is found here, and whatever the environment makes fail is told as what it is: something to be
-put right there, after which the same request goes through.
+httpx reads the environment itself, and stumbles over some of it: a ``NO_PROXY`` with an IPv6 network makes every
+client fail. So the proxy is found here, and whatever the environment makes fail is reported as that: once it is put
+right there, the same request goes through.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import httpx
 from barometer.errors import BarometerError
 
 
-class NoWayOut(BarometerError):
+class OutboundError(BarometerError):
     """The environment keeps a request from being made: a proxy, its missing library, a file of certificates."""
 
 
@@ -29,16 +29,16 @@ def client(url: str, timeout: float | httpx.Timeout, *, cafile: str | None = Non
         cafile: PEM file of the authorities to trust; None: those of ``SSL_CERT_FILE``, ``SSL_CERT_DIR`` or certifi.
 
     Raises:
-        NoWayOut: names the variable or the file, and what to do.
+        OutboundError: names the variable or the file, and what to do.
     """
     proxy, variable = proxy_for(url)
     verify = _tls() if cafile is None else _tls_of(cafile)
     try:
         return httpx.Client(timeout=timeout, follow_redirects=False, verify=verify, proxy=proxy, trust_env=False)
     except ImportError as e:
-        raise NoWayOut(f"the proxy of {variable} needs a package that is not installed: {e}") from e
+        raise OutboundError(f"the proxy of {variable} needs a package that is not installed: {e}") from e
     except (ValueError, TypeError, httpx.InvalidURL) as e:
-        raise NoWayOut(f"{variable} is no address of a proxy: use http://HOST:PORT or socks5://HOST:PORT") from e
+        raise OutboundError(f"{variable} is no address of a proxy: use http://HOST:PORT or socks5://HOST:PORT") from e
 
 
 def proxy_for(url: str) -> tuple[str | None, str]:
@@ -82,11 +82,11 @@ def _tls() -> ssl.SSLContext:
     try:
         return httpx.create_ssl_context()
     except OSError as e:
-        raise NoWayOut(f"SSL_CERT_FILE or SSL_CERT_DIR cannot be used: {e}") from e
+        raise OutboundError(f"SSL_CERT_FILE or SSL_CERT_DIR cannot be used: {e}") from e
 
 
 def _tls_of(cafile: str) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=cafile)
     except OSError as e:
-        raise NoWayOut(f"{cafile}: no certificates can be read from it: {e.strerror or e}") from e
+        raise OutboundError(f"{cafile}: no certificates can be read from it: {e.strerror or e}") from e

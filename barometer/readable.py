@@ -49,7 +49,7 @@ def readable(text: str) -> str:
         reader = _Reader()
         reader.feed(_CUT_TAG.sub("", text))
         reader.close()
-        text = "".join(reader.said)
+        text = "".join(reader.parts)
     elif "&" in text and _ENTITY.search(text):
         text = unescape(text)
     else:
@@ -81,7 +81,7 @@ class _Reader(HTMLParser):
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
-        self.said: list[str] = []
+        self.parts: list[str] = []
         self._unseen = 0
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -92,7 +92,7 @@ class _Reader(HTMLParser):
         elif tag == "img":
             self.handle_data(dict(attrs).get("alt") or "")
         elif tag in _BLOCKS:
-            self.said.append("\n")
+            self.parts.append("\n")
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag not in _UNSEEN:
@@ -102,8 +102,8 @@ class _Reader(HTMLParser):
         if tag in _UNSEEN:
             self._unseen = max(0, self._unseen - 1)
         elif tag in _BLOCKS:
-            self.said.append("\n")
+            self.parts.append("\n")
 
     def handle_data(self, data: str) -> None:
         if not self._unseen:
-            self.said.append(data)
+            self.parts.append(data)

@@ -1,7 +1,7 @@
-"""The one judgement of a period against what was expected of it: above, below, as usual, or too few texts to say.
+"""Compares the negatives of a period with what was expected: above, below, as usual, or too few texts to say.
 
-It is for looking and sorting, not for alarms: these are the detector's, bucket by bucket. All that speaks of "above
-expectation" rests on it: Home, Overview, the heat map, a series' page, the API.
+For display and sorting, not for alerts: those are the detector's, bucket by bucket. Everything that says "above
+expectation" uses it: Home, Overview, the heat map, a series' page, the API.
 """
 
 from __future__ import annotations

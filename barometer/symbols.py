@@ -1,4 +1,4 @@
-"""Codes of securities, as the world spells them: 600519, 600519.SH, .SS, .XSHG, SH600519, sh.600519 are one.
+"""Security codes in one spelling: 600519, 600519.SH, .SS, .XSHG, SH600519, sh.600519 are one.
 
 The spelling that all are brought to is CODE.EXCHANGE: 600519.SH, 000001.SZ, 830799.BJ and 00700.HK (five digits).
 A bare code of six digits belongs to the exchange that gives out such numbers. Anything else (AAPL, $AAPL, a fund's own

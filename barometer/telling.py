@@ -1,5 +1,5 @@
-"""Who or what an alert is about, in a few words for its headline: the companies that most of its texts name, else the
-terms that tell it from the days before; and what people call the rule that was hit."""
+"""The headline of an alert: its subjects, which are the companies that most of its texts name, else the terms that set
+it apart from the days before; and the display name of the rule that was hit."""
 
 from __future__ import annotations
 

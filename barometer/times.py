@@ -1,4 +1,4 @@
-"""Times as files and other systems write them, as UTC epoch ms; what cannot be told for sure is refused with a reason.
+"""Parses times as files and other systems write them, into UTC epoch ms; ambiguous ones are refused with a reason.
 
 A time that says nothing of its zone is in the zone that the caller names. Nothing depends on the clock: relative times
 (``5分钟前``) are refused, since nobody knows when the row was written.
@@ -100,7 +100,7 @@ def read_time(value: Any, zone: tzinfo, time_format: str | None = None) -> int:
     if len(text) > _LONGEST:
         raise NoTime(USE)
     try:
-        at = _formatted(text, time_format, zone) if time_format else _told(text, zone)
+        at = _formatted(text, time_format, zone) if time_format else _parsed(text, zone)
         return at if isinstance(at, int) else (at - _EPOCH) // _MS
     except (ValueError, OverflowError, InvalidOperation):
         raise NoTime(f"it does not fit --time-format {time_format}" if time_format else USE) from None
@@ -157,7 +157,7 @@ def _formatted(text: str, time_format: str, zone: tzinfo) -> int | datetime:
     return at if at.tzinfo is not None else at.replace(tzinfo=zone)
 
 
-def _told(text: str, zone: tzinfo) -> int | datetime:
+def _parsed(text: str, zone: tzinfo) -> int | datetime:
     if re.fullmatch(r"-?\d+(\.\d*)?(e[+-]?\d+)?", text, re.I | re.A):
         return _number(text, zone)
     lower = text.lower()
@@ -201,20 +201,22 @@ def _number(text: str, zone: tzinfo) -> int | datetime:
     raise NoTime(f"a number of {len(whole)} digits is none; {USE}")
 
 
-def _built(said: dict[str, str | None], zone: tzinfo) -> datetime:
-    month = said.get("month")
-    day = date(int(said["y"] or 0), _MONTHS.index(month) + 1 if month else int(said["m"] or 0), int(said["d"] or 0))
-    hour, minute, second = (int(said[x] or 0) for x in "HMS")
-    if said.get("half"):
+def _built(groups: dict[str, str | None], zone: tzinfo) -> datetime:
+    month = groups.get("month")
+    day = date(
+        int(groups["y"] or 0), _MONTHS.index(month) + 1 if month else int(groups["m"] or 0), int(groups["d"] or 0)
+    )
+    hour, minute, second = (int(groups[x] or 0) for x in "HMS")
+    if groups.get("half"):
         minute = 30
-    half = (said.get("early") or said.get("late") or "").replace(".", "")
+    half = (groups.get("early") or groups.get("late") or "").replace(".", "")
     if half:
         hour = _of_24(hour, half)
     over = timedelta(0)
     if (hour, minute, second) == (24, 0, 0):
         hour, over = 0, timedelta(days=1)
-    micro = int(((said.get("f") or "") + "000000")[:6])
-    offset = _offset(said.get("zone"))
+    micro = int(((groups.get("f") or "") + "000000")[:6])
+    offset = _offset(groups.get("zone"))
     at = datetime(day.year, day.month, day.day, hour, minute, second, micro, tzinfo=offset or zone)
     return at + over
 

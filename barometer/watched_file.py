@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 class WatchedFile(Generic[T]):
-    """Always holds what a good file said: the last one that was.
+    """The parsed content of a file, reloaded when it changes; after a bad edit the last good content stays.
 
     Args:
         name: the setting that names the file, for messages.

@@ -15,7 +15,7 @@ log = structlog.get_logger(__name__)
 
 
 class Workdays:
-    """Says of a day whether people work on it.
+    """Tells working days from days off.
 
     Holidays come from the package ``holidays``, which follows the notices of China's State Council; a year whose
     notice its installed version does not know yet has its legal holidays only, until ``extra_workdays`` and
@@ -57,12 +57,12 @@ class Workdays:
             self._asked.add(day.year)
             self._calendar.get(day)  # fills in the year
             if self._country == "CN" and not any(d.year == day.year for d in self._calendar.weekend_workdays):
-                _say_unknown(day.year)
+                _warn_unknown_year(day.year)
         return bool(self._calendar.is_working_day(day))
 
 
 @cache
-def _say_unknown(year: int) -> None:
+def _warn_unknown_year(year: int) -> None:
     log.warning(
         "calendar_unknown",
         year=year,
@@ -72,7 +72,7 @@ def _say_unknown(year: int) -> None:
 
 
 class Sessions:
-    """Says of a day whether an exchange is closed. A weekend on which people work (调休) is none of its days.
+    """Tells trading days from days on which an exchange is closed. Make-up weekends (调休) are not trading days.
 
     >>> s = Sessions("XSHG")
     >>> [s.is_closed(date(2026, 10, d)) for d in (5, 9, 10)]  # holiday, Friday, working Saturday

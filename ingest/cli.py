@@ -72,7 +72,7 @@ def produce(
         files=files,
         columns=Columns(*pairs, time_column or None, zone, time_format or None),
         topic=topic or s.topic_documents,
-        form=Form.said(encoding, form, delimiter, escape, sheet),
+        form=Form.from_options(encoding, form, delimiter, escape, sheet),
         speed=pace,
         shift_to_now=shift_to_now,
         limit=limit or None,

@@ -57,7 +57,7 @@ def score(
 
     if taken := sorted({*keep} & {*OWN}):
         raise InputError(f"--keep {taken[0]}: the output has a field of that name")
-    how = Form.said(encoding, form, delimiter, escape, sheet)
+    how = Form.from_options(encoding, form, delimiter, escape, sheet)
     columns = Columns(parse_pairs("--map", map_), parse_pairs("--set", set_))
     if processes and explain:
         raise InputError("score: --explain reads one text at a time: leave --processes out")
@@ -183,7 +183,7 @@ def search(
 ) -> None:
     """Search for better values of a recipe's fields by training with many. Writes the best recipe as YAML."""
     _needs_torch()
-    from models.training.hyperparameters import Found, load_space
+    from models.training.hyperparameters import SearchProgress, load_space
     from models.training.hyperparameters import search as run
     from models.training.recipe import load_recipe
 
@@ -199,7 +199,7 @@ def search(
         with Progress(*columns, console=Console(stderr=True)) as progress:
             task = progress.add_task("reading")
 
-            def told(state: Found) -> None:
+            def told(state: SearchProgress) -> None:
                 best = "none finished" if state.best is None else f"best {state.score:.4f} (trial {state.best})"
                 progress.console.print(f"{state.trials}/{trials} trials, {best}")
 
@@ -297,7 +297,7 @@ def evaluate(
     names = data or (list(load_sets()) if folder else [])
     if not names and not behaviour:
         raise ModelError("evaluate: name what to measure on, with --data NAME_OR_FILE or --dir FOLDER_OF_SETS")
-    given = Form.said(encoding, form, delimiter, escape, sheet)
+    given = Form.from_options(encoding, form, delimiter, escape, sheet)
     labels = check_labels(parse_pairs("--label", label))
     how = LabelForm(given, parse_pairs("--map", map_), parse_pairs("--set", set_), labels)
     examples = [e for name in names for e in dev_of(name, folder, scorer.topics, how, _say)]

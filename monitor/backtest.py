@@ -17,8 +17,8 @@ from zoneinfo import ZoneInfo
 from barometer.buckets import Buckets
 from barometer.errors import BarometerError
 from barometer.files import BadRow, FileRow, Form, Source
-from barometer.files.look import looked_at
 from barometer.files.mapping import Columns, Mapper
+from barometer.files.preview import previewed_rows
 from barometer.records import fingerprint
 from barometer.store.series.sealing import Counts, Key
 from barometer.vocabulary import SEVERITIES, Kind, Sentiment
@@ -124,7 +124,7 @@ def read_texts(
                 out.texts.append(Text(time_ms, Kind[x.kind.upper()], *said, x.text))
         waiting.clear()
 
-    for row in looked_at(Source(path, form, on_bytes), mapper, say, kind=False):
+    for row in previewed_rows(Source(path, form, on_bytes), mapper, say, kind=False):
         try:
             if isinstance(row, BadRow):
                 raise row

@@ -64,7 +64,7 @@ def backtest(
         check_format(time_format)
     rename = parse_pairs("--map", [*map_, *([f"text={text_column}"] if text_column else [])])
     columns = Columns(rename, parse_pairs("--set", set_), time_column, zone, time_format or None)
-    given = Form.said(encoding, form, delimiter, escape, sheet)
+    given = Form.from_options(encoding, form, delimiter, escape, sheet)
     console = Console(stderr=True, highlight=False)
     scorer = load_scorer(model or s.model_path, s.scorer_threads or None, s.scorer_backend)
     size = os.path.getsize(file) if file != "-" and Path(file).is_file() else None

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from barometer.alarm_runbook import FAULTS
+from barometer.alarm_runbook import RUNBOOK
 from barometer.vocabulary import Lang
 from barometer.when import in_zone
 
@@ -117,7 +117,7 @@ def _topics(console: Console, report: dict[str, Any]) -> None:
 def _what_to_do(console: Console, code: str) -> None:
     langs: tuple[Lang, ...] = ("zh", "en")
     for lang in langs:
-        meaning, steps = FAULTS[code][lang]
+        meaning, steps = RUNBOOK[code][lang]
         console.print(Text(f"  {meaning}"))
         for n, step in enumerate(steps, 1):
             console.print(Text(f"    {n}. {step}"))

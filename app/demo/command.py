@@ -35,7 +35,7 @@ from barometer.store.series.sealing import furthest_sealed
 from barometer.store.stream.offsets import StoredCounts, stored_counts
 
 if TYPE_CHECKING:
-    from app.demo.inbox import Arrived, Inbox
+    from app.demo.inbox import Inbox, ReceivedMessage
 
 app = typer.Typer(add_completion=False)
 
@@ -48,7 +48,7 @@ PAST_SECONDS = 24.0
 """Time set aside for the past; on a slower machine the live stretch ends that much before the present."""
 TAIL_SECONDS = 10.0
 """After the live stretch, for the last buckets to be sealed."""
-TOLD_SECONDS = 6.0
+DELIVERY_SECONDS = 6.0
 """After the end, for what is on its way to people."""
 
 
@@ -134,7 +134,7 @@ class _Demo:
             raise BarometerError(
                 f"the demo's mail server is not installed ({e}): pip install 'barometer[broker]'"
             ) from None
-        return Inbox(self.folder / "messages", _free_port(0), self._told)
+        return Inbox(self.folder / "messages", _free_port(0), self._on_message)
 
     def _environment(self, bootstrap: str, inbox: Inbox) -> dict[str, str]:
         from app.demo.people import write_people
@@ -176,7 +176,7 @@ class _Demo:
         self.console.print(f"user [bold]demo[/bold]   password [bold]{self.password}[/bold]   (made for this run)")
         self.console.print(f"mail and cards, as they arrive:  {inbox.url}/\n")
 
-    def _told(self, message: Arrived) -> None:
+    def _on_message(self, message: ReceivedMessage) -> None:
         """A message arrived; called by the thread that took it."""
         self.console.print(f"[cyan]told[/cyan]  {message.way} to {escape(message.to)}: {escape(message.title)}")
 
@@ -206,7 +206,7 @@ class _Demo:
         present = False
         while not stop.is_set() and not self._over():
             self._raise_failure()
-            self._down()
+            self._check_children()
             self._show_alerts(store)
             now = time.monotonic()
             if now - shown_at >= 5:
@@ -240,7 +240,7 @@ class _Demo:
             begun: float | None = None
             while not stop.is_set():
                 self._raise_failure()
-                self._down()
+                self._check_children()
                 done = self._counts(store).texts
                 if done and begun is None:
                     begun = time.monotonic()
@@ -286,7 +286,7 @@ class _Demo:
                 f"[red]the right alert is missing:[/red] topic:{TURNING_TOPIC} did not fire "
                 f"after {_clock(self._turn_at())}"
             )
-        untold = self._untold(store, inbox) if right else []
+        untold = self._silent_channels(store, inbox) if right else []
         for way in untold:
             self.console.print(f"[red]nobody was told by {way}[/red] of the right alert")
         if right and not wrong and not untold:
@@ -296,9 +296,9 @@ class _Demo:
             self.console.print(f"[green]told:[/green] {len(inbox.messages)} messages, by mail and by card")
         return 0 if right and not wrong and not untold else 1
 
-    def _untold(self, store: Store, inbox: Inbox) -> list[str]:
+    def _silent_channels(self, store: Store, inbox: Inbox) -> list[str]:
         """The ways by which nobody heard of the incident."""
-        until = time.monotonic() + TOLD_SECONDS
+        until = time.monotonic() + DELIVERY_SECONDS
         while True:
             # One message tells of all alerts of an incident, and leads to one of them.
             links = [f"/alerts/{a.alert_id}" for a in surges(store)]
@@ -315,7 +315,7 @@ class _Demo:
         if self.failure is not None:
             raise self.failure
 
-    def _down(self) -> None:
+    def _check_children(self) -> None:
         assert self.supervisor is not None
         self.supervisor.check()
 

@@ -43,7 +43,7 @@ COLOURS = ("red", "orange", "green", "grey", "blue")
 
 
 @dataclass(frozen=True, slots=True)
-class Arrived:
+class ReceivedMessage:
     """One message as it came: ``way`` is mail, card or webhook; ``text`` is all that it says, decoded."""
 
     number: int
@@ -65,14 +65,16 @@ class Inbox:
         on_arrival: called with each message, from the thread that took it.
     """
 
-    def __init__(self, folder: Path, mail_port: int, on_arrival: Callable[[Arrived], None] = lambda _m: None) -> None:
+    def __init__(
+        self, folder: Path, mail_port: int, on_arrival: Callable[[ReceivedMessage], None] = lambda _m: None
+    ) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.folder, self.mail_port, self._on_arrival = folder, mail_port, on_arrival
         self.zone: tzinfo = UTC
         """Of the times on the page: those of the messages, once the settings are known."""
         self.user, self.password = "barometer", secrets.token_urlsafe(12)
         self._token = secrets.token_urlsafe(12)
-        self._kept: deque[Arrived] = deque(maxlen=KEPT)
+        self._kept: deque[ReceivedMessage] = deque(maxlen=KEPT)
         self._lock = threading.Lock()
         self._number = 0
         self._mail = Controller(
@@ -99,7 +101,7 @@ class Inbox:
         self._mail.stop()
 
     @property
-    def messages(self) -> list[Arrived]:
+    def messages(self) -> list[ReceivedMessage]:
         """What has come, the newest first."""
         with self._lock:
             return list(reversed(self._kept))
@@ -108,7 +110,7 @@ class Inbox:
         """Keep a message and write its file, readable by this user only."""
         with self._lock:
             self._number += 1
-            message = Arrived(self._number, time.time(), way, to, title, text, **more)
+            message = ReceivedMessage(self._number, time.time(), way, to, title, text, **more)
             if self._number <= KEPT:
                 ending = "eml" if way == "mail" else "json"
                 file = self.folder / f"{message.number:03d}-{way}.{ending}"

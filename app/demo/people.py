@@ -1,4 +1,4 @@
-"""Whom the demo tells: the file of receivers, as an installation would have it, with addresses on loopback."""
+"""The demo's receivers: the file that an installation would have, with addresses on loopback."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ class Tokens(AbstractTokenProvider):  # type: ignore[misc]
             answer = self._ask(self.access.secret)
         except httpx.HTTPError as e:
             raise BrokerUnreachable(f"{self._server()} does not answer: {_plain(str(e) or type(e).__name__)}") from e
-        except outbound.NoWayOut as e:
+        except outbound.OutboundError as e:
             what = f"kafka_oauth_cafile ({PREFIX}KAFKA_OAUTH_CAFILE): " if str(self._cafile) in str(e) else ""
             raise BrokerUnreachable(f"{self._server()} cannot be asked: {what}{e}") from e
         if answer.status_code in (400, 401, 403):

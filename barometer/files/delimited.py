@@ -1,4 +1,4 @@
-"""CSV and its kin: the delimiter is told by the header and the first rows."""
+"""CSV and similar: the delimiter is detected from the header and the first rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""In which encoding a text stands: a byte order mark, else evidence; what the evidence leaves open is refused."""
+"""Detects the encoding of a text file: by its byte order mark, else by evidence; ambiguous files are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a file's row is, and how a file is to be read."""
+"""Rows of files, and the options by which a file is read."""
 
 from __future__ import annotations
 
@@ -58,7 +58,9 @@ class Form:
     sheet: str | None = None
 
     @classmethod
-    def said(cls, encoding: str = "", form: str = "", delimiter: str = "", escape: str = "", sheet: str = "") -> Form:
+    def from_options(
+        cls, encoding: str = "", form: str = "", delimiter: str = "", escape: str = "", sheet: str = ""
+    ) -> Form:
         """Of the options of a command, empty where they were left out.
 
         Raises:

@@ -1,4 +1,4 @@
-"""A file as rows: what it is is told by what is in it, by its name, and by what the user says."""
+"""Reads a file as rows; its format is what the user says, else detected from its content and name."""
 
 from __future__ import annotations
 

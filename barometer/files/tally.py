@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from barometer.errors import BarometerError
+from barometer.vocabulary import STATED_KINDS
 
-_KINDS: Final = ("news", "comment")
 _STRINGS: Final = ("title", "url", "source", "lang", "id", "author", "published_at")
 _EXAMPLES: Final = 3
 
@@ -38,7 +38,7 @@ class Tally:
         self.rows += 1
         text = fields.get("text")
         self.no_text += not isinstance(text, str) or not text.strip()
-        self.no_kind += fields.get("kind") not in _KINDS
+        self.no_kind += fields.get("kind") not in STATED_KINDS
         for name in _STRINGS:
             if (value := fields.get(name)) is not None and not isinstance(value, str):
                 what = f"{name} is {_type(value)}"

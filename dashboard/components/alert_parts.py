@@ -7,7 +7,7 @@ from typing import Any
 
 from dash import dcc, html
 
-from barometer.alarm_runbook import fault_wording
+from barometer.alarm_runbook import runbook_entry
 from barometer.store.alerts.handling import RULE, snoozed
 from barometer.telling import hit_words, rule_hits, rule_of, rule_title, telling
 from barometer.vocabulary import SEVERITIES
@@ -35,7 +35,7 @@ def subject(v: View, alert: Any, series: str | None) -> str:
 def sentence(v: View, alert: Any) -> str:
     """The figures in a sentence; nothing for alerts that count no texts."""
     if alert.type == "system":
-        return fault_wording(alert.fingerprint, v.lang)[0]
+        return runbook_entry(alert.fingerprint, v.lang)[0]
     if not alert.seen_total:
         return _rule_sentence(v, alert) or str(alert.explanation.get("summary") or or_code(v, "type", alert.type))
     window = duration(v.lang, alert.window_seconds * 1000)

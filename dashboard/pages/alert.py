@@ -10,7 +10,7 @@ import dash_mantine_components as dmc
 from dash import ClientsideFunction, Input, Output, State, dcc, html, no_update
 from flask_login import current_user
 
-from barometer.alarm_runbook import fault_wording
+from barometer.alarm_runbook import runbook_entry
 from barometer.store.alerts.handling import snoozed
 from barometer.store.alerts.silences import Silenced, Silencer
 from barometer.store.alerts.views import AlertPage, alert_page
@@ -233,7 +233,7 @@ def _what_to_do(v: View, page: AlertPage) -> Any:
     a = page.alert
     if a.type != "system":
         return None
-    what, steps = fault_wording(a.fingerprint, v.lang)
+    what, steps = runbook_entry(a.fingerprint, v.lang)
     todo = section(v.t("alert.to_do"), html.P(what), html.Ol([html.Li(step) for step in steps], className="steps"))
     names = [str(x) for x in a.explanation.get("names") or ()]
     if not names:

@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 from barometer.errors import BarometerError
 from barometer.files import STDIN, BadRow, Source
-from barometer.files.look import looked_at
+from barometer.files.preview import previewed_rows
 from barometer.settings import Settings
 from barometer.store.engine import Store, is_away
 from barometer.store.migrate import open_store
@@ -140,7 +140,7 @@ def _watched(job: Import, bar: Progress, what: str) -> Iterator[Record]:
     task = bar.add_task(what, total=sum(sizes) if len(sizes) == len(plan.files) else None, rows=0)
     # What a file is is said while the bar of progress runs, which prints it above itself.
     rows = itertools.chain.from_iterable(
-        looked_at(
+        previewed_rows(
             Source(path, plan.form, lambda n: bar.advance(task, n)), job.records, lambda text: say(bar.console, text)
         )
         for path in plan.files

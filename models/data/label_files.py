@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from barometer.files import BadRow, FileRow, Form, Source
-from barometer.files.look import looked_at
 from barometer.files.mapping import Columns, Mapper, names_of
+from barometer.files.preview import previewed_rows
 from barometer.vocabulary import KINDS, SENTIMENTS
 from models.data.examples import Example
 from models.errors import TrainingDataError
@@ -73,7 +73,7 @@ def read_labelled(
     reader = _Reader(path, topics, how)
     examples: list[Example] = []
     first: FileRow | None = None
-    for row in _flat(looked_at(_Unfolded(path, how.form), mapper, say, kind=False, also=("sentiment", "topics"))):
+    for row in _flat(previewed_rows(_Unfolded(path, how.form), mapper, say, kind=False, also=("sentiment", "topics"))):
         first = first or row
         fields = mapper.fields(row)
         example = reader.example(row, fields)

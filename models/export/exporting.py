@@ -229,7 +229,7 @@ def _summary(
     return round(summary(by_set(dev, topics, *logits)), 4)
 
 
-def warmed(logits: np.ndarray, examples: Sequence[Example], temperature: dict[str, float]) -> np.ndarray:
+def temperature_scaled(logits: np.ndarray, examples: Sequence[Example], temperature: dict[str, float]) -> np.ndarray:
     """Sentiment logits divided by the temperature of each text's language and kind."""
     t = [temperature.get(f"{e.lang}:{e.kind}", temperature.get(e.lang, 1.0)) for e in examples]
     return logits / np.array(t)[:, None]
@@ -251,14 +251,14 @@ def _measures(
     topic: np.ndarray,
 ) -> dict[str, Any]:
     cut = cuts(dev, topics, labels["thresholds"])
-    of_integers = by_set(dev, topics, warmed(sentiment, dev, labels["temperatures"]), topic, cut)
+    of_integers = by_set(dev, topics, temperature_scaled(sentiment, dev, labels["temperatures"]), topic, cut)
     float_sentiment, float_topic = predict(network, dev_set, torch.device("cpu"), _in_float32(recipe))
-    of_floats = by_set(dev, topics, warmed(float_sentiment, dev, labels["temperatures"]), float_topic, cut)
+    of_floats = by_set(dev, topics, temperature_scaled(float_sentiment, dev, labels["temperatures"]), float_topic, cut)
     single = [i for i, e in enumerate(dev) if len(e.sentiment) == 1]
     groups = by_set(
         [dev[i] for i in single],
         topics,
-        warmed(sentiment, dev, labels["temperatures"])[single],
+        temperature_scaled(sentiment, dev, labels["temperatures"])[single],
         topic[single],
         cut[single],
         key=lambda e: f"{e.lang}:{e.kind}",

@@ -10,8 +10,8 @@ from typing import Any
 
 from barometer.errors import BarometerError
 from barometer.files import BadRow, FileRow, Form, Source
-from barometer.files.look import looked_at
 from barometer.files.mapping import MISSING, Columns, Mapper, value_at
+from barometer.files.preview import previewed_rows
 from barometer.files.tally import Tally
 from barometer.records import MAX_TEXT, Reason
 from barometer.vocabulary import KINDS
@@ -72,7 +72,7 @@ def read_lines(
     mapper = Mapper(columns or Columns())
     if tally is not None:
         mapper.tally = tally
-    for row in looked_at(Source(path, form), mapper, say, kind=False):
+    for row in previewed_rows(Source(path, form), mapper, say, kind=False):
         try:
             if isinstance(row, BadRow):
                 raise row

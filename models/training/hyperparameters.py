@@ -32,7 +32,7 @@ Report = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SearchProgress:
     """What a search has found so far."""
 
     trials: int
@@ -96,15 +96,15 @@ def search(
     patience: int = 0,
     threads: int = 1,
     report: Report | None = None,
-    told: Callable[[Found], None] | None = None,
-) -> Found:
+    on_trial: Callable[[SearchProgress], None] | None = None,
+) -> SearchProgress:
     """Go on until ``trials`` are finished or given up, or the last ``patience`` of them were no better.
 
     Args:
         out: of the search; ``study.db``, ``best.yaml``, ``trials.csv`` and a folder for each trial.
         patience: 0 is never.
         report: of each training, as for ``train_model``.
-        told: called after each trial.
+        on_trial: called after each trial.
 
     Raises:
         TrainingDataError: optuna is missing, ``out`` holds another search, or training can't start.
@@ -133,8 +133,8 @@ def search(
         trial.set_user_attr("folder", folder.name)
         _run(study, trial, _with(recipe, values), data, base, folder, threads, report, optuna)
         _write(study, recipe, out, optuna)
-        if told:
-            told(found(study, out, optuna))
+        if on_trial:
+            on_trial(found(study, out, optuna))
     return found(study, out, optuna)
 
 
@@ -214,11 +214,11 @@ def _idle(study: Any, optuna: Any, patience: int) -> bool:
     return len(trials) - 1 - max(scored, key=lambda i: (trials[i].value, -i)) >= patience
 
 
-def found(study: Any, out: Path, optuna: Any) -> Found:
+def found(study: Any, out: Path, optuna: Any) -> SearchProgress:
     """Where the search stands."""
     scored = [t for t in _finished(study, optuna) if t.value is not None]
     best = max(scored, key=lambda t: t.value) if scored else None
-    return Found(
+    return SearchProgress(
         _done(study, optuna),
         best and best.number,
         best.value if best else 0.0,

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from barometer.alarm_runbook import fault_wording
+from barometer.alarm_runbook import runbook_entry
 from barometer.store.alerts.evidence import MOSTLY
 from barometer.store.alerts.life_cycle import DETECTOR
 from monitor.notify import wording as w
@@ -129,7 +129,7 @@ def _title(f: Mapping[str, Any], lang: Lang) -> str:
     if others > 0:
         name += f"等 {others + 1} 项" if zh else f" and {others} more"
     if f["type"] == "system":
-        return head + one_line(fault_wording(f["fingerprint"], lang)[0])
+        return head + one_line(runbook_entry(f["fingerprint"], lang)[0])
     if f["type"] == "rule":
         said = (f.get("red_line") or {}).get(lang) or f["summary"] or ("红线词命中" if zh else "red-line word")
         return f"{head}{name}：{said}" if zh else f"{head}{name}: {said}"
@@ -295,7 +295,7 @@ def _steps(f: Mapping[str, Any], lang: Lang) -> list[str]:
         return [w.DO_OVERDUE[lang].format(steps=late)]
     again = ""
     if f["type"] == "system":
-        return [one_line(step) for step in fault_wording(f["fingerprint"], lang)[1]]
+        return [one_line(step) for step in runbook_entry(f["fingerprint"], lang)[1]]
     if not f["acknowledged_by"]:
         interval = duration(f["repeat_minutes"] * 60_000, lang)
         again = w.UNACKNOWLEDGED[lang].format(interval=interval)

@@ -13,8 +13,8 @@ from rich.table import Table
 
 from barometer.errors import BarometerError
 from barometer.files import BadRow, Form, Source, options
-from barometer.files.look import looked_at
 from barometer.files.mapping import MISSING, Columns, Mapper, joined, parse_pairs
+from barometer.files.preview import previewed_rows
 from barometer.rules import Match, RuleSet, load_rules
 from barometer.settings import load_settings
 from barometer.times import check_format
@@ -77,12 +77,12 @@ def try_rules(
     # An error is the file's own where a column of times was named; else `time` is read where there is one.
     columns = Columns(*said, time_column or "time", load_settings().zone, time_format or None)
     mapper, told = Mapper(columns), Console(stderr=True, markup=False, highlight=False)
-    given = Form.said(encoding, form, delimiter, escape, sheet)
+    given = Form.from_options(encoding, form, delimiter, escape, sheet)
 
     def say(line: str) -> None:
         told.print(line, soft_wrap=True)
 
-    rows = looked_at(Source(str(file), given), Mapper(Columns(*said)), say, kind=False)
+    rows = previewed_rows(Source(str(file), given), Mapper(Columns(*said)), say, kind=False)
     for row in rows:
         if isinstance(row, BadRow):
             raise row

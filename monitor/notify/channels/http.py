@@ -155,7 +155,7 @@ def post(request: Request, timeout: float) -> Answer:
                 if len(body) >= MAX_ANSWER or time.monotonic() > deadline:
                     break
             return Answer(response.status_code, response.headers, body[:MAX_ANSWER], request)
-    except outbound.NoWayOut as e:
+    except outbound.OutboundError as e:
         # Put right in the environment; what waits is sent then.
         raise SendError(redact(str(e), request.url, request.secrets)) from None
     except httpx.TimeoutException as e:

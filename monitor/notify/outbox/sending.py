@@ -100,7 +100,7 @@ def _send_due(
     begin, sent = time.monotonic(), 0
     while True:
         spent = time.monotonic() - begin
-        looked_at = 0
+        previewed_rows = 0
         if spent <= budget_seconds and pool.room:
             now = now_ms + int(spent * 1000)
             counts = pool.counts
@@ -109,13 +109,13 @@ def _send_due(
             if waiting:
                 with store.write() as c:
                     leases.check(store, c, lease)
-                    claims, looked_at = _claim(c, lease, config, now, counts, pool.room)
+                    claims, previewed_rows = _claim(c, lease, config, now, counts, pool.room)
                 for claim in claims:
                     pool.begin(claim, config, leading)
-        if not pool and not looked_at:
+        if not pool and not previewed_rows:
             return sent
-        ended = pool.finished(0.0 if looked_at and pool.room else patience) if pool else []
-        if not ended and not looked_at:
+        ended = pool.finished(0.0 if previewed_rows and pool.room else patience) if pool else []
+        if not ended and not previewed_rows:
             return sent
         for claim, outcome in ended:
             now = now_ms + int((time.monotonic() - begin) * 1000)
@@ -132,11 +132,11 @@ def _claim(
     c: Connection, lease: Lease, config: NotifyConfig, now: int, under_way: Counter[ChannelKey], room: int
 ) -> tuple[list[Claim], int]:
     """Claim what is due and record the attempts; returns the claims, and how many entries were looked at."""
-    claims, counts, looked_at = [], under_way.copy(), 0
+    claims, counts, previewed_rows = [], under_way.copy(), 0
     for entry in due_entries(c, lease.term, now, _full(under_way), room):
         if counts[entry.receiver, entry.channel] >= A_CHANNEL:
             continue
-        looked_at += 1
+        previewed_rows += 1
         if entry.state == "sending":
             end_lost_attempts(c, entry.id, now)
             if entry.attempts >= config.settings.notify_attempts:
@@ -147,7 +147,7 @@ def _claim(
         attempt_id = begin_attempt(c, entry, lease.term, now, now + SENDING_TIMEOUT_MS)
         counts[entry.receiver, entry.channel] += 1
         claims.append(Claim(entry, entry.attempts + 1, attempt_id))
-    return claims, looked_at
+    return claims, previewed_rows
 
 
 def _drop_if_obsolete(c: Connection, entry: OutboxEntry, config: NotifyConfig, now: int) -> bool:

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import httpx
 import pytest
 
-from app.demo.inbox import KEPT, Arrived, Inbox
+from app.demo.inbox import KEPT, Inbox, ReceivedMessage
 from app.demo.people import write_people
 from barometer.settings import Settings, load_settings
 from monitor.notify.channels import SendError, open_channel
@@ -22,12 +22,12 @@ pytestmark = pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiri
 
 
 @pytest.fixture
-def arrived() -> list[Arrived]:
+def arrived() -> list[ReceivedMessage]:
     return []
 
 
 @pytest.fixture
-def inbox(tmp_path: Path, arrived: list[Arrived], monkeypatch: pytest.MonkeyPatch) -> Iterator[Inbox]:
+def inbox(tmp_path: Path, arrived: list[ReceivedMessage], monkeypatch: pytest.MonkeyPatch) -> Iterator[Inbox]:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with socket.socket() as s:
@@ -45,7 +45,9 @@ def settings(inbox: Inbox, tmp_path: Path, **more: object) -> Settings:
     return load_settings(**{**given, **more})
 
 
-def test_what_the_demos_people_are_sent_is_shown_and_kept(inbox: Inbox, arrived: list[Arrived], tmp_path: Path) -> None:
+def test_what_the_demos_people_are_sent_is_shown_and_kept(
+    inbox: Inbox, arrived: list[ReceivedMessage], tmp_path: Path
+) -> None:
     config = load_config(settings(inbox, tmp_path))
     for receiver in config.file.receivers:
         for channel in receiver.channels:
@@ -71,7 +73,7 @@ def test_what_the_demos_people_are_sent_is_shown_and_kept(inbox: Inbox, arrived:
 
 
 def test_others_of_this_machine_get_nothing_and_leave_nothing(
-    inbox: Inbox, arrived: list[Arrived], tmp_path: Path
+    inbox: Inbox, arrived: list[ReceivedMessage], tmp_path: Path
 ) -> None:
     home = inbox.url.rpartition("/")[0]
     for path in ("/", "/newest", "/guess/", "/guess/newest"):
@@ -84,7 +86,7 @@ def test_others_of_this_machine_get_nothing_and_leave_nothing(
     assert arrived == []
 
 
-def test_a_message_that_is_none_is_refused(inbox: Inbox, arrived: list[Arrived]) -> None:
+def test_a_message_that_is_none_is_refused(inbox: Inbox, arrived: list[ReceivedMessage]) -> None:
     for path in ("card", "webhook"):
         assert httpx.post(f"{inbox.url}/{path}/x", content=b"[1", trust_env=False).status_code == 400
     assert httpx.post(f"{inbox.url}/card/x", json={"msg_type": "text"}, trust_env=False).json()["code"] == 9499

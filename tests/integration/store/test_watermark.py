@@ -24,7 +24,7 @@ def through(store: Store, settings_for: Callable[..., Settings]) -> Callable[...
     """``through(partitions, progress_from=..., of=...)``: the watermark of a log of ``of`` partitions."""
 
     def look(
-        partitions: list[Partition], progress_from: str = "records", of: int | None = None, looked_at: int = NOW
+        partitions: list[Partition], progress_from: str = "records", of: int | None = None, previewed_rows: int = NOW
     ) -> int | None:
         settings = settings_for(progress_from=progress_from)
         with store.write() as c:
@@ -47,7 +47,7 @@ def through(store: Store, settings_for: Callable[..., Settings]) -> Callable[...
                         last_observed_at=last,
                         next_offset=following,
                         high_water=end,
-                        updated_at=looked_at,
+                        updated_at=previewed_rows,
                     )
                 )
             log = current_log(c, settings.topic_documents)
@@ -85,5 +85,5 @@ def test_from_timestamps_an_empty_partition_follows_the_clock(through: Callable[
 def test_from_timestamps_the_clock_stops_when_nobody_looks(through: Callable[..., int | None]) -> None:
     """A worker is gone: what it last saw of the log's end says nothing of what has come since."""
     idle = (None, NOW - 9_000_000, 4, 4)
-    assert through([idle], "timestamps", looked_at=NOW - 500_000) == NOW - 500_000 - LATE
-    assert through([idle], "timestamps", looked_at=NOW + 500_000) == NOW - LATE
+    assert through([idle], "timestamps", previewed_rows=NOW - 500_000) == NOW - 500_000 - LATE
+    assert through([idle], "timestamps", previewed_rows=NOW + 500_000) == NOW - LATE

@@ -51,14 +51,14 @@ def test_the_proxy_is_that_of_the_scheme(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_what_the_environment_has_wrong_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALL_PROXY", "gopher://proxy.example")
-    with pytest.raises(outbound.NoWayOut, match="ALL_PROXY"):
+    with pytest.raises(outbound.OutboundError, match="ALL_PROXY"):
         outbound.client("http://x.example/", 1.0)
     monkeypatch.delenv("ALL_PROXY")
     monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/ca.pem")
     outbound._tls.cache_clear()  # a process reads them once
-    with pytest.raises(outbound.NoWayOut, match="SSL_CERT_FILE"):
+    with pytest.raises(outbound.OutboundError, match="SSL_CERT_FILE"):
         outbound.client("https://x.example/", 1.0)
     monkeypatch.delenv("SSL_CERT_FILE")
     outbound.client("https://x.example/", 1.0).close()
-    with pytest.raises(outbound.NoWayOut, match=r"/nowhere/ca\.pem"):
+    with pytest.raises(outbound.OutboundError, match=r"/nowhere/ca\.pem"):
         outbound.client("https://x.example/", 1.0, cafile="/nowhere/ca.pem")

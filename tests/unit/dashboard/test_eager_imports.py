@@ -34,7 +34,7 @@ threads = [threading.Thread(target=export, args=(n,)) for n in range(6)]
 [t.start() for t in threads]
 [t.join() for t in threads]
 late = packages() - known - set(sys.stdlib_module_names)
-print("LATE", sorted(x for x in late if not x.startswith("_")), "FAULTS", faults)
+print("LATE", sorted(x for x in late if not x.startswith("_")), "RUNBOOK", faults)
 """
 
 
@@ -52,5 +52,5 @@ def test_exports_of_many_at_once_import_nothing(tmp_path: Path) -> None:
         [sys.executable, "-c", _CODE, str(tmp_path)], capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert "LATE [] FAULTS []" in done.stdout
+    assert "LATE [] RUNBOOK []" in done.stdout
     assert len(list(tmp_path.iterdir())) == 12

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from barometer.errors import BarometerError
 from barometer.files import Form
 from models.cli import app
-from models.scoring.score_files import Line, line_of, read_lines, score_lines
+from models.scoring.score_files import ScoreInput, line_of, read_lines, score_lines
 from models.scoring.scorer import Scorer
 
 JSON = st.recursive(
@@ -69,10 +69,10 @@ def test_lone_surrogates_and_long_texts_are_mended() -> None:
 def test_files_of_both_forms(tmp_path: Path) -> None:
     plain = tmp_path / "a.csv"
     plain.write_text("\ufefftext,kind,lang,title\n甲,news,zh,乙\n丙,,,\n", "utf-8")
-    assert list(read_lines(str(plain))) == [Line("甲", "news", "zh", "乙"), Line("丙")]
+    assert list(read_lines(str(plain))) == [ScoreInput("甲", "news", "zh", "乙"), ScoreInput("丙")]
     packed = tmp_path / "a.jsonl.gz"
     packed.write_bytes(gzip.compress('{"text": "甲"}\n\n{"text": "乙", "kind": "comment"}'.encode()))
-    assert list(read_lines(str(packed))) == [Line("甲"), Line("乙", "comment")]
+    assert list(read_lines(str(packed))) == [ScoreInput("甲"), ScoreInput("乙", "comment")]
 
 
 def test_a_file_without_texts_is_named(tmp_path: Path) -> None:
@@ -88,7 +88,12 @@ def test_a_file_without_texts_is_named(tmp_path: Path) -> None:
 
 
 def test_order_is_kept_and_reasons_are_said(default_scorer: Scorer) -> None:
-    lines = [Line("沪指收涨"), Line(reason="broken_json"), Line(""), Line("Shares fell sharply", "news")]
+    lines = [
+        ScoreInput("沪指收涨"),
+        ScoreInput(reason="broken_json"),
+        ScoreInput(""),
+        ScoreInput("Shares fell sharply", "news"),
+    ]
     for batch in (1, 2, 100):
         out = list(score_lines(default_scorer, iter(lines), batch))
         assert [r["reason"] for r in out] == [None, "broken_json", "text_empty", None]

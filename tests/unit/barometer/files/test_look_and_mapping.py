@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from barometer.errors import BarometerError
 from barometer.files import BadRow, FileRow, Source
-from barometer.files.look import looked_at
 from barometer.files.mapping import Columns, Mapper, names_of
+from barometer.files.preview import previewed_rows
 from barometer.files.tally import Tally
 
 ZONE = ZoneInfo("Asia/Shanghai")
@@ -24,7 +24,7 @@ def looked(path: Path, text: str, columns: Columns | None = None, kind: bool = T
     """What is said, and how many rows come."""
     path.write_text(text, "utf-8")
     said: list[str] = []
-    n = sum(1 for _ in looked_at(Source(str(path)), Mapper(columns or Columns()), said.append, kind=kind))
+    n = sum(1 for _ in previewed_rows(Source(str(path)), Mapper(columns or Columns()), said.append, kind=kind))
     return [x.replace(str(path), path.name) for x in said], n
 
 

@@ -161,7 +161,7 @@ def test_a_stray_byte_makes_its_own_row_bad(tmp_path: Path) -> None:
 
 def test_other_forms_of_tables(tmp_path: Path) -> None:
     assert read(write(tmp_path / "a.csv", "sep=;\r\n" + table(";")))[1] == ROWS
-    assert read(write(tmp_path / "b.csv", table("^")), Form.said(delimiter="^"))[1] == ROWS
+    assert read(write(tmp_path / "b.csv", table("^")), Form.from_options(delimiter="^"))[1] == ROWS
     assert read(write(tmp_path / "c.csv", table(quoting=csv.QUOTE_ALL).replace("\r\n", "\r")))[1] == ROWS
     assert read(write(tmp_path / "d.csv", "text,a|b,c\nx;y,1|2,3\n"))[1] == [{"text": "x;y", "a|b": "1|2", "c": "3"}]
     assert read(write(tmp_path / "e.csv", "text,n\na,1\n,\n\nb,2\n"))[1] == [
@@ -180,7 +180,7 @@ def test_quotes_escaped_by_a_backslash(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", 'id,text\n1,"她说\\"没事\\"，走了"\n\\N,"a\\\\b"\n')
     with pytest.raises(BarometerError, match=r"a\.csv:2: broken CSV: .*--escape backslash"):
         list(Source(path))
-    assert read(path, Form.said(escape="backslash"))[1] == [
+    assert read(path, Form.from_options(escape="backslash"))[1] == [
         {"id": "1", "text": '她说"没事"，走了'},
         {"id": "", "text": "a\\b"},
     ]
@@ -328,10 +328,10 @@ def test_any_bytes_are_rows_or_one_clear_error(
 
 
 def test_options_are_checked() -> None:
-    assert Form.said(delimiter="tab", escape="backslash") == Form(delimiter="\t", escape="\\")
+    assert Form.from_options(delimiter="tab", escape="backslash") == Form(delimiter="\t", escape="\\")
     for wrong in ({"delimiter": "||"}, {"escape": '"'}, {"form": "xml"}):
         with pytest.raises(BarometerError, match="--"):
-            Form.said(**wrong)
+            Form.from_options(**wrong)
 
 
 def test_a_pipe_is_not_waited_for() -> None:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from barometer.alarm_runbook import FAULTS, fault_wording
+from barometer.alarm_runbook import RUNBOOK, runbook_entry
 from barometer.settings import load_settings
 from monitor.notify import formats, wording
 from monitor.notify.channels import http, markdown, slack, sms, telegram
@@ -177,7 +177,7 @@ def test_nothing_is_divided_by_an_expectation_of_nothing() -> None:
     assert "负面（" not in said(seen_total=0, seen_negative=0).text
 
 
-@pytest.mark.parametrize("code", FAULTS)
+@pytest.mark.parametrize("code", RUNBOOK)
 def test_system_alarms_say_what_to_do(code: str) -> None:
     more: dict[str, Any] = {
         "type": "system",
@@ -191,7 +191,7 @@ def test_system_alarms_say_what_to_do(code: str) -> None:
         **more,
         explanation={"records": 12_000, "kinds": {}, "told_score": 0},
     )
-    what, steps = fault_wording(f"system:{code}:财经网", "zh")
+    what, steps = runbook_entry(f"system:{code}:财经网", "zh")
     assert what in m.title
     assert all(step in m.text for step in steps)
     assert "未读记录 12,000" in m.text

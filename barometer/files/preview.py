@@ -1,4 +1,4 @@
-"""A look at a file's first rows, before anything is done with them: what is taken for what, or why that cannot be."""
+"""Previews the first rows of a file before it is processed: which columns are taken for what, or why it is refused."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from barometer.files.mapping import Mapper, forked, joined, names_of, value_at
 from barometer.files.rows import BadRow, FileRow, Rows
 from barometer.files.source import Source
 from barometer.times import is_clock, is_day
+from barometer.vocabulary import STATED_KINDS
 
 SAMPLE: Final = 200
 _SHOWN: Final = 20
@@ -30,7 +31,7 @@ _KNOWN: Final = (
 )
 
 
-def looked_at(
+def previewed_rows(
     source: Source, mapper: Mapper, say: Callable[[str], None], *, kind: bool = True, also: Sequence[str] = ()
 ) -> Rows:
     """The rows of a file; before the first one ``say`` is told what it is and which columns are taken for what.
@@ -65,7 +66,7 @@ def looked_at(
     if not taken:
         raise BarometerError(f"{trial.tally.first_bad}\nNone of the first {len(sample)} rows can be read")
     _refuse(source, mapper, trial, taken, kind)
-    for line in _said(source, mapper, trial, taken, kind, also):
+    for line in _report(source, mapper, trial, taken, kind, also):
         say(_printable(line))
     yield from chain(sample, rows)
 
@@ -79,7 +80,7 @@ def _has_text(fields: dict[str, Any]) -> bool:
 
 
 def _has_kind(fields: dict[str, Any]) -> bool:
-    return fields.get("kind") in ("news", "comment")
+    return fields.get("kind") in STATED_KINDS
 
 
 def _refuse(
@@ -89,17 +90,17 @@ def _refuse(
     what = f"{source.path}: {'the row' if n == 1 else f'none of the first {n} rows'} {'has no' if n == 1 else 'has a'}"
     there = f"there are: {_printable(', '.join(names_of(taken[0][0])))}"
     if not any(_has_text(f) for _, f in taken):
-        said = mapper.columns.rename.get("text")
-        if said is None:
+        column = mapper.columns.rename.get("text")
+        if column is None:
             remedy = "name its column with --map text=COLUMN"
-        elif said in trial.unseen:
-            remedy = f"there is no field {said!r} (--map text={said})"
+        elif column in trial.unseen:
+            remedy = f"there is no field {column!r} (--map text={column})"
         else:
-            remedy = f"{said!r} is empty or no text (--map text={said})"
+            remedy = f"{column!r} is empty or no text (--map text={column})"
         only = list(taken[0][0].fields)
         if taken[0][0].tabular and len(only) == 1 and source.about.startswith("CSV, one column"):
             remedy += f"; one column {only[0]!r:.60}: is something else the delimiter? --delimiter"
-        if said is None and n == 1 and (wrapped := _wrapped(taken[0][0].fields)):
+        if column is None and n == 1 and (wrapped := _wrapped(taken[0][0].fields)):
             remedy += f"; the rows seem to be in {wrapped!r}: give that array alone"
         raise BarometerError(f"{what} text; {remedy}; {there}")
     if kind and not any(_has_kind(f) for _, f in taken):
@@ -121,7 +122,7 @@ def _wrapped(fields: Mapping[str, Any], before: str = "") -> str | None:
     return None
 
 
-def _said(
+def _report(
     source: Source,
     mapper: Mapper,
     trial: Mapper,
@@ -144,7 +145,7 @@ def _said(
         elif name != "engagement" or not counts:
             parts.append(name)
     if columns.time_column is not None:
-        parts.append(_time_said(mapper, taken))
+        parts.append(_time_report(mapper, taken))
         mapped |= {columns.time_column, *columns.time_column.split("+")}
     kept = [
         c for c in row.fields if c not in known and c not in mapped and not any(m.startswith(f"{c}.") for m in mapped)
@@ -178,7 +179,7 @@ def _shared_ids(source: Source, taken: list[tuple[FileRow, dict[str, Any]]]) -> 
         )
 
 
-def _time_said(mapper: Mapper, taken: list[tuple[FileRow, dict[str, Any]]]) -> str:
+def _time_report(mapper: Mapper, taken: list[tuple[FileRow, dict[str, Any]]]) -> str:
     column, zone = mapper.columns.time_column, mapper.columns.zone
     for row, _ in taken:
         try:
