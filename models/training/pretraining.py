@@ -151,6 +151,8 @@ def pretrain(
         raise TrainingDataError(f"base model: {base} is a model folder; masked words need a pretrained encoder")
     out.mkdir(parents=True, exist_ok=True)
     started = time.time()
+
+    # Texts as pieces
     tokenizer = load_tokenizer(base / "tokenizer.json", recipe.max_tokens)
     mask_id = tokenizer.token_to_id("<mask>") or tokenizer.token_to_id("[MASK]")
     if mask_id is None:
@@ -160,6 +162,7 @@ def pretrain(
     ids = encode(tokenizer, lines, recipe.max_tokens)
     log.info("read", texts=len(ids), tokens=sum(map(len, ids)))
 
+    # Network, and where an earlier process stopped
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     encoder = BertModel.from_pretrained(
         base, num_hidden_layers=recipe.layers, add_pooling_layer=False, dtype=torch.float32
@@ -185,8 +188,9 @@ def pretrain(
         first, history = saved["step"], json.loads(saved["history"])
         log.info("going on from the checkpoint", step=first, of=steps)
 
+    # Steps
     pad_id = int(encoder.config.pad_token_id or 0)
-    began, running, told = time.time(), torch.zeros((), device=device), 0.0
+    began, running, reported = time.time(), torch.zeros((), device=device), 0.0
     network.train()
     for step in range(first, steps):
         padded = pad([ids[i] for i in schedule[step]], pad_id)
@@ -202,8 +206,8 @@ def pretrain(
         rate.step()
         optimizer.zero_grad(set_to_none=True)
         running += (loss.detach() - running) / min(100, step - first + 1)
-        if report and (time.time() - told > _REPORT_EVERY or step + 1 == steps):  # each waits for the device
-            told = time.time()
+        if report and (time.time() - reported > _REPORT_EVERY or step + 1 == steps):  # each waits for the device
+            reported = time.time()
             eta = (time.time() - began) / (step + 1 - first) * (steps - step - 1) / 60
             report(step + 1, steps, f"loss {running.item():.3f}, {eta:.1f} min to go")
         if (step + 1) % 200 == 0:
@@ -220,6 +224,8 @@ def pretrain(
                     "recipe": same,
                 },
             )
+
+    # What the run leaves: a base folder
     encoder.config.num_hidden_layers = recipe.layers
     encoder.save_pretrained(out)
     shutil.copyfile(base / "tokenizer.json", out / "tokenizer.json")
