@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from decimal import ROUND_HALF_UP, Decimal
-from typing import Any, Final
+from typing import Final
 
 _UNITS: Final = {
     "": 1, "百": 10**2, "千": 10**3, "k": 10**3, "万": 10**4, "萬": 10**4, "w": 10**4, "十万": 10**5, "百万": 10**6,
@@ -18,7 +18,7 @@ _COUNT: Final = re.compile(
 )
 
 
-def read_count(value: Any) -> int | None:
+def read_count(value: object) -> int | None:
     """A whole number that is not negative, or None.
 
     >>> [read_count(x) for x in ("1.2万", "3.5亿", "1,234", "10w+", "12.0", "1.5", "赞")]

@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from barometer.errors import BarometerError
@@ -53,7 +52,7 @@ class Window:
         return cls.of({"days": (found["days"] or "all").split(","), "from": found["from"], "to": found["to"]})
 
     @classmethod
-    def of(cls, value: Any) -> Window:
+    def of(cls, value: object) -> Window:
         """From text, or a mapping of ``days``, ``from`` and ``to``.
 
         Raises:
@@ -112,7 +111,7 @@ def _epoch(local: datetime, zone: ZoneInfo) -> int:
     return int(local.replace(tzinfo=zone).timestamp() * 1000)
 
 
-def _minutes(value: Any) -> int:
+def _minutes(value: object) -> int:
     # YAML 1.1 reads 22:00 without quotes as a number of base 60.
     if isinstance(value, int) and not isinstance(value, bool):
         value = f"{value // 60}:{value % 60:02}"

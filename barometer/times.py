@@ -10,7 +10,7 @@ import re
 import unicodedata
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from decimal import Decimal, InvalidOperation
-from typing import Any, Final
+from typing import Final
 
 from barometer.errors import BarometerError
 
@@ -73,7 +73,7 @@ class NoTime(BarometerError):
     """A value that is no time, or one that can be read in several ways; the message is the reason."""
 
 
-def read_time(value: Any, zone: tzinfo, time_format: str | None = None) -> int:
+def read_time(value: object, zone: tzinfo, time_format: str | None = None) -> int:
     """Epoch ms of a time.
 
     Without a format: ISO 8601; dates and times with ``-``, ``/``, ``.`` or 年月日, padded or not, with 上午 and 下午;
@@ -106,7 +106,7 @@ def read_time(value: Any, zone: tzinfo, time_format: str | None = None) -> int:
         raise NoTime(f"it does not fit --time-format {time_format}" if time_format else USE) from None
 
 
-def parse_time(value: Any, zone: tzinfo) -> int | None:
+def parse_time(value: object, zone: tzinfo) -> int | None:
     """As :func:`read_time`; None where it raises.
 
     >>> parse_time("2024-05-06", ZoneInfo("Asia/Shanghai"))
@@ -118,13 +118,13 @@ def parse_time(value: Any, zone: tzinfo) -> int | None:
         return None
 
 
-def is_day(value: Any) -> bool:
+def is_day(value: object) -> bool:
     """Whether a time says the day alone."""
     text = unicodedata.normalize("NFKC", str(value)).strip()
     return bool(re.fullmatch(r"\d{4}\s*[-/.年]\s*\d{1,2}\s*[-/.月]\s*\d{1,2}\s*日?|\d{8}", text, re.A))
 
 
-def is_clock(value: Any) -> bool:
+def is_clock(value: object) -> bool:
     """Whether a value is a time of day without a day."""
     text = unicodedata.normalize("NFKC", str(value)).strip().lower()
     return any(re.fullmatch(rf"{_HALF_DAY}\s*{t}\s*{_LATE}", text, re.A) for t in _TIMES[:2])

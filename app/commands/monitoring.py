@@ -3,8 +3,6 @@ letters and the check of the topics' settings."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import structlog
 
 from app.signals import stopped_by_signals
@@ -29,10 +27,10 @@ def monitor_main(settings: Settings) -> None:
             return
         relay = Relay(settings, store)
 
-        def relay_job(_lease: Any) -> None:
+        def relay_job(_lease: object) -> None:
             relay.run()
 
-        def topics_job(_lease: Any) -> None:
+        def topics_job(_lease: object) -> None:
             look_at_topics(settings, store)
 
         jobs = [("dead-letter-relay", 5.0, relay_job), ("topics", TOPICS_SECONDS, topics_job)]

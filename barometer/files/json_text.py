@@ -77,7 +77,7 @@ def json_values(path: str, stream: TextIO) -> Rows:
         text, at = text[at:] + more, 0
 
 
-def _row(path: str, line: int, value: Any) -> FileRow | BadRow:
+def _row(path: str, line: int, value: object) -> FileRow | BadRow:
     if isinstance(value, dict):
         return FileRow(path, line, value, False)
     return BadRow(f"{path}:{line}: not a JSON object", "wrong_type")

@@ -158,7 +158,7 @@ class Mapper:
             message["kind"] = _KINDS.get(kind, kind) if kind in _KINDS or kind.isascii() else message["kind"]
         return message
 
-    def _count(self, name: str, value: Any) -> Any:
+    def _count(self, name: str, value: object) -> object:
         if value is None:
             return None
         count = read_count(value)
@@ -167,7 +167,7 @@ class Mapper:
             return value
         return count
 
-    def _published_at(self, value: Any) -> Any:
+    def _published_at(self, value: object) -> object:
         if isinstance(value, bool) or not isinstance(value, int | float | str):
             return value
         if isinstance(value, str) and _WITH_OFFSET.fullmatch(value.strip()):
@@ -248,26 +248,26 @@ def _without(fields: Mapping[str, Any], path: Sequence[str]) -> Mapping[str, Any
     return {k: rest if k == path[0] else v for k, v in fields.items() if k != path[0] or rest}
 
 
-def _is_empty(value: Any, tabular: bool) -> bool:
+def _is_empty(value: object, tabular: bool) -> bool:
     if value is None or value == "":
         return True
     return tabular and isinstance(value, str) and (value.isspace() or value.strip().lower() in _NULLS)
 
 
-def _is_rounded(value: Any) -> bool:
+def _is_rounded(value: object) -> bool:
     if isinstance(value, float):
         return value >= _EXACT
     return isinstance(value, str) and _ROUNDED.fullmatch(value.strip()) is not None
 
 
-def _string(value: Any) -> Any:
+def _string(value: object) -> object:
     """A number as text; what else is no text is left as it is."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return value
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
-def _symbols(value: Any) -> Any:
+def _symbols(value: object) -> object:
     if isinstance(value, str):
         return [s for s in _SYMBOLS.split(value) if s]
     if isinstance(value, list):

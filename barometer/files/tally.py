@@ -49,7 +49,7 @@ class Tally:
         self.bad += 1
         self.first_bad = self.first_bad or str(why)
 
-    def dropped(self, name: str, why: str, value: Any) -> None:
+    def dropped(self, name: str, why: str, value: object) -> None:
         """Count a value that cannot be used."""
         said = self._dropped.setdefault((name, why), _Dropped())
         said.count += 1
@@ -99,5 +99,5 @@ def _rows(n: int) -> str:
     return f"{n:,} row{'' if n == 1 else 's'}"
 
 
-def _type(value: Any) -> str:
+def _type(value: object) -> str:
     return {dict: "an object", list: "a list", bool: "true or false"}.get(type(value), "a number")

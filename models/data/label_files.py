@@ -183,7 +183,7 @@ class _Reader:
             title,
         )
 
-    def _sentiment(self, row: FileRow, value: Any) -> str | None:
+    def _sentiment(self, row: FileRow, value: object) -> str | None:
         labels = _labels(value)
         self._contradicted = False
         if any(isinstance(x, _Contradiction) for x in labels):
@@ -199,7 +199,7 @@ class _Reader:
             return None
         return found.pop()
 
-    def _one(self, row: FileRow, label: Any) -> str:
+    def _one(self, row: FileRow, label: object) -> str:
         key = _key(label)
         known = self._mapped.get(key) or self._sentiments.get(key)
         if known is None:
@@ -210,7 +210,7 @@ class _Reader:
             )
         return known
 
-    def _topics_of(self, row: FileRow, value: Any) -> set[str] | None:
+    def _topics_of(self, row: FileRow, value: object) -> set[str] | None:
         if value is None and not (row.tabular and self._topics_column in row.fields):
             return None
         names = value if isinstance(value, list) else [x.strip() for x in str(value or "").split("|")]
@@ -225,7 +225,7 @@ class _Reader:
         return found
 
 
-def _labels(value: Any) -> list[Any]:
+def _labels(value: Any) -> list[object]:
     """One label, or several, of what a cell holds."""
     if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
         try:
@@ -239,7 +239,7 @@ def _labels(value: Any) -> list[Any]:
     return [] if value is None or value == "" else [value]
 
 
-def _key(label: Any) -> str:
+def _key(label: object) -> str:
     """A label as it is looked up: without case and blanks; 1.0, which pandas makes of 1, is 1."""
     key = unicodedata.normalize("NFKC", str(label)).strip().casefold()
     return key.removesuffix(".0") if _is_number(key) else key

@@ -287,5 +287,5 @@ def _in_float32(recipe: Recipe) -> Recipe:
     return Recipe(**(recipe.as_dict() | {"bfloat16": False}))
 
 
-def _write_json(path: Path, value: Any) -> None:
+def _write_json(path: Path, value: object) -> None:
     path.write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", "utf-8")

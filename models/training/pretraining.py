@@ -107,7 +107,7 @@ def mask(
     share: float,
     rng: np.random.Generator,
     special: Sequence[int] = _SPECIAL,
-) -> tuple[Any, Any]:
+) -> tuple[np.ndarray, np.ndarray]:
     """(input ids, targets) of padded ids (texts, tokens); a target of -100 is not asked for. ``special``: markers."""
     chosen = (rng.random(ids.shape) < share) & ~np.isin(ids, list(special))
     targets = np.where(chosen, ids, _IGNORED)
