@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from transformers import BertConfig, BertModel
 
 from barometer.vocabulary import KINDS, SENTIMENTS
+from models.cheap_dropout import for_cpu
 from models.errors import TrainingDataError
-from models.training.dropout import for_cpu
 
 
 class Network(nn.Module):

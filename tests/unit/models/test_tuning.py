@@ -44,7 +44,7 @@ def test_an_unknown_way_of_tuning_is_named(trained: Trained, tmp_path: Path) -> 
 
 
 def test_cheap_dropout_drops_its_share_and_scales_the_rest() -> None:
-    from models.training.dropout import CheapDropout
+    from models.cheap_dropout import CheapDropout
 
     torch.manual_seed(3)
     layer = CheapDropout(0.1)
