@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import parse_qs
 
 import dash
 from dash import Input, State, dcc, html
-from sqlalchemy import select
 
-from barometer.records import unpack_row
 from barometer.store.health.status import read_status
-from barometer.store.tables import DeadLetter
+from barometer.store.stream.dead_letters import StoredLetter, find_letters
 from dashboard.components.live import fresh, live, register_live, target
 from dashboard.components.parts import empty, href, kpi, or_code, section, table
 from dashboard.context import View, context, view
@@ -54,7 +53,7 @@ def body(v: View, sources: str = "") -> list[Any]:
     ctx = context()
     with ctx.store.read() as c:
         report = read_status(c, ctx.store, ctx.settings)
-        letters = c.execute(select(DeadLetter.__table__).order_by(DeadLetter.row_id.desc()).limit(LETTERS)).all()
+    letters = find_letters(ctx.store, limit=LETTERS)
     return [
         _problems(v, report),
         _flow(v, report),
@@ -214,19 +213,18 @@ def _partitions(v: View, report: dict[str, Any]) -> Any:
     )
 
 
-def _letters(v: View, letters: Any, now: int) -> Any:
+def _letters(v: View, letters: Sequence[StoredLetter], now: int) -> Any:
     if not letters:
         return section(v.t("system.letters"), empty(v.t("system.no_letters")))
     rows = []
     for x in letters:
-        row = unpack_row(x.row_id)
         rows.append(
             [
                 clock(x.record_timestamp, context().zone, now) if x.record_timestamp >= 0 else "–",
-                f"{row.partition}:{row.offset}",
+                f"{x.row.partition}:{x.row.offset}",
                 html.Div([html.Strong(or_code(v, "letter", x.reason)), html.Small(x.detail, className="muted")],
                          className="two"),
-                html.Code(bytes(x.value)[:_BEGINNING].decode("utf-8", "replace"), className="raw"),
+                html.Code(x.value[:_BEGINNING].decode("utf-8", "replace"), className="raw"),
                 f"{exact(x.value_length)} B",
             ]
         )  # fmt: skip
