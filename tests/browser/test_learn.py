@@ -103,13 +103,13 @@ def test_a_label_is_corrected_from_an_english_alert_and_explained(learned: Site,
     page.keyboard.press("2")
     page.keyboard.press("Enter")
     expect(page.locator("#annotate-done")).to_contain_text("Saved: Neutral")
-    expect(page.locator(".said-list")).to_contain_text("answer known")
+    expect(page.locator(".said-list")).to_contain_text("saw the model's answer")
     assert rows(learned)[0] == ("label", 1, "document", False)
     assert page.evaluate("window.injected") is None
     page.get_by_role("button", name="Back", exact=True).click()
     expect(page).to_have_url(re.compile("/documents"))
     mark = page.locator(".text-card").filter(has_text="<script>").first.locator(".pill.people")
-    expect(mark).to_have_text("people: Neutral")
+    expect(mark).to_have_text("human: Neutral")
     expect(mark).to_have_attribute("title", "analyst")
     in_language(page, "zh")
 
