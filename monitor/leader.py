@@ -35,10 +35,10 @@ from barometer.store.series.downsampling import fold
 from barometer.store.stuck_sessions import end_frozen_sessions
 from barometer.store.waiting import say_away
 from monitor import metrics
+from monitor.alarms.channel_health import notify_conditions
 from monitor.alarms.checks import Alarms
 from monitor.alarms.dead_mans_switch import Heartbeat
 from monitor.jobs import Job, Runner
-from monitor.notify.health import notify_conditions
 from monitor.notify.outbox.enqueue import enqueue
 from monitor.notify.outbox.reminders import repeat_due
 from monitor.notify.outbox.sender_pool import SenderPool

@@ -57,7 +57,7 @@ POINTS: dict[str, Point] = {
     "before sealing's commit": Point("monitor.sealing.seal:Sealer.seal_ready", "commit", (1, 12)),
     "after sealing's commit": Point("monitor.sealing.seal:Sealer.seal_ready", "committed", (1, 12)),
     "notification claimed": Point("monitor.leader:send_due", "committed", (1, 3)),
-    "between send and mark": Point("monitor.notify.channels.webhook:Webhook.send", "leave", (1, 4)),
+    "between send and mark": Point("monitor.notify.channels.webhook.sender:Webhook.send", "leave", (1, 4)),
     "notification marked": Point("monitor.leader:send_due", "commit", (2, 6)),
     "dead letters relayed": Point("ingest.dead_letters.replay:Sender.send", "leave", (1, 25)),
     # the upgrade of the schema

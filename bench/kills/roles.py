@@ -17,7 +17,7 @@ import ingest.worker.consumer
 import ingest.worker.main
 import models.scoring.scorer
 import monitor.leader
-import monitor.notify.channels.webhook
+import monitor.notify.channels.webhook.sender
 import monitor.notify.outbox.sending
 import monitor.sealing.seal
 from barometer.logs import configure_logging

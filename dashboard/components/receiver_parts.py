@@ -12,9 +12,9 @@ from barometer.store.alerts.deliveries import Delivery
 from dashboard.components.parts import aria, data, empty, section, table
 from dashboard.context import MINUTE, View, context
 from dashboard.format import ago, clock, duration, hours
-from dashboard.i18n.texts import has, series_name
+from dashboard.i18n.texts import series_name
+from monitor.notify.channels import channel_label
 from monitor.notify.config import NotifyFile, Receiver
-from monitor.notify.masked import address
 from monitor.notify.policy import DUTY, Matcher, Roster, Route
 from monitor.notify.roster import Duty, on_duty
 
@@ -63,7 +63,7 @@ def receivers_part(
             name = [html.Strong(r.name), html.Small(_of(v, r), className="muted")]
             if i:  # the name again, for who sees one channel at a time
                 name = [html.Span(r.name, className="muted")]
-            where = [html.Strong(_way(v, channel.type)), html.Small(address(channel), className="muted")]
+            where = [html.Strong(channel_label(channel.type, v.lang)), html.Small(channel.address(), className="muted")]
             cells = [
                 html.Div(name, className="two"),
                 html.Div(where, className="two"),
@@ -129,10 +129,6 @@ def _of(v: View, r: Receiver) -> str:
     if not r.send_resolved:
         said.append(v.t("receivers.no_resolved"))
     return " · ".join(said)
-
-
-def _way(v: View, type_: str) -> str:
-    return v.t(f"channel.{type_}") if has(f"channel.{type_}") else type_
 
 
 def _state(v: View, d: Delivery) -> Any:

@@ -21,9 +21,10 @@ from dashboard.components.parts import aria, empty, section
 from dashboard.components.receiver_parts import duty_part, quiet_part, receivers_part, routes_part
 from dashboard.context import MINUTE, View, context, view
 from dashboard.format import clock, duration
-from dashboard.i18n.texts import has, series_name
+from dashboard.i18n.texts import series_name
 from dashboard.navigation import Screen, add
 from dashboard.services.people_file import KEPT_SECONDS, people_file
+from monitor.notify.channels import channel_label
 from monitor.notify.config import NotifyConfig, load_config
 from monitor.notify.routes import Recipient, Router, Target
 from monitor.notify.testing import Tested, send_test
@@ -136,7 +137,7 @@ def _test(v: View, name: str) -> Any:
 
 
 def _outcome(v: View, name: str, x: Tested) -> Any:
-    way = v.t(f"channel.{x.type}") if has(f"channel.{x.type}") else x.type
+    way = channel_label(x.type, v.lang)
     if x.taken:
         return _said(v.t("receivers.test_taken", name=name, way=way), True)
     return _said(v.t("receivers.test_failed", name=name, way=way, why=x.detail))
@@ -190,7 +191,7 @@ def _told(v: View, config: NotifyConfig, series: str, severity: str) -> Any:
 
 
 def _recipient(v: View, r: Recipient, now: int) -> str:
-    ways = _joined(v, [v.t(f"channel.{c.type}") if has(f"channel.{c.type}") else c.type for c in r.receiver.channels])
+    ways = _joined(v, [channel_label(c.type, v.lang) for c in r.receiver.channels])
     when = v.t("receivers.at_once")
     if r.quiet_until is not None:
         when = v.t("receivers.at", time=clock(r.quiet_until, context().zone, now))

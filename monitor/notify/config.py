@@ -5,136 +5,22 @@ Without a file nobody is told, and alerts are on the dashboard only.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Literal
 
 import structlog
 import yaml
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, model_validator
 
 from barometer.errors import SettingsError
 from barometer.settings import Settings
-from monitor.notify.policy import DUTY, Guide, LevelRule, Names, QuietHours, Roster, Route, Strict, listed
+from monitor.notify.channels import ChannelConfig
+from monitor.notify.policy import DUTY, Guide, LevelRule, Names, QuietHours, Roster, Route, Strict
+from monitor.notify.secrets import reveal
 
 log = structlog.get_logger(__name__)
-
-
-def _text(value: Any) -> Any:
-    """YAML reads a telephone number as a number."""
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-_Ids = Annotated[list[Annotated[str, Field(pattern=r"^[\w.-]{1,64}$")]], BeforeValidator(listed)]
-_Phone = Annotated[str, BeforeValidator(_text), Field(pattern=r"^\+?[0-9-]{3,20}$")]
-
-
-class _Http(Strict):
-    timeout_seconds: float = Field(10.0, gt=0, le=60)
-
-
-class WebhookChannel(_Http):
-    """POST of JSON in the shape of Alertmanager's version 4 payload."""
-
-    type: Literal["webhook"]
-    url: SecretStr
-    headers: dict[str, SecretStr] = Field(default_factory=dict)
-    secret: SecretStr | None = None
-
-
-class MailChannel(Strict):
-    """Mail by the SMTP server of the settings."""
-
-    type: Literal["mail"]
-    to: Annotated[list[Annotated[str, Field(pattern=r"^[^@\s<>,;]+@[^@\s<>,;]+$")]], BeforeValidator(listed)] = Field(
-        min_length=1
-    )
-
-
-class FeishuChannel(_Http):
-    """A robot of a Feishu or Lark group, by its whole URL."""
-
-    type: Literal["feishu"]
-    url: SecretStr
-    secret: SecretStr | None = None
-    mention: _Ids = Field(default_factory=list)
-    """open_ids, or ``all``."""
-
-
-class DingTalkChannel(_Http):
-    """A robot of a DingTalk group, by its whole URL."""
-
-    type: Literal["dingtalk"]
-    url: SecretStr
-    secret: SecretStr | None = None
-    at_mobiles: Annotated[list[_Phone], BeforeValidator(listed)] = Field(default_factory=list)
-    at_all: bool = False
-
-
-class WeComChannel(_Http):
-    """A robot of a WeCom group, by its whole URL."""
-
-    type: Literal["wecom"]
-    url: SecretStr
-    mention: _Ids = Field(default_factory=list)
-    """User ids."""
-
-
-class SlackChannel(_Http):
-    """An incoming webhook of Slack."""
-
-    type: Literal["slack"]
-    url: SecretStr
-    mention: _Ids = Field(default_factory=list)
-    """Members (``U…``), user groups (``S…``), ``channel`` or ``here``."""
-
-
-class TelegramChannel(_Http):
-    """A bot of Telegram and one chat."""
-
-    type: Literal["telegram"]
-    token: SecretStr
-    chat_id: str | int
-    thread_id: int | None = None
-    base_url: str = Field("https://api.telegram.org", pattern=r"^https?://")
-
-
-class TeamsChannel(_Http):
-    """A workflow of Teams that posts what a webhook brings."""
-
-    type: Literal["teams"]
-    url: SecretStr
-
-
-class SmsChannel(_Http):
-    """A short text to the numbers of people, by the webhook of whoever sends SMS or calls them up."""
-
-    type: Literal["sms", "voice"]
-    url: SecretStr
-    to: Annotated[list[_Phone], BeforeValidator(listed)] = Field(min_length=1)
-    headers: dict[str, SecretStr] = Field(default_factory=dict)
-    body: dict[str, SecretStr] = Field(default_factory=dict)
-    """Names and values of the request; ``{to}``, ``{text}`` and ``{id}`` are filled in. Empty: our own."""
-    form: bool = False
-    """A form instead of JSON."""
-    parts: int = Field(1, ge=1, le=6)
-    """SMS that one message may be."""
-
-
-class AppriseChannel(Strict):
-    """Any service that apprise knows, by its URL."""
-
-    type: Literal["apprise"]
-    url: SecretStr
-
-
-ChannelConfig = Annotated[
-    WebhookChannel | MailChannel | FeishuChannel | DingTalkChannel | WeComChannel | SlackChannel | TelegramChannel
-    | TeamsChannel | SmsChannel | AppriseChannel,
-    Field(discriminator="type"),
-]  # fmt: skip
 
 
 class Receiver(Strict):
@@ -271,29 +157,6 @@ def _yaml_fault(e: yaml.YAMLError) -> str:
     mark = getattr(e, "problem_mark", None)
     where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark is not None else ""
     return f"{where}{getattr(e, 'problem', None) or type(e).__name__}"
-
-
-def reveal(value: SecretStr) -> str:
-    """What a value stands for: ``env:NAME`` and ``file:/path`` are looked up, anything else is itself.
-
-    Raises:
-        SettingsError: the variable is not set, or the file cannot be read or is empty.
-    """
-    text = value.get_secret_value()
-    if text.startswith("env:"):
-        found = os.environ.get(text[4:], "")
-        if not found:
-            raise SettingsError(f"the environment variable {text[4:]} is not set")
-        return found
-    if text.startswith("file:"):
-        try:
-            found = Path(text[5:]).read_text("utf-8").strip()
-        except (OSError, UnicodeDecodeError) as e:
-            raise SettingsError(f"cannot read {text[5:]}: {getattr(e, 'strerror', None) or e}") from None
-        if not found:
-            raise SettingsError(f"{text[5:]} is empty")
-        return found
-    return text
 
 
 def _secrets(file: NotifyFile) -> Iterator[tuple[str, SecretStr]]:

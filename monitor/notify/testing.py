@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 from barometer.errors import SettingsError
-from monitor.notify.channels import SendError, Sent, open_channel
-from monitor.notify.config import ChannelConfig, NotifyConfig, Receiver
+from monitor.notify.channels import ChannelSettings, SendError, Sent, open_channel
+from monitor.notify.config import NotifyConfig, Receiver
 from monitor.notify.examples import EXAMPLE_AT, example
 from monitor.notify.facts import facts_of
 from monitor.notify.message import render
@@ -32,7 +32,7 @@ def send_test(config: NotifyConfig, receiver: Receiver) -> list[Tested]:
         return list(pool.map(lambda x: _one(config, receiver, *x), enumerate(receiver.channels)))
 
 
-def _one(config: NotifyConfig, receiver: Receiver, number: int, channel: ChannelConfig) -> Tested:
+def _one(config: NotifyConfig, receiver: Receiver, number: int, channel: ChannelSettings) -> Tested:
     facts = facts_of(example(), reason="test", receiver=receiver, settings=config.settings, now_ms=EXAMPLE_AT + 600_000)
     try:
         sent: Sent = open_channel(channel, config.settings).send(render(facts, f"barometer-test-{uuid4().hex}"))

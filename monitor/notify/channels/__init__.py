@@ -1,80 +1,83 @@
-"""Ways to reach people. A channel takes a message or raises :class:`SendError`; it never tries twice by itself.
+"""Channels: the ways in which a message reaches people. One folder is one channel.
 
->>> Sent("HTTP 200").detail
-'HTTP 200'
+A folder has ``settings.py`` (its entry in the file of receivers, and ``CHANNEL``, a
+:class:`~monitor.notify.channels.base.ChannelType`), ``sample.py`` and ``sender.py``. It is found by being here; nothing
+else names it. The modules beside the folders are what channels share.
 """
 
 from __future__ import annotations
 
-import importlib
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Mapping
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import Annotated, Any, Union, get_args
 
-from barometer.errors import BarometerError
+from pydantic import Field, GetPydanticSchema
+
 from barometer.settings import Settings
-from monitor.notify.config import ChannelConfig
-from monitor.notify.message import Message
+from monitor.notify.channels.base import (
+    ChannelSender,
+    ChannelSettings,
+    ChannelType,
+    HeldBack,
+    SendError,
+    Sent,
+)
+from monitor.notify.formats import Lang
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """The channel took the message. ``detail`` goes into the record: no secrets."""
+def _discovered() -> dict[str, ChannelType]:
+    """Name of a type -> the channel, of every folder here.
 
-    detail: str = ""
-
-
-class SendError(BarometerError):
-    """The channel did not take the message, as far as we know.
-
-    Args:
-        text: what happened, without secrets (URLs of services hold tokens).
-        retry_after: seconds that the other side asked us to wait.
-        permanent: trying again with the same message cannot help.
+    Raises:
+        TypeError: a folder declares no channel, or two declare one name.
     """
-
-    def __init__(self, text: str, *, retry_after: float | None = None, permanent: bool = False) -> None:
-        super().__init__(text)
-        self.retry_after, self.permanent = retry_after, permanent
-
-
-class HeldBack(SendError):
-    """It was not sent: the service takes no more just now. That is no attempt."""
-
-
-class Channel(Protocol):
-    """One way to reach one receiver."""
-
-    def send(self, message: Message) -> Sent:
-        """Raises:
-        SendError: it did not arrive.
-        SettingsError: a secret is not there.
-        """
-        ...
-
-    def preview(self, message: Message) -> str:
-        """What would be sent, for people; without secrets."""
-        ...
+    found: dict[str, ChannelType] = {}
+    for module in iter_modules(__path__):
+        if not module.ispkg:
+            continue
+        place = f"{__name__}.{module.name}.settings"
+        channel = getattr(import_module(place), "CHANNEL", None)
+        if not isinstance(channel, ChannelType):
+            raise TypeError(f"{place}: CHANNEL must be a ChannelType")
+        names = get_args(channel.settings.model_fields["type"].annotation)
+        if set(names) != set(channel.labels):
+            raise TypeError(f"{place}: labels must name the types {', '.join(names)}")
+        if taken := set(names) & set(found):
+            raise TypeError(f"{place}: another channel is called {', '.join(taken)}")
+        found |= dict.fromkeys(names, channel)
+    return found
 
 
-def open_channel(config: ChannelConfig, settings: Settings) -> Channel:
-    """The sender for one entry of the file; imported only where it is used."""
-    module, name = SENDERS[config.type]
-    sender = getattr(importlib.import_module(f"monitor.notify.channels.{module}"), name)
-    channel: Channel = sender(config, settings) if config.type == "mail" else sender(config)
-    return channel
+CHANNEL_TYPES: Mapping[str, ChannelType] = _discovered()
+_ANY: Any = Annotated[
+    Union[tuple(dict.fromkeys(c.settings for c in CHANNEL_TYPES.values()))],  # noqa: UP007
+    Field(discriminator="type"),
+]
+ChannelConfig = Annotated[ChannelSettings, GetPydanticSchema(lambda _source, handler: handler.generate_schema(_ANY))]
+"""An entry of ``channels`` in the file of receivers; ``type`` says of which channel."""
 
 
-SENDERS = {
-    # type: (module, class)
-    "webhook": ("webhook", "Webhook"),
-    "mail": ("mail", "Mail"),
-    "feishu": ("feishu", "Feishu"),
-    "dingtalk": ("dingtalk", "DingTalk"),
-    "wecom": ("wecom", "WeCom"),
-    "slack": ("slack", "Slack"),
-    "telegram": ("telegram", "Telegram"),
-    "teams": ("teams", "Teams"),
-    "sms": ("sms", "Sms"),
-    "voice": ("sms", "Sms"),
-    "apprise": ("apprise", "AppriseService"),
-}
+def open_channel(config: ChannelSettings, settings: Settings) -> ChannelSender:
+    """The sender for one entry of the file."""
+    return CHANNEL_TYPES[config.type].open(config, settings)
+
+
+def channel_label(type_: str, lang: Lang) -> str:
+    """What screens call a type of channel; the type itself where it is not known any more."""
+    channel = CHANNEL_TYPES.get(type_)
+    return type_ if channel is None else channel.labels[type_][lang]
+
+
+__all__ = [
+    "CHANNEL_TYPES",
+    "ChannelConfig",
+    "ChannelSender",
+    "ChannelSettings",
+    "ChannelType",
+    "HeldBack",
+    "SendError",
+    "Sent",
+    "channel_label",
+    "open_channel",
+]

@@ -2,7 +2,7 @@
 
 A failure is *permanent* where the same message would be refused again: a bad token, a message that the service cannot
 read, a redirect. It may *pass* where the service or the way to it is in trouble, or asks to be spared. A service that
-answers in words of its own is read by its channel (:meth:`HttpChannel.taken`); the rest is the same for all.
+answers in words of its own is read by its channel (:meth:`HttpSender.taken`); the rest is the same for all.
 """
 
 from __future__ import annotations
@@ -15,14 +15,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, Generic, TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import httpx
 import orjson
 
 from barometer import outbound
-from monitor.notify.channels import SendError, Sent
+from barometer.settings import Settings
+from monitor.notify.channels.base import HttpSettings, SendError, Sent
 from monitor.notify.channels.limits import LIMITER, Limit
 from monitor.notify.formats import cut, one_line
 from monitor.notify.message import Message
@@ -78,13 +79,17 @@ class Answer:
         return cut(redact(one_line(text), self.request.url, self.request.secrets), 200)
 
 
-class HttpChannel(ABC):
-    """One way over HTTP. A channel says what to POST, and reads the answer where a 2xx alone does not say yes."""
+S = TypeVar("S", bound=HttpSettings)
+
+
+class HttpSender(ABC, Generic[S]):
+    """The sender of a channel over HTTP. A subclass builds the POST, and reads the answer where a 2xx alone does not
+    say yes."""
 
     limits: tuple[Limit, ...] = ()
 
-    def __init__(self, timeout_seconds: float) -> None:
-        self._timeout = timeout_seconds
+    def __init__(self, config: S, _settings: Settings | None = None) -> None:
+        self.config = config
 
     @abstractmethod
     def request(self, message: Message) -> Request:
@@ -113,7 +118,7 @@ class HttpChannel(ABC):
     def send(self, message: Message) -> Sent:
         request = self.request(message)
         LIMITER.wait(f"{type(self).__name__} {request.robot or request.url}", self.limits)
-        answer = post(request, self._timeout)
+        answer = post(request, self.config.timeout_seconds)
         status = answer.status
         if 200 <= status < 300:
             return self.taken(answer)

@@ -11,7 +11,7 @@ import time
 from collections import deque
 from dataclasses import dataclass
 
-from monitor.notify.channels import HeldBack
+from monitor.notify.channels.base import HeldBack
 
 SLEPT_SECONDS = 1.5
 """So long a sender waits itself; what has to wait longer goes back to the outbox, that others be sent meanwhile."""

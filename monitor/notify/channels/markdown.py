@@ -1,5 +1,5 @@
-"""Markdown for services that know no escape (DingTalk, WeCom): what could be markup is written with the full-width form
-of the character, which no parser reads, and which in Chinese text looks at home."""
+"""Markdown for services that have no escape character: what could be markup is written with the full-width form of the
+character, which no parser reads, and which in Chinese text looks at home."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 
 from monitor.notify.lines import Line
 
-# Links, pictures, mentions (<@id>), HTML, bold, code. "@" too: DingTalk looks for names and numbers after it.
+# Links, pictures, mentions (<@id>), HTML, bold, code. "@" too: some look for names and numbers after it.
 _MARKUP = str.maketrans({
     "<": "＜", ">": "＞", "*": "＊", "~": "～", "\\": "＼", "@": "＠", "`": "'", "|": "｜",
 })  # fmt: skip

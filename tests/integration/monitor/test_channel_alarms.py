@@ -13,9 +13,9 @@ from sqlalchemy import select
 from barometer.settings import load_settings
 from barometer.store.engine import Store
 from barometer.store.tables import Alert
+from monitor.alarms.channel_health import notify_conditions
 from monitor.alarms.checks import Alarms, Condition
 from monitor.leader import Monitor
-from monitor.notify.health import notify_conditions
 from monitor.notify.outbox.sending import send_due
 from monitor.notify.reload import LOOK_SECONDS, Watched
 from testing.post_box import PostBox

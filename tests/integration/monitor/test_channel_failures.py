@@ -2,68 +2,21 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
 import json
 import logging
 import socket
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from monitor.notify.channels import HeldBack, SendError
+from monitor.notify.channels import CHANNEL_TYPES, HeldBack, SendError, http
+from monitor.notify.channels.limits import Limit, RateLimiter
+from monitor.notify.channels.sample import SECRET as SAMPLE_SECRET
+from monitor.notify.channels.sample import TOKEN as SAMPLE_TOKEN
 from testing.post_box import PostBox, post_box
-from tests.support.channel_samples import HTTP, SECRET, TOKEN, channel_of, message
+from tests.support.channel_samples import HTTP, SECRET, TOKEN, answers_of, channel_of, message
 
-
-@dataclass(frozen=True)
-class Service:
-    """How a service answers."""
-
-    yes: bytes
-    bad_token: tuple[int, bytes]
-    busy: tuple[int, bytes, float] | None = None
-    """In its own words, and the seconds it asks for."""
-    own_words: bool = False
-    """Whether a 2xx must say yes in a body of its own."""
-
-
-SERVICES = {
-    "webhook": Service(b"ok", (401, b"")),
-    "feishu": Service(
-        b'{"code":0,"msg":"success","data":{}}',
-        (200, b'{"code":19001,"msg":"param invalid: incoming webhook access token invalid"}'),
-        (200, b'{"code":11232,"msg":"frequency limited"}', 60.0),
-        own_words=True,
-    ),
-    "dingtalk": Service(
-        b'{"errcode":0,"errmsg":"ok"}',
-        (200, b'{"errcode":300001,"errmsg":"token is not exist"}'),
-        (200, b'{"errcode":130101,"errmsg":"send too fast, exceed 20 times per minute"}', 60.0),
-        own_words=True,
-    ),
-    "wecom": Service(
-        b'{"errcode":0,"errmsg":"ok"}',
-        (200, b'{"errcode":93000,"errmsg":"invalid webhook url"}'),
-        (200, b'{"errcode":45009,"errmsg":"api freq out of limit"}', 60.0),
-        own_words=True,
-    ),
-    "slack": Service(b"ok", (403, b"invalid_token")),
-    "telegram": Service(
-        b'{"ok":true,"result":{"message_id":1}}',
-        (401, b'{"ok":false,"error_code":401,"description":"Unauthorized"}'),
-        (429, b'{"ok":false,"error_code":429,"description":"Too Many Requests","parameters":{"retry_after":17}}', 17.0),
-        own_words=True,
-    ),
-    "teams": Service(b"", (401, b'{"error":{"code":"DirectApiAuthorizationRequired"}}')),
-    "sms": Service(b"{}", (401, b"no such user")),
-    "voice": Service(b"{}", (401, b"no such user")),
-}
 every = pytest.mark.parametrize("kind", HTTP)
 
 
@@ -87,13 +40,9 @@ def refused(kind: str, url: str, **more: Any) -> SendError:
     return e.value
 
 
-def test_no_channel_is_left_out() -> None:
-    assert set(SERVICES) == set(HTTP)
-
-
 @every
 def test_taken(box: PostBox, kind: str) -> None:
-    box.said = SERVICES[kind].yes
+    box.said = answers_of(kind).ok
     assert TOKEN not in channel_of(kind, url_of(box)).send(message()).detail
     (got,) = box.received
     assert TOKEN in got["path"]
@@ -102,7 +51,7 @@ def test_taken(box: PostBox, kind: str) -> None:
 
 @every
 def test_a_bad_token_is_no_use_trying_again(box: PostBox, kind: str) -> None:
-    status, box.said = SERVICES[kind].bad_token
+    status, box.said = answers_of(kind).bad_token
     box.answers = [(status, {})]
     e = refused(kind, url_of(box))
     assert e.permanent
@@ -110,19 +59,19 @@ def test_a_bad_token_is_no_use_trying_again(box: PostBox, kind: str) -> None:
 
 
 @every
-def test_a_busy_service_is_asked_again_when_it_says(box: PostBox, kind: str) -> None:
+def test_a_busy_service_is_asked_again_when_it_says(box: PostBox, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     box.said, box.answers = b"{}", [(429, {})]
     e = refused(kind, url_of(box))
     assert (e.permanent, e.retry_after) == (False, None)
     box.answers = [(429, {"Retry-After": "7"})]
-    time.sleep(1.1 if kind in ("slack", "telegram") else 0)
+    monkeypatch.setattr(http, "LIMITER", RateLimiter())  # no wait for the service's limit
     e = refused(kind, url_of(box))
     assert (e.permanent, e.retry_after) == (False, 7.0)
 
 
-@pytest.mark.parametrize("kind", [k for k in HTTP if SERVICES[k].busy])
+@pytest.mark.parametrize("kind", [k for k in HTTP if answers_of(k).busy])
 def test_a_busy_service_that_says_so_in_its_own_words(box: PostBox, kind: str) -> None:
-    busy = SERVICES[kind].busy
+    busy = answers_of(kind).busy
     assert busy is not None
     status, box.said, seconds = busy
     box.answers = [(status, {})]
@@ -179,7 +128,7 @@ def test_nobody_there_may_pass(monkeypatch: pytest.MonkeyPatch, kind: str) -> No
     assert "ConnectError" in str(e)
 
 
-@pytest.mark.parametrize("kind", [k for k in HTTP if SERVICES[k].own_words])
+@pytest.mark.parametrize("kind", [k for k in HTTP if answers_of(k).body_confirms])
 @pytest.mark.parametrize(
     "said", [b"<html>log in</html>", b'{"code":', b"", b"null", b"[]", b"{}", b'{"code":"0","errcode":"0","ok":"yes"}'],
     ids=["html", "broken", "empty", "null", "list", "no code", "words for numbers"],
@@ -189,9 +138,9 @@ def test_an_answer_that_is_not_the_services_own_is_no_yes(box: PostBox, kind: st
     assert not refused(kind, url_of(box)).permanent
 
 
-@pytest.mark.parametrize("kind", ["feishu", "dingtalk", "wecom"])
+@pytest.mark.parametrize("kind", [k for k in HTTP if answers_of(k).unknown_error])
 def test_a_number_that_we_do_not_know_may_pass(box: PostBox, kind: str) -> None:
-    box.said = b'{"code":77777,"errcode":77777,"msg":"odd","errmsg":"odd"}'
+    box.said = answers_of(kind).unknown_error or b""
     e = refused(kind, url_of(box))
     assert not e.permanent
     assert "77777: odd" in str(e)
@@ -204,7 +153,7 @@ def test_an_answer_that_quotes_the_token_is_not_repeated(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     box.answers = [(status, {})]
-    secret = SECRET if kind not in ("wecom", "slack", "telegram", "teams") else ""
+    secret = SECRET if SAMPLE_SECRET in str(CHANNEL_TYPES[kind].sample.settings) else ""
     words = f"no robot {TOKEN} or {TOKEN.upper()} with {secret} at {url_of(box)}/hook/{TOKEN}"
     box.said = json.dumps({"code": 1, "errcode": 1, "ok": False, "msg": words, "errmsg": words}).encode()
     try:
@@ -217,88 +166,24 @@ def test_an_answer_that_quotes_the_token_is_not_repeated(
         assert hidden not in caplog.text
 
 
-# --- what only one of them does --------------------------------------------------------------------------------------
-
-
-def test_feishu_is_signed(box: PostBox) -> None:
-    box.said = SERVICES["feishu"].yes
-    channel_of("feishu", url_of(box), mention=["ou_1", "all"]).send(message())
-    (body,) = box.bodies()
-    key = f"{body['timestamp']}\n{SECRET}".encode()
-    assert body["sign"] == base64.b64encode(hmac.new(key, b"", hashlib.sha256).digest()).decode()
-    assert abs(int(body["timestamp"]) - time.time()) < 60
-    assert body["msg_type"] == "interactive"
-    assert body["card"]["header"]["template"] == "red"
-    assert "<at id=ou_1></at> <at id=all></at>" in json.dumps(body)
-
-
-def test_dingtalk_is_signed_and_calls_the_numbers_of_the_file(box: PostBox) -> None:
-    box.said = SERVICES["dingtalk"].yes
-    channel_of("dingtalk", url_of(box), at_mobiles=13800000000).send(message())
-    query = parse_qs(urlsplit(box.received[0]["path"]).query)
-    (at,), (signed,) = query["timestamp"], query["sign"]
-    expected = hmac.new(SECRET.encode(), f"{at}\n{SECRET}".encode(), hashlib.sha256).digest()
-    assert base64.b64decode(signed) == expected
-    assert abs(int(at) / 1000 - time.time()) < 60
-    body = box.bodies()[0]
-    assert body["at"] == {"atMobiles": ["13800000000"], "atUserIds": [], "isAtAll": False}
-    assert body["markdown"]["text"].endswith("@13800000000")
-
-
-def test_a_keyword_in_front_of_a_query_of_their_own(box: PostBox) -> None:
-    box.said = SERVICES["dingtalk"].yes
-    channel_of("dingtalk", url_of(box), url=f"{url_of(box)}/robot/send?access_token={TOKEN}").send(message())
-    query = parse_qs(urlsplit(box.received[0]["path"]).query)
-    assert set(query) == {"access_token", "timestamp", "sign"}
-
-
-def test_nobody_is_called_when_it_is_over(box: PostBox) -> None:
-    over = message(reason="resolved", state="resolved", resolved_by="detector", ended_at=1_700_001_000_000)
-    for kind, more in (("feishu", {"mention": "all"}), ("dingtalk", {"at_all": True}), ("wecom", {"mention": "li"}),
-                       ("slack", {"mention": "channel"})):  # fmt: skip
-        box.said = SERVICES[kind].yes
-        channel_of(kind, url_of(box), **more).send(over)
-        sent = box.received[-1]["body"].decode()
-        assert not any(x in sent for x in ("<at id", '"isAtAll":true', "<@", "broadcast")), kind
-
-
-def test_telegram_writes_to_its_chat(box: PostBox) -> None:
-    box.said = SERVICES["telegram"].yes
-    channel_of("telegram", url_of(box), thread_id=5).send(message())
-    assert box.received[0]["path"] == f"/bot{TOKEN}/sendMessage"
-    body = box.bodies()[0]
-    assert (body["chat_id"], body["message_thread_id"], body["parse_mode"]) == (-100123, 5, "HTML")
-
-
-def test_an_sms_has_the_fields_that_its_sender_asks_for(box: PostBox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SMS_KEY", SECRET)
-    fields = {"mobile": "{to}", "content": "[Barometer] {text}", "key": "env:SMS_KEY", "uid": "{id}"}
-    channel_of("sms", url_of(box), body=fields).send(message())
-    (body,) = box.bodies()
-    assert body["mobile"] == "13800000000,13900000000"
-    assert body["content"].startswith("[Barometer] 【严重】房地产")
-    assert (body["key"], body["uid"]) == (SECRET, "key-1")
-    channel_of("sms", url_of(box), body=fields, form=True).send(message())
-    assert parse_qs(box.received[1]["body"].decode())["mobile"] == ["13800000000,13900000000"]
-    assert SECRET not in channel_of("sms", body=fields | {"key": SECRET}).preview(message())
-
-
 def test_a_robot_is_not_sent_more_than_it_takes(box: PostBox) -> None:
-    box.said = SERVICES["wecom"].yes
-    for _ in range(20):
-        channel_of("wecom", url_of(box)).send(message())
+    limit = Limit(20, 60.0)
+    kind = next(k for k in HTTP if getattr(channel_of(k), "limits", ()) == (limit,))
+    box.said = answers_of(kind).ok
+    for _ in range(limit.count):
+        channel_of(kind, url_of(box)).send(message())
     with pytest.raises(HeldBack) as e:
-        channel_of("wecom", url_of(box)).send(message())
-    assert e.value.retry_after == pytest.approx(60, abs=5)
-    assert len(box.received) == 20
+        channel_of(kind, url_of(box)).send(message())
+    assert e.value.retry_after == pytest.approx(limit.seconds, abs=5)
+    assert len(box.received) == limit.count
     # Another robot is not held back.
-    channel_of("wecom", url_of(box), url=f"{url_of(box)}/another").send(message())
+    channel_of(kind, url_of(box), url=f"{url_of(box)}/another").send(message())
 
 
 @every
 def test_a_preview_shows_no_secret_and_needs_none(kind: str) -> None:
-    shown = channel_of(kind, **({"token": "env:NOT_SET"} if kind == "telegram" else {"url": "env:NOT_SET"})).preview(
-        message()
-    )
+    sample = CHANNEL_TYPES[kind].sample.settings
+    unset = {name: "env:NOT_SET" for name, value in sample.items() if SAMPLE_TOKEN in str(value)}
+    shown = channel_of(kind, **unset).preview(message())
     assert "房地产" in shown
     assert SECRET not in shown

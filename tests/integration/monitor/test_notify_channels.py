@@ -18,7 +18,10 @@ from aiosmtpd.controller import Controller
 from barometer.errors import SettingsError
 from barometer.settings import Settings, load_settings
 from monitor.notify.channels import SendError, Sent, open_channel
-from monitor.notify.config import AppriseChannel, MailChannel, Receiver, WebhookChannel
+from monitor.notify.channels.apprise.settings import AppriseSettings
+from monitor.notify.channels.mail.settings import MailSettings
+from monitor.notify.channels.webhook.settings import WebhookSettings
+from monitor.notify.config import Receiver
 from monitor.notify.facts import facts_of
 from monitor.notify.message import Message, render
 from testing.post_box import PostBox, post_box
@@ -40,7 +43,7 @@ def box(monkeypatch: pytest.MonkeyPatch) -> Iterator[PostBox]:
 
 
 def send(url: str, said: Message | None = None, **more: Any) -> Sent:
-    channel = WebhookChannel.model_validate({"type": "webhook", "url": url, **more})
+    channel = WebhookSettings.model_validate({"type": "webhook", "url": url, **more})
     return open_channel(channel, load_settings()).send(said or message())
 
 
@@ -204,7 +207,7 @@ def smtp() -> Iterator[tuple[_Server, Settings]]:
 
 
 def mail(settings: Settings, *to: str, said: Message | None = None) -> Sent:
-    return open_channel(MailChannel(type="mail", to=list(to)), settings).send(said or message())
+    return open_channel(MailSettings(type="mail", to=list(to)), settings).send(said or message())
 
 
 def test_a_mail_has_text_and_html_and_the_key_as_its_id(smtp: tuple[_Server, Settings]) -> None:
@@ -266,7 +269,9 @@ def test_no_mail_server_may_pass(smtp: tuple[_Server, Settings]) -> None:
 
 
 def apprise(url: str) -> Sent:
-    return open_channel(AppriseChannel.model_validate({"type": "apprise", "url": url}), load_settings()).send(message())
+    return open_channel(AppriseSettings.model_validate({"type": "apprise", "url": url}), load_settings()).send(
+        message()
+    )
 
 
 def test_apprise_says_yes_or_no(box: PostBox) -> None:

@@ -16,8 +16,8 @@ from barometer.settings import load_settings
 from ingest.local_broker.certificates import Authority
 from monitor.notify.channels import SendError
 from monitor.notify.channels.http import Request, post
-from monitor.notify.channels.mail import Mail
-from monitor.notify.config import MailChannel
+from monitor.notify.channels.mail.sender import Mail
+from monitor.notify.channels.mail.settings import MailSettings
 from testing.post_box import post_box
 from tests.support.channel_samples import message
 
@@ -96,7 +96,7 @@ def smtps(tls: Path) -> Iterator[SmtpServer]:
 
 def mail(port: int, **more: Any) -> Mail:
     return Mail(
-        MailChannel(type="mail", to=["desk@example.com"]), load_settings(smtp_host="localhost", smtp_port=port, **more)
+        MailSettings(type="mail", to=["desk@example.com"]), load_settings(smtp_host="localhost", smtp_port=port, **more)
     )
 
 

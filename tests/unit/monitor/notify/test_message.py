@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from barometer.alarm_runbook import RUNBOOK, runbook_entry
 from barometer.settings import load_settings
 from monitor.notify import formats, wording
-from monitor.notify.channels import http, markdown, slack, sms, telegram
+from monitor.notify.channels import base, http, markdown
 from monitor.notify.config import Receiver
 from monitor.notify.facts import facts_of
 from monitor.notify.formats import cut, one_line
@@ -251,7 +251,7 @@ def test_one_line_keeps_emoji_and_drops_what_hides() -> None:
     assert one_line(" a\u202eb\r\n\tc\x00 👨\u200d👩 ") == "ab c 👨\u200d👩"
 
 
-@pytest.mark.parametrize("module", [formats, wording, http, markdown, slack, telegram, sms], ids=lambda m: m.__name__)
+@pytest.mark.parametrize("module", [formats, wording, base, http, markdown], ids=lambda m: m.__name__)
 def test_examples_in_docstrings_run(module: Any) -> None:
     result = doctest.testmod(module, extraglobs={"ZoneInfo": ZoneInfo})
     assert result.attempted

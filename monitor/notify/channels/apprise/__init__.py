@@ -1,0 +1,1 @@
+"""Apprise: any of the services that the library knows, by its URL."""

@@ -1,0 +1,1 @@
+"""DingTalk (钉钉): Markdown by the robot of a group."""

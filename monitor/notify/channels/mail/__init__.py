@@ -1,0 +1,1 @@
+"""Mail: text and HTML by SMTP."""

@@ -1,0 +1,1 @@
+"""Telegram: HTML by a bot."""

@@ -1,0 +1,1 @@
+"""Webhook: JSON for machines, in the shape of Alertmanager's payload."""

@@ -1,0 +1,1 @@
+"""The commands ``barometer alerts``, ``barometer silence`` and ``barometer notify``."""
