@@ -13,10 +13,9 @@ from sqlalchemy.exc import DBAPIError
 
 from barometer.broker.errors import BrokerError
 from barometer.errors import BarometerError, StaleWrite
-from barometer.store.bulk import upsert
 from barometer.store.engine import Store, is_away
+from barometer.store.health.jobs import JobRun, record_run
 from barometer.store.leases import Lease
-from barometer.store.tables import Job as JobRow
 from monitor import metrics
 
 log = structlog.get_logger(__name__)
@@ -89,12 +88,8 @@ class Runner:
                 return
             self._kept[name] = (time.monotonic(), ok)
         finished = time.time_ns() // 1_000_000
-        values = {"name": name, "started_at": started, "finished_at": finished, "ok": ok, "message": message}
-        statement = upsert(self._store, JobRow).values(**values)
-        changed = {k: statement.excluded[k] for k in values if k != "name"}
         try:
-            with self._store.write() as c:
-                c.execute(statement.on_conflict_do_update(index_elements=[JobRow.name], set_=changed))
+            record_run(self._store, JobRun(name, started, finished, ok, message))
         except DBAPIError as e:
             if not is_away(e):
                 raise

@@ -82,7 +82,11 @@ def check(store: Store, connection: Connection, lease: Lease) -> None:
 def holder_of(store: Store, name: str) -> Lease | None:
     """Who holds a lease now, or None."""
     with store.read() as c:
-        row = c.execute(select(_Lease).where(_Lease.name == name)).one_or_none()
-        if row is None or row.expires_at <= store.now_ms(c):
-            return None
-        return Lease(row.name, row.holder, row.term, row.expires_at)
+        lease = last_lease(c, name)
+        return None if lease is None or lease.expires_at <= store.now_ms(c) else lease
+
+
+def last_lease(c: Connection, name: str) -> Lease | None:
+    """A lease as it was last taken, whether it still holds or has run out; None: it never was."""
+    row = c.execute(select(_Lease).where(_Lease.name == name)).one_or_none()
+    return None if row is None else Lease(row.name, row.holder, row.term, row.expires_at)

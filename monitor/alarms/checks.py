@@ -11,19 +11,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from barometer.settings import Settings
 from barometer.store.alerts.life_cycle import AlertChange, Finding, apply_finding
+from barometer.store.alerts.system_alerts import not_confirmed_since
 from barometer.store.engine import Store
 from barometer.store.health.status import WAITS_FOR_BROKER, progress_ahead, read_status, refusal, refusals
-from barometer.store.leases import Lease, check, progress_lease
+from barometer.store.leases import Lease, check, last_lease, progress_lease
 from barometer.store.stream.sources import MOST_SOURCES, OTHERS
-from barometer.store.tables import Alert
-from barometer.store.tables import Lease as LeaseRow
 from monitor import metrics
 from monitor.alarms.conditions import PREFIX, Condition
-from monitor.alarms.silent_sources import Told, fallen_silent, told_silent
+from monitor.alarms.silent_sources import SilentAlarm, fallen_silent, silent_alarms
 
 HOLD_SECONDS = 60.0
 """An alarm ends when its condition has not held for so long."""
@@ -67,22 +66,18 @@ class Alarms:
         """
         with self._store.read() as c:
             report = read_status(c, self._store, self._settings)
-            told = told_silent(c)
+            silent = silent_alarms(c)
             importing = self._importing(c, report["now"])
             more = list(self._more(c, report["now"])) if self._more is not None else []
         now = int(report["now"])
         if report["watermark"] is not None:
             metrics.WATERMARK_AGE.set((now - report["watermark"]) / 1000)
-        holding = self._holding(report, importing, told, more)
+        holding = self._holding(report, importing, silent, more)
         changes: list[AlertChange] = []
         with self._store.write() as c:
             check(self._store, c, lease)
-            running = c.execute(
-                select(Alert.fingerprint)
-                .where(Alert.type == "system", Alert.ended_at.is_(None), Alert.last_bucket_end <= now - self._hold_ms)
-                .distinct()
-            ).scalars()
-            over = [f for f in sorted(running) if f.removeprefix(PREFIX) not in holding]
+            lapsed = not_confirmed_since(c, now - self._hold_ms)
+            over = [f for f in lapsed if f.removeprefix(PREFIX) not in holding]
             for condition in holding.values():
                 self._apply(c, _finding(condition, now, True), now, changes)
             for fingerprint in over:
@@ -91,10 +86,10 @@ class Alarms:
         return changes
 
     def _holding(
-        self, report: dict[str, Any], importing: bool, told: list[Told], more: list[Condition]
+        self, report: dict[str, Any], importing: bool, silent: list[SilentAlarm], more: list[Condition]
     ) -> dict[str, Condition]:
         now = int(report["now"])
-        found = {x.name: x for x in [*self._conditions(report, importing, told), *more]}
+        found = {x.name: x for x in [*self._conditions(report, importing, silent), *more]}
         self._since = {name: self._since.get(name, now) for name in found}
         return {name: x for name, x in found.items() if now - self._since[name] >= x.patience * 1000}
 
@@ -107,12 +102,10 @@ class Alarms:
 
     def _importing(self, c: Connection, now: int) -> bool:
         """Whether somebody other than the leader writes the topic's progress: then it is no live topic just now."""
-        row = c.execute(
-            select(LeaseRow).where(LeaseRow.name == progress_lease(self._settings.topic_documents))
-        ).one_or_none()
-        return row is not None and row.expires_at > now and not row.holder.startswith("monitor-")
+        lease = last_lease(c, progress_lease(self._settings.topic_documents))
+        return lease is not None and lease.expires_at > now and not lease.holder.startswith("monitor-")
 
-    def _conditions(self, report: dict[str, Any], importing: bool, told: list[Told]) -> Iterator[Condition]:
+    def _conditions(self, report: dict[str, Any], importing: bool, silent: list[SilentAlarm]) -> Iterator[Condition]:
         s, log, lag = self._settings, report["log"], report["lag"]
         yield from self._broker(report)
         if log is None:
@@ -152,7 +145,7 @@ class Alarms:
             text = f"{MOST_SOURCES:,} names of sources are known: texts under new ones count as {OTHERS}"
             yield Condition("source_names", "warning", text, {"sources": report["sources_known"]})
         if alive and behind is None:  # what is not read cannot be heard
-            yield from fallen_silent(report, told)
+            yield from fallen_silent(report, silent)
 
     def _broker(self, report: dict[str, Any]) -> Iterator[Condition]:
         """The broker refuses us, or workers run and do not read: it is away, or the group keeps their partitions from

@@ -1,26 +1,25 @@
-"""The leader says outside that it lives, so that its silence is noticed where nothing of ours need work (a dead man's
-switch: healthchecks.io, Dead Man's Snitch, Uptime Kuma, or what an Alertmanager's Watchdog goes to)."""
+"""Pings an external dead man's switch (healthchecks.io, Dead Man's Snitch, Uptime Kuma, or what Alertmanager's Watchdog
+goes to), so that an outage is noticed even if all of Barometer is down."""
 
 from __future__ import annotations
 
 import httpx
-from sqlalchemy import select
 
 from barometer import outbound
 from barometer.errors import BarometerError
 from barometer.settings import Settings
 from barometer.store.engine import Store
+from barometer.store.health.jobs import last_runs
 from barometer.store.leases import Lease
-from barometer.store.tables import Job
 
 NEEDED = ("alarms", "outbox", "reminders", "seal")
-"""Without these the leader only seems to live."""
+"""Jobs without which the leader only seems alive."""
 FRESH_MS = 180_000
 TIMEOUT_SECONDS = 10.0
 
 
 class Heartbeat:
-    """One sign of life a call. It is withheld where the leader runs but does not do its work."""
+    """Sends one ping a call, unless the leader runs but does not do its work."""
 
     def __init__(self, store: Store, settings: Settings) -> None:
         self._store, self._url = store, settings.heartbeat_url
@@ -33,16 +32,16 @@ class Heartbeat:
             return
         with self._store.read() as c:
             now = self._store.now_ms(c)
-            jobs = {row.name: row for row in c.execute(select(Job.__table__).where(Job.name.in_(NEEDED)))}
+            jobs = last_runs(c, NEEDED)
         for name in NEEDED:
             row = jobs.get(name)
             if row is None or row.ok is False or row.finished_at is None or now - row.finished_at > FRESH_MS:
                 raise BarometerError(f"no heartbeat is sent: the job {name} " + ("fails" if row else "has not run"))
-        said = {"product": "barometer", "leader": lease.holder, "term": lease.term, "at": now}
+        ping = {"product": "barometer", "leader": lease.holder, "term": lease.term, "at": now}
         try:
             url = self._url.get_secret_value()
             with outbound.client(url, TIMEOUT_SECONDS) as client:
-                answer = client.post(url, json=said)
+                answer = client.post(url, json=ping)
         except (httpx.HTTPError, httpx.InvalidURL) as e:
             # The error may quote the URL, which holds a token.
             raise BarometerError(f"the heartbeat was not taken: {type(e).__name__}") from None

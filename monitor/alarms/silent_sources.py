@@ -3,7 +3,7 @@
 Each source of its own is a matter of its own: whoever mends it resolves it alone. But where a machine that collects two
 hundred sources stops, two hundred messages bury the one that counts. So no more than a few sources have alarms of their
 own at a time; what falls silent beyond that comes into a list, which grows and shrinks under one alarm. A list that a
-person has resolved is known, and so are the sources in it; others that fall silent later are told anew.
+person has resolved is known, and so are the sources in it; others that fall silent later are notified anew.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
+from barometer.store.alerts.system_alerts import running_alarms
 from barometer.store.health.status import first_names
-from barometer.store.tables import Alert
 from barometer.vocabulary import OPEN_STATES
 from monitor.alarms.conditions import PREFIX, Condition
 
@@ -27,7 +27,7 @@ ONE, MANY = "silent:", "silent_sources"
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class SilentAlarm:
     """An alarm about silent sources that runs."""
 
     name: str
@@ -37,32 +37,26 @@ class Told:
     sources: tuple[str, ...]
 
 
-def told_silent(c: Connection) -> list[Told]:
+def silent_alarms(c: Connection) -> list[SilentAlarm]:
     """The alarms about silent sources that run, in the order in which they began."""
-    a = Alert
-    rows = c.execute(
-        select(a.fingerprint, a.state, a.explanation)
-        .where(a.type == "system", a.ended_at.is_(None), a.fingerprint.startswith(PREFIX + "silent", autoescape=True))
-        .order_by(a.id)
-    )
     out = []
-    for row in rows:
-        name = row.fingerprint.removeprefix(PREFIX)
+    for alarm in running_alarms(c, PREFIX + "silent"):
+        name, known = alarm.fingerprint.removeprefix(PREFIX), alarm.state not in OPEN_STATES
         if name.startswith(ONE):
-            out.append(Told(name, row.state not in OPEN_STATES, (name.removeprefix(ONE),)))
+            out.append(SilentAlarm(name, known, (name.removeprefix(ONE),)))
         elif name.startswith(MANY):
-            out.append(Told(name, row.state not in OPEN_STATES, tuple(row.explanation.get("names") or ())))
+            out.append(SilentAlarm(name, known, alarm.names))
     return out
 
 
-def fallen_silent(report: dict[str, Any], told: Sequence[Told]) -> Iterator[Condition]:
-    """The alarms that hold, by a report of :func:`barometer.store.health.status.status` and what was told before."""
+def fallen_silent(report: dict[str, Any], running: Sequence[SilentAlarm]) -> Iterator[Condition]:
+    """The alarms that hold, by a report of :func:`barometer.store.health.status.status` and the alarms that run."""
     silent = {s["name"]: s for s in report["sources"] if s["silent"]}
-    alone = [x for x in told if x.name.startswith(ONE) and x.sources[0] in silent]
-    lists = {x.name: [s for s in x.sources if s in silent] for x in told if x.name.startswith(MANY)}
+    alone = [x for x in running if x.name.startswith(ONE) and x.sources[0] in silent]
+    lists = {x.name: [s for s in x.sources if s in silent] for x in running if x.name.startswith(MANY)}
     held = {s for x in alone for s in x.sources}.union(*lists.values())
     new = [name for name in silent if name not in held]
-    growing = next((x.name for x in told if x.name in lists and not x.known), None)
+    growing = next((x.name for x in running if x.name in lists and not x.known), None)
     singles = [x.sources[0] for x in alone]
     if growing is None and len(new) + sum(not x.known for x in alone) > FEW:
         growing = next(name for n in count(1) if (name := f"{MANY}:{n}" if n > 1 else MANY) not in lists)

@@ -17,17 +17,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import structlog
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from barometer.errors import BarometerError, SettingsError, StaleWrite
 from barometer.settings import Settings
 from barometer.store import leases
 from barometer.store.alerts.life_cycle import Finding, apply_finding
+from barometer.store.alerts.system_alerts import running_since
 from barometer.store.engine import Store, is_away
 from barometer.store.leases import Lease
-from barometer.store.tables import Alert
-from barometer.store.tables import Lease as LeaseRow
 from monitor.notify.config import NotifyConfig, load_config
 from monitor.notify.outbox.enqueue import enqueue
 from monitor.notify.outbox.reminders import repeat_due
@@ -85,15 +84,13 @@ class Watchdog:
     def _gone(self, c: Connection) -> tuple[int, int] | None:
         """(last term, since when nobody leads), if that is long enough."""
         now = self._store.now_ms(c)
-        row = c.execute(select(LeaseRow).where(LeaseRow.name == leases.LEADER)).one_or_none()
-        term, until = (0, 0) if row is None else (row.term, row.expires_at)
+        last = leases.last_lease(c, leases.LEADER)
+        term, until = (0, 0) if last is None else (last.term, last.expires_at)
         if until > now:
             return None
-        started = c.execute(
-            select(Alert.started_at).where(Alert.fingerprint == FINGERPRINT, Alert.ended_at.is_(None))
-        ).scalar()
+        started = running_since(c, FINGERPRINT)
         if started is not None:
-            return term, int(started)  # told before: watchdogs have held the lease since
+            return term, started  # told before: watchdogs have held the lease since
         since = max(until, self._since)
         return (term, since) if now - since >= self._settings.leader_gone_minutes * 60_000 else None
 

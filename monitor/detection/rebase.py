@@ -24,12 +24,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from sqlalchemy import Connection, and_, select, update
 
 from barometer.store.engine import Store
+from barometer.store.model_versions.shadow import LabelledText, add_metrics, latest_labelled, live_models
 from barometer.store.model_versions.versions import ensure_model
 from barometer.store.series.sealing import model_ratios
-from barometer.store.tables import Document, ModelVersion, Prediction
 from barometer.vocabulary import Sentiment, stated_kind
 from models.scoring.interface import TextScorer
 
@@ -82,18 +81,14 @@ def odds_ratios(compared: Mapping[str, Compared]) -> dict[str, float]:
     return out
 
 
-def compare(rows: Sequence[Any], scorer: TextScorer) -> dict[str, Compared]:
-    """Score texts in the shadow.
-
-    Args:
-        rows: of :func:`latest_texts`.
-    """
+def compare(rows: Sequence[LabelledText], scorer: TextScorer) -> dict[str, Compared]:
+    """Score texts of the live model in the shadow, and count both models' labels by key."""
     out: dict[str, Compared] = defaultdict(Compared)
     for start in range(0, len(rows), BATCH):
-        part = rows[start : start + BATCH]
-        kinds = [stated_kind(r.kind) for r in part]
-        said = scorer.score([r.text for r in part], kinds, [r.lang for r in part], [r.title for r in part])
-        for row, kind, s in zip(part, kinds, said, strict=True):
+        batch = rows[start : start + BATCH]
+        kinds = [stated_kind(r.kind) for r in batch]
+        labels = scorer.score([r.text for r in batch], kinds, [r.lang for r in batch], [r.title for r in batch])
+        for row, kind, s in zip(batch, kinds, labels, strict=True):
             for key in _keys(row.topics, kind):
                 out[key].texts_before += 1
                 out[key].negative_before += row.sentiment == Sentiment.NEGATIVE
@@ -101,18 +96,6 @@ def compare(rows: Sequence[Any], scorer: TextScorer) -> dict[str, Compared]:
                 out[key].texts_now += 1
                 out[key].negative_now += s.sentiment == Sentiment.NEGATIVE
     return dict(out)
-
-
-def latest_texts(c: Connection, model_id: int, most: int) -> Sequence[Any]:
-    """The latest texts that a model has predictions of, with these."""
-    d, p = Document, Prediction
-    return c.execute(
-        select(d.text, d.title, d.kind, d.lang, p.sentiment, p.topics)
-        .join(p, and_(p.observed_at == d.observed_at, p.row_id == d.row_id))
-        .where(p.model_id == model_id)
-        .order_by(d.observed_at.desc(), d.row_id.desc())
-        .limit(most)
-    ).all()
 
 
 def _keys(topics: Iterable[str], kind: str | None) -> list[str]:
@@ -131,30 +114,19 @@ def measure(store: Store, scorer: TextScorer, texts: int = TEXTS) -> dict[str, f
     """
     model_id = ensure_model(store, scorer.name, scorer.precision, scorer.topics)
     with store.read() as c:
-        live = _live_models(c)
+        live = live_models(c, FEWEST)
         if not live or model_id in live or ratio_between(model_ratios(c), "*", None, live[0], model_id) is not None:
             return None
-        rows = latest_texts(c, live[0], texts)
+        rows = latest_labelled(c, live[0], texts)
     if len(rows) < FEWEST:
         return None
     ratios = odds_ratios(compare(rows, scorer))
     with store.write() as c:
-        kept = {**_metrics(c, model_id), "rebase": {AGAINST: live[0], **ratios}}
-        c.execute(update(ModelVersion).where(ModelVersion.id == model_id).values(metrics=kept))
+        add_metrics(c, model_id, {"rebase": {AGAINST: live[0], **ratios}})
     log.info(
         "model measured in the shadow", model=scorer.name, against=live[0], texts=len(rows), odds_ratio=ratios["*"]
     )
     return ratios
-
-
-def _live_models(c: Connection) -> list[int]:
-    """Models of the latest predictions, the latest first."""
-    latest = select(Prediction.model_id).order_by(Prediction.observed_at.desc(), Prediction.row_id.desc())
-    return list(dict.fromkeys(int(m) for m in c.execute(latest.limit(FEWEST)).scalars()))
-
-
-def _metrics(c: Connection, model_id: int) -> dict[str, Any]:
-    return dict(c.execute(select(ModelVersion.metrics).where(ModelVersion.id == model_id)).scalar_one())
 
 
 def ratio_between(ratios: Mapping[int, Any], series: str, kind: str | None, before: int, now: int) -> float | None:

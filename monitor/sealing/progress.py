@@ -11,7 +11,6 @@ import time
 import structlog
 from kafka import KafkaProducer
 from kafka.errors import InvalidRecordError, InvalidTimestampError, KafkaError
-from sqlalchemy import Connection, select
 
 from barometer.broker import clients
 from barometer.broker.ending import end_producer
@@ -22,8 +21,7 @@ from barometer.settings import Settings
 from barometer.store.engine import Store
 from barometer.store.leases import acquire, progress_lease, release
 from barometer.store.stream.log_epochs import current_log
-from barometer.store.stream.offsets import touch_high_water
-from barometer.store.tables import Offset
+from barometer.store.stream.offsets import progress_of_partitions, touch_high_water
 from monitor import metrics
 from monitor.sealing.promises import Promises
 
@@ -64,7 +62,7 @@ class ProgressTicker:
                 # No worker has seen it. Some brokers make it for the asking, with partitions of their own default.
                 return False
             if self._promises is None or self._promises[0] != log_row.id:
-                self._promises = log_row.id, Promises(self._settings.lateness_ms, _promised(c, log_row.id))
+                self._promises = log_row.id, Promises(self._settings.lateness_ms, progress_of_partitions(c, log_row.id))
             apart = time.time_ns() // 1_000_000 - self._store.now_ms(c)
         if abs(apart) > CLOCKS_APART_MS:
             raise BarometerError(
@@ -146,9 +144,3 @@ class ProgressTicker:
         producer, self._producer = self._producer, None
         if producer is not None:
             end_producer(producer, 1)
-
-
-def _promised(c: Connection, log_id: int) -> dict[int, int]:
-    """The last progress in each partition, by what the workers have read."""
-    rows = c.execute(select(Offset.partition, Offset.progress_t).where(Offset.log_id == log_id))
-    return {r.partition: int(r.progress_t) for r in rows if r.progress_t is not None}

@@ -18,7 +18,7 @@ MOST_HITS = 20
 
 
 @dataclass(frozen=True, slots=True)
-class RuleHit:
+class RuleFinding:
     """A text that a rule asks people about. Times are epoch milliseconds."""
 
     rule: str
@@ -46,7 +46,7 @@ class RuleHit:
     """More for the alert's explanation (the tier of the source, the company)."""
 
 
-def open_from_rule(c: Connection, hit: RuleHit, now_ms: int) -> AlertChange | None:
+def open_from_rule(c: Connection, hit: RuleFinding, now_ms: int) -> AlertChange | None:
     """Open an alert of a rule's, or add the text to the one that runs; in the caller's transaction.
 
     Hand the change to the monitor's ``on_change``, which has people told.
@@ -86,7 +86,7 @@ def open_from_rule(c: Connection, hit: RuleHit, now_ms: int) -> AlertChange | No
     )
 
 
-def _matter(hit: RuleHit) -> Matter:
+def _matter(hit: RuleFinding) -> Matter:
     names = hit.about if hit.series == f"rule:{hit.rule}" else (f"rule:{hit.rule}",)
     said = "。".join(str(hit.text[k]) for k in ("title", "text") if hit.text.get(k))
     return Matter(names, (said,) if said else (), told_apart=hit.kind != Kind.COMMENT)

@@ -192,3 +192,9 @@ def stored_counts(c: Connection) -> StoredCounts:
     """The sums of the counters of all partitions."""
     row = c.execute(select(func.sum(Offset.documents + Offset.repeats), func.sum(Offset.dead_letters))).one()
     return StoredCounts(int(row[0] or 0), int(row[1] or 0))
+
+
+def progress_of_partitions(c: Connection, log_id: int) -> dict[int, int]:
+    """Partition -> the last progress that was read from it (epoch ms), of those that have any."""
+    rows = c.execute(select(Offset.partition, Offset.progress_t).where(Offset.log_id == log_id))
+    return {r.partition: int(r.progress_t) for r in rows if r.progress_t is not None}

@@ -16,8 +16,8 @@ from barometer.errors import BarometerError
 from barometer.settings import settings
 from barometer.store.alerts import handling, life_cycle
 from barometer.store.alerts.incidents import incident_alerts
+from barometer.store.alerts.notifiable import notifiable_alert
 from barometer.store.migrate import open_store
-from barometer.store.tables import Alert
 from barometer.vocabulary import FALSE_ALARM_REASONS, RESOLUTIONS, STEPS
 from barometer.when import minute, parse_when
 
@@ -147,7 +147,8 @@ def _close(alert_id: int, resolution: str, comment: str, incident: bool, reason:
     with transaction() as (c, now):
         life_cycle.resolve(c, alert_id, me(), resolution, comment or None, now, reason)
         if incident:
-            place = c.execute(Alert.__table__.select().where(Alert.id == alert_id)).one().incident_id
+            alert = notifiable_alert(c, alert_id)
+            place = None if alert is None else alert.incident_id
             for other in incident_alerts(c, place) if place is not None else []:
                 if other.state != "resolved":
                     life_cycle.resolve(c, other.id, me(), resolution, comment or None, now, reason)

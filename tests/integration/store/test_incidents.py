@@ -12,7 +12,7 @@ from barometer.settings import LEVEL_STEPS, load_settings
 from barometer.store.alerts import handling, life_cycle, silences
 from barometer.store.alerts.incidents import incident_alerts
 from barometer.store.alerts.life_cycle import AlertError, Finding, apply_finding
-from barometer.store.alerts.rule_alerts import RuleHit, end_rules, open_from_rule
+from barometer.store.alerts.rule_alerts import RuleFinding, end_rules, open_from_rule
 from barometer.store.alerts.silences import SilenceError
 from barometer.store.engine import Store
 from barometer.store.migrate import upgrade
@@ -204,9 +204,9 @@ def test_a_silence_needs_a_reason_an_object_and_a_time_to_come(store: Store) -> 
 # --- rules -----------------------------------------------------------------------------------------------------------
 
 
-def hit(rule: str = "挤兑", row: int = 1, at: int = T0, **more: Any) -> RuleHit:
+def hit(rule: str = "挤兑", row: int = 1, at: int = T0, **more: Any) -> RuleFinding:
     text_ = {"row_id": str(row), "kind": 1, "text": RUN, "source": "晨报"}
-    return RuleHit(rule, "watch:某某银行", None, 1, at, text_, words=(rule,), **more)
+    return RuleFinding(rule, "watch:某某银行", None, 1, at, text_, words=(rule,), **more)
 
 
 def test_a_rule_opens_an_alert_by_one_text_and_a_surge_joins_it(store: Store) -> None:
@@ -240,9 +240,9 @@ def test_what_a_person_closed_opens_again_for_another_rule_only(store: Store) ->
         assert other.alert_id != first.alert_id
 
 
-def run_on(bank: str, row: int, at: int, **more: Any) -> RuleHit:
+def run_on(bank: str, row: int, at: int, **more: Any) -> RuleFinding:
     said = {"row_id": str(row), "kind": 1, "text": f"{bank}出现挤兑，储户取不出钱", "source": "晨报"}
-    return RuleHit("挤兑", "rule:挤兑", None, 1, at, said, words=("挤兑",), about=(bank,), **more)
+    return RuleFinding("挤兑", "rule:挤兑", None, 1, at, said, words=("挤兑",), about=(bank,), **more)
 
 
 def test_a_run_on_a_second_bank_is_a_second_alert_though_the_first_was_closed(store: Store) -> None:
