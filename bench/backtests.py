@@ -29,7 +29,7 @@ from barometer.settings import load_settings
 from barometer.vocabulary import Sentiment
 from barometer.workdays import Sessions
 from models.scoring.scorer import load_scorer
-from monitor.backtest import BacktestAlert, Text, backtest
+from monitor.backtest import BacktestAlert, ScoredText, backtest
 
 DAY_MS = 86_400_000
 MONTH_MS = 30 * DAY_MS
@@ -55,11 +55,11 @@ def millis(stream: Stream, day: datetime) -> int:
     return int(day.replace(tzinfo=ZoneInfo(stream.zone)).timestamp() * 1000)
 
 
-def holds(text: Text, matter: Matter) -> bool:
+def holds(text: ScoredText, matter: Matter) -> bool:
     return any(w in text.text for w in matter.words)
 
 
-def belongs(alert: BacktestAlert, matter: Matter, texts: Sequence[Text], stream: Stream) -> int | None:
+def belongs(alert: BacktestAlert, matter: Matter, texts: Sequence[ScoredText], stream: Stream) -> int | None:
     """The delay in buckets if the alert is of this matter, else None."""
     begin = millis(stream, datetime.combine(matter.day, datetime.min.time()))
     if (alert.ended_at or alert.detected_at + DAY_MS) <= begin or alert.detected_at > begin + (LOOK_AFTER + 1) * DAY_MS:
@@ -74,7 +74,7 @@ def belongs(alert: BacktestAlert, matter: Matter, texts: Sequence[Text], stream:
     return (alert.detected_at - begin - max(width, DAY_MS)) // width
 
 
-def series_months(texts: Sequence[Text]) -> float:
+def series_months(texts: Sequence[ScoredText]) -> float:
     """Months that series and kinds were watched, from the second week after each one's first text."""
     first: dict[tuple[str, int], int] = {}
     for t in texts:
@@ -83,7 +83,7 @@ def series_months(texts: Sequence[Text]) -> float:
     return sum(max(0, texts[-1].time_ms - at - 7 * DAY_MS) for at in first.values()) / MONTH_MS
 
 
-def judge_span(stream: Stream, texts: list[Text], out: Outcome, open_at: float) -> None:
+def judge_span(stream: Stream, texts: list[ScoredText], out: Outcome, open_at: float) -> None:
     zone = ZoneInfo(stream.zone)
     off = Sessions(stream.exchange).is_closed
     how: dict[str, Any] = {

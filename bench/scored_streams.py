@@ -27,7 +27,7 @@ import orjson
 
 from barometer.files.mapping import Columns
 from models.scoring.scorer import Scorer, load_scorer
-from monitor.backtest import Text, read_texts
+from monitor.backtest import ScoredText, read_texts
 
 SHANGHAI = "Asia/Shanghai"
 
@@ -154,7 +154,7 @@ class CachedScorer:
         return self._db.execute("SELECT value FROM said WHERE input = ?", (key,)).fetchone()
 
 
-def texts_of(stream: Stream, data: Path, scorer: CachedScorer, limit: int = 0) -> Iterator[list[Text]]:
+def texts_of(stream: Stream, data: Path, scorer: CachedScorer, limit: int = 0) -> Iterator[list[ScoredText]]:
     """The stream's texts in time order, scored; one list a span.
 
     Args:

@@ -23,7 +23,7 @@ from barometer.records import fingerprint
 from barometer.store.series.sealing import Counts, Key
 from barometer.vocabulary import SEVERITIES, Kind, Sentiment
 from models.scoring.interface import TextScorer
-from monitor.detection.judge import Found, Judge, stopped_after_ms
+from monitor.detection.judge import Judge, SurgeUpdate, stopped_after_ms
 
 BATCH = 2_048
 TOP_TEXTS = 5
@@ -39,7 +39,7 @@ class _Input(NamedTuple):
     title: str | None
 
 
-class Text(NamedTuple):
+class ScoredText(NamedTuple):
     """One scored text of the file, as compactly as a file of a million needs."""
 
     time_ms: int
@@ -51,10 +51,10 @@ class Text(NamedTuple):
 
 
 @dataclass(slots=True)
-class Read:
+class ReadTexts:
     """What became of the file's rows."""
 
-    texts: list[Text] = field(default_factory=list)
+    texts: list[ScoredText] = field(default_factory=list)
     unscored: int = 0
     bad: list[str] = field(default_factory=list)
 
@@ -89,8 +89,8 @@ class BacktestAlert:
 def read_texts(
     path: str, scorer: TextScorer, columns: Columns, *, kind: str | None, form: Form | None = None,
     on_bytes: Callable[[int], None] | None = None, say: Callable[[str], None] = lambda _: None,
-) -> Read:  # fmt: skip
-    """Read and score a file. Rows without text or time are counted, with file and line, and left out.
+) -> ReadTexts:  # fmt: skip
+    """ReadTexts and score a file. Rows without text or time are counted, with file and line, and left out.
 
     Args:
         columns: with a ``time_column``.
@@ -100,7 +100,7 @@ def read_texts(
     Raises:
         BarometerError: the file cannot be read, or lacks the columns; no row can be used.
     """
-    out = Read()
+    out = ReadTexts()
     mapper = Mapper(columns)
     known: dict[_Input, tuple[tuple[str, ...], int, float] | None] = {}
     waiting: list[tuple[int, _Input]] = []
@@ -121,7 +121,7 @@ def read_texts(
             if said is None:
                 out.unscored += 1
             else:
-                out.texts.append(Text(time_ms, Kind[x.kind.upper()], *said, x.text))
+                out.texts.append(ScoredText(time_ms, Kind[x.kind.upper()], *said, x.text))
         waiting.clear()
 
     for row in previewed_rows(Source(path, form, on_bytes), mapper, say, kind=False):
@@ -158,7 +158,7 @@ def _usable(row: FileRow, mapper: Mapper, kind: str | None) -> tuple[int, _Input
 
 
 def backtest(
-    texts: list[Text], *, bucket_seconds: int, zone: ZoneInfo, open_at: float, series: str | None = None,
+    texts: list[ScoredText], *, bucket_seconds: int, zone: ZoneInfo, open_at: float, series: str | None = None,
     is_day_off: Callable[[date], bool] | None = None,
 ) -> Iterator[BacktestAlert]:  # fmt: skip
     """Alerts on texts in time order, each when it has ended (or the texts have).
@@ -185,7 +185,7 @@ def backtest(
 
 
 def _cut(
-    texts: list[Text], buckets: Buckets, ids: dict[str, int], only: str | None
+    texts: list[ScoredText], buckets: Buckets, ids: dict[str, int], only: str | None
 ) -> Iterator[tuple[int, int, dict[Key, Counts] | None]]:
     """(start, end, counts) of each bucket with texts; counts are None for a stretch without."""
     i, previous_end = 0, None
@@ -212,7 +212,7 @@ def _cut(
 class _Running:
     """Alerts that are on: news and comments of a series are one, as in the product."""
 
-    def __init__(self, texts: list[Text], ids: dict[str, int]) -> None:
+    def __init__(self, texts: list[ScoredText], ids: dict[str, int]) -> None:
         self._texts, self._ids = texts, ids
         self._alerts: dict[str, BacktestAlert] = {}
         self._kinds: dict[str, set[int]] = defaultdict(set)
@@ -221,7 +221,7 @@ class _Running:
         """What the judge asks: how many different negative texts there are."""
         return len(self._negatives(self._name(key[0]), key[1], start, end))
 
-    def take(self, found: list[Found], end: int) -> Iterator[BacktestAlert]:
+    def take(self, found: list[SurgeUpdate], end: int) -> Iterator[BacktestAlert]:
         for f in found:
             name, kind = self._name(f.key[0]), f.key[1]
             if not f.firing:
@@ -237,7 +237,7 @@ class _Running:
     def _name(self, series_id: int) -> str:
         return list(self._ids)[series_id - 1]  # made in this order
 
-    def _update(self, name: str, kind: int, f: Found, end: int) -> None:
+    def _update(self, name: str, kind: int, f: SurgeUpdate, end: int) -> None:
         j = f.judgement
         label = Kind(kind).label
         alert = self._alerts.get(name)

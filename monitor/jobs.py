@@ -25,7 +25,7 @@ KEEP_SECONDS = 10.0
 
 
 @dataclass(slots=True)
-class Job:
+class PeriodicJob:
     """One thing to do every so many seconds, while leading."""
 
     name: str
@@ -48,7 +48,7 @@ class Runner:
         """The last failure of each job that fails: it is logged once."""
         self._lock = threading.Lock()
 
-    def __call__(self, job: Job) -> None:
+    def __call__(self, job: PeriodicJob) -> None:
         lease = self._lease()
         if lease is None:
             return

@@ -38,12 +38,12 @@ from monitor import metrics
 from monitor.alarms.channel_health import notify_conditions
 from monitor.alarms.checks import Alarms
 from monitor.alarms.dead_mans_switch import Heartbeat
-from monitor.jobs import Job, Runner
+from monitor.jobs import PeriodicJob, Runner
 from monitor.notify.outbox.enqueue import enqueue
 from monitor.notify.outbox.reminders import repeat_due
 from monitor.notify.outbox.sender_pool import SenderPool
 from monitor.notify.outbox.sending import send_due
-from monitor.notify.reload import Watched
+from monitor.notify.reload import WatchedNotifyFile
 from monitor.rules.redlines import raise_hits
 from monitor.sealing.progress import ProgressTicker
 from monitor.sealing.seal import Sealer
@@ -94,7 +94,7 @@ class Monitor:
         self._renewed_at = 0.0
         self._beat_at = time.monotonic()
         self._database = "unknown"
-        self._notify = Watched(settings)
+        self._notify = WatchedNotifyFile(settings)
         self._pool = SenderPool()
         self._sealer = Sealer(store, settings, self._enqueue)
         self._ticker = ProgressTicker(settings, store, self.id)
@@ -103,20 +103,20 @@ class Monitor:
         )
         self._runner = Runner(store, self.lease, self._give_up)
         self._jobs = [
-            Job("seal", settings.tick_seconds, self._seal),
-            Job("alarms", ALARM_SECONDS, self._alarms.check),
-            Job("rules", RULE_SECONDS, self._red_lines),
-            Job("outbox", SEND_SECONDS, self._send),
-            Job("reminders", REMIND_SECONDS, self._remind),
-            Job("search", SEARCH_SECONDS, lambda lease: index_waiting(store, lease, stopped=stop.is_set)),
-            Job("fold", FOLD_SECONDS, lambda lease: fold(store, settings, lease)),
-            Job("retention", RETENTION_SECONDS, lambda lease: drop_old(store, settings, lease)),
-            *(Job(*extra) for extra in extra_jobs),
+            PeriodicJob("seal", settings.tick_seconds, self._seal),
+            PeriodicJob("alarms", ALARM_SECONDS, self._alarms.check),
+            PeriodicJob("rules", RULE_SECONDS, self._red_lines),
+            PeriodicJob("outbox", SEND_SECONDS, self._send),
+            PeriodicJob("reminders", REMIND_SECONDS, self._remind),
+            PeriodicJob("search", SEARCH_SECONDS, lambda lease: index_waiting(store, lease, stopped=stop.is_set)),
+            PeriodicJob("fold", FOLD_SECONDS, lambda lease: fold(store, settings, lease)),
+            PeriodicJob("retention", RETENTION_SECONDS, lambda lease: drop_old(store, settings, lease)),
+            *(PeriodicJob(*extra) for extra in extra_jobs),
         ]
         if settings.heartbeat_url:
-            self._jobs.append(Job("heartbeat", settings.heartbeat_seconds, Heartbeat(store, settings).beat))
+            self._jobs.append(PeriodicJob("heartbeat", settings.heartbeat_seconds, Heartbeat(store, settings).beat))
         if settings.progress_from == "records":
-            self._jobs.insert(0, Job("progress", settings.progress_interval_seconds, self._tick))
+            self._jobs.insert(0, PeriodicJob("progress", settings.progress_interval_seconds, self._tick))
 
     def lease(self) -> Lease | None:
         """The lease, if it is held and was renewed lately by our own clock too."""

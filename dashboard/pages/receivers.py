@@ -27,7 +27,7 @@ from dashboard.services.people_file import KEPT_SECONDS, people_file
 from monitor.notify.channels import channel_label
 from monitor.notify.config import NotifyConfig, load_config
 from monitor.notify.routes import Recipient, Router, Target
-from monitor.notify.testing import Tested, send_test
+from monitor.notify.testing import ChannelTestResult, send_test
 
 SCREEN = add(Screen("receivers", "/receivers", order=33, under="alerts"))
 
@@ -136,7 +136,7 @@ def _test(v: View, name: str) -> Any:
     return [_outcome(v, name, x) for x in outcomes]
 
 
-def _outcome(v: View, name: str, x: Tested) -> Any:
+def _outcome(v: View, name: str, x: ChannelTestResult) -> Any:
     way = channel_label(x.type, v.lang)
     if x.taken:
         return _said(v.t("receivers.test_taken", name=name, way=way), True)

@@ -8,13 +8,13 @@ from sqlalchemy import Connection
 
 from barometer.store.alerts.notifications import failing_channels
 from monitor.alarms.conditions import Condition
-from monitor.notify.reload import Watched
+from monitor.notify.reload import WatchedNotifyFile
 
 RECENT_MS = 24 * 3_600_000
 """A channel that failed longer ago than this, and was not used since, is no alarm any more."""
 
 
-def notify_conditions(c: Connection, watched: Watched, now_ms: int) -> Iterator[Condition]:
+def notify_conditions(c: Connection, watched: WatchedNotifyFile, now_ms: int) -> Iterator[Condition]:
     """The alarms that hold now.
 
     A channel is in trouble when its last finished message failed: temporary failures after the last attempt, permanent

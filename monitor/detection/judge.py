@@ -36,7 +36,7 @@ Rebase = Callable[[Key, int, int], float | None]
 
 
 @dataclass(slots=True)
-class Watched:
+class SeriesDetector:
     """One series and kind: its detector, and the stretch without records or expectation that it may be in."""
 
     detector: Detector
@@ -52,7 +52,7 @@ class Watched:
 
 
 @dataclass(slots=True)
-class Found:
+class SurgeUpdate:
     """An alert that is on, or has just ended, for one series and kind."""
 
     key: Key
@@ -69,12 +69,12 @@ class Found:
 
 
 @dataclass(slots=True)
-class Sealed:
+class Judged:
     """What one bucket, or one stretch, came to."""
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     """Columns of ``sealed_buckets`` without ``term``."""
-    found: list[Found] = field(default_factory=list)
+    found: list[SurgeUpdate] = field(default_factory=list)
 
 
 class Judge:
@@ -108,27 +108,27 @@ class Judge:
         self._different = different
         self._rebase = rebase
         self._options: dict[str, Any] = {"params": self._params, "is_day_off": is_day_off}
-        self.watched: dict[Key, Watched] = {}
+        self.detectors: dict[Key, SeriesDetector] = {}
 
     @property
     def parameters(self) -> dict[str, Any]:
         """What an alert keeps to be traced by."""
         return {"bucket_seconds": self.bucket_seconds, "open_at": self._open_at, **asdict(self._params)}
 
-    def bucket(self, start: int, end: int, counts: Mapping[Key, Counts]) -> Sealed:
+    def bucket(self, start: int, end: int, counts: Mapping[Key, Counts]) -> Judged:
         """Judge one bucket. ``counts`` has the series and kinds that had something; all known ones are judged."""
-        out = Sealed()
+        out = Judged()
         seconds = self._utc_offset(end)
-        for key in sorted(self.watched.keys() | counts.keys()):
-            watched = self.watched.get(key) or self._meet(key)
+        for key in sorted(self.detectors.keys() | counts.keys()):
+            watched = self.detectors.get(key) or self._start_detector(key)
             watched.detector.utc_offset_seconds = seconds
             self._one(out, key, watched, counts.get(key, ZERO), start, end)
         return out
 
-    def skip(self, start: int, end: int) -> Sealed:
+    def skip(self, start: int, end: int) -> Judged:
         """A stretch in which the feed is known to have stopped: one row a series and kind, and no judgement."""
-        out = Sealed()
-        for key, watched in sorted(self.watched.items(), key=lambda x: x[0]):
+        out = Judged()
+        for key, watched in sorted(self.detectors.items(), key=lambda x: x[0]):
             out.rows.append(self._zero_row(key, watched, start, end, watched.zero_outage))
         return out
 
@@ -140,7 +140,7 @@ class Judge:
             rows: sealed buckets in order.
             end_of: the end of the bucket that starts at a time.
         """
-        w = self._meet(key)
+        w = self._start_detector(key)
         for row in rows:
             if row.model_id is not None:
                 self._follow_model(key, w, row.model_id)
@@ -159,11 +159,11 @@ class Judge:
         offset = datetime.fromtimestamp(at / 1000, self._zone).utcoffset()
         return int(offset.total_seconds()) if offset else 0
 
-    def _meet(self, key: Key) -> Watched:
-        self.watched[key] = Watched(Detector(self.bucket_seconds, **self._options))
-        return self.watched[key]
+    def _start_detector(self, key: Key) -> SeriesDetector:
+        self.detectors[key] = SeriesDetector(Detector(self.bucket_seconds, **self._options))
+        return self.detectors[key]
 
-    def _one(self, out: Sealed, key: Key, w: Watched, n: Counts, start: int, end: int) -> None:
+    def _one(self, out: Judged, key: Key, w: SeriesDetector, n: Counts, start: int, end: int) -> None:
         if not self._judged(key[0]):
             if n.total:
                 w.zero_since, w.zero_outage = None, False
@@ -179,7 +179,7 @@ class Judge:
             out.found.append(self._firing(key, w, j, end))
         elif was:
             w.alert, w.peak = False, None
-            out.found.append(Found(key, False, w.severity, w.started_at, False, j))
+            out.found.append(SurgeUpdate(key, False, w.severity, w.started_at, False, j))
         if j.outage and not j.alert and not was:
             out.rows.append(self._zero_row(key, w, start, end, True))
             return
@@ -200,7 +200,7 @@ class Judge:
             }
         )
 
-    def _negative(self, key: Key, w: Watched, n: Counts) -> float:
+    def _negative(self, key: Key, w: SeriesDetector, n: Counts) -> float:
         """Negatives as the bucket's own model would have counted them, where several models scored it."""
         negative = float(n.negative)
         for model_id, scored, theirs in n.others:
@@ -209,14 +209,14 @@ class Judge:
                 negative += min(float(scored), theirs * w.detector.share_ratio(ratio)) - theirs
         return negative
 
-    def _follow_model(self, key: Key, w: Watched, model_id: int) -> None:
+    def _follow_model(self, key: Key, w: SeriesDetector, model_id: int) -> None:
         if w.model_id is not None and w.model_id != model_id:
             ratio = self._rebase(key, w.model_id, model_id)
             if ratio is not None:
                 w.detector.rebase(ratio)
         w.model_id = model_id
 
-    def _firing(self, key: Key, w: Watched, j: Judgement, end: int) -> Found:
+    def _firing(self, key: Key, w: SeriesDetector, j: Judgement, end: int) -> SurgeUpdate:
         window_start = end - j.window_buckets * self.bucket_seconds * 1000
         peak = not w.alert or j.score > w.best
         if not w.alert:
@@ -226,22 +226,22 @@ class Judge:
             w.best, w.peak = j.score, (window_start, end)
             different = self._different(key, window_start, end)
             w.severity = max(w.severity, self._severity(j.score, different), key=SEVERITIES.index)
-        return Found(key, True, w.severity, w.started_at, peak, j, different, self._whole(key[0]))
+        return SurgeUpdate(key, True, w.severity, w.started_at, peak, j, different, self._whole(key[0]))
 
     def _whole(self, series_id: int) -> tuple[int, int] | None:
         """What the kinds of a series that fire have in all: an event is not one of its kinds."""
-        peaks = [w.peak for key, w in self.watched.items() if key[0] == series_id and w.alert and w.peak is not None]
+        peaks = [w.peak for key, w in self.detectors.items() if key[0] == series_id and w.alert and w.peak is not None]
         return (min(a for a, _ in peaks), max(b for _, b in peaks)) if peaks else None
 
     def _severity(self, score: float, different: int) -> Severity:
-        few = sum(1 for k in self.watched if self._judged(k[0])) < FEW_SERIES
+        few = sum(1 for k in self.detectors if self._judged(k[0])) < FEW_SERIES
         p = self._params
         if score >= p.critical and different >= FEW_VOICES:
             return "critical"
         return "warning" if score >= p.warning + (0.0 if few else MANY_SERIES) else "info"
 
     @staticmethod
-    def _zero_row(key: Key, w: Watched, start: int, end: int, outage: bool) -> dict[str, Any]:
+    def _zero_row(key: Key, w: SeriesDetector, start: int, end: int, outage: bool) -> dict[str, Any]:
         """One row for the whole stretch so far, of which nothing was expected: an outage, a feed that has stopped, or a
         series that is not judged."""
         if w.zero_since is None or w.zero_outage != outage:
@@ -250,7 +250,7 @@ class Judge:
 
     def state(self, key: Key) -> dict[str, Any]:
         """All that a restart needs of one series and kind, JSON-serialisable."""
-        w = self.watched[key]
+        w = self.detectors[key]
         return {
             "detector": w.detector.state(),
             "zero": [w.zero_since, w.zero_outage],
@@ -261,14 +261,16 @@ class Judge:
 
     def restore(self, states: Iterable[tuple[Key, Mapping[str, Any]]]) -> None:
         """Forget everything and go on from stored states."""
-        self.watched.clear()
+        self.detectors.clear()
         for key, state in states:
             detector = Detector.restore(dict(state["detector"]), self.bucket_seconds, **self._options)
             since, outage = state["zero"]
             alert, started_at, best, severity = state["alert"]
-            self.watched[key] = Watched(detector, since, outage, alert, started_at, best, severity, state["model_id"])
+            self.detectors[key] = SeriesDetector(
+                detector, since, outage, alert, started_at, best, severity, state["model_id"]
+            )
             if state.get("peak") is not None:  # older states have none
-                self.watched[key].peak = (int(state["peak"][0]), int(state["peak"][1]))
+                self.detectors[key].peak = (int(state["peak"][0]), int(state["peak"][1]))
 
 
 def _counts_row(key: Key, n: Counts, start: int, end: int) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from pydantic import Field, SecretStr, ValidationError, model_validator
 from barometer.errors import SettingsError
 from barometer.settings import Settings
 from monitor.notify.channels import ChannelConfig
-from monitor.notify.policy import DUTY, Guide, LevelRule, Names, QuietHours, Roster, Route, Strict
+from monitor.notify.policy import DUTY, LevelRule, Names, QuietHours, Roster, Route, SeriesGuide, Strict
 from monitor.notify.secrets import reveal
 
 log = structlog.get_logger(__name__)
@@ -43,7 +43,7 @@ class NotifyFile(Strict):
     """Who is told where no route matches; all receivers if it is left out."""
     quiet_hours: dict[str, QuietHours] = Field(default_factory=dict)
     rosters: list[Roster] = Field(default_factory=list)
-    series: list[Guide] = Field(default_factory=list)
+    series: list[SeriesGuide] = Field(default_factory=list)
     """Runbooks and contacts."""
     levels: list[LevelRule] = Field(default_factory=list)
     """Which level an alert gets: the first that fits."""

@@ -18,7 +18,7 @@ Role = Literal["title", "reason", "what", "row", "open", "heading", "quote", "st
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class MessageLine:
     """One line. ``text`` may be cut; ``label`` (of a row, what stands over a quotation, the number of a step) and
     ``url`` are whole or not there."""
 
@@ -29,7 +29,7 @@ class Line:
     lang: Lang = "zh"
 
 
-def lines_of(section: Section, link: str, *, title: bool = True, link_line: bool = True) -> list[Line]:
+def lines_of(section: Section, link: str, *, title: bool = True, link_line: bool = True) -> list[MessageLine]:
     """The lines of one language, what matters most first.
 
     Args:
@@ -37,22 +37,22 @@ def lines_of(section: Section, link: str, *, title: bool = True, link_line: bool
         link_line: False where the link is a button.
     """
     lang = section.lang
-    out = [Line("title", section.title)] if title else []
-    out += [Line("reason", section.reason), Line("what", section.what)]
-    out += [Line("row", value, label=label) for label, value in section.rows]
+    out = [MessageLine("title", section.title)] if title else []
+    out += [MessageLine("reason", section.reason), MessageLine("what", section.what)]
+    out += [MessageLine("row", value, label=label) for label, value in section.rows]
     if link_line:
-        out.append(Line("open", section.open, url=link))
+        out.append(MessageLine("open", section.open, url=link))
     if section.quotes:
-        out.append(Line("heading", section.quotes_title))
-        out += [Line("quote", q.text, label=q.meta) for q in section.quotes]
-    out.append(Line("heading", section.steps_title))
-    out += [Line("step", step, label=f"{i}.") for i, step in enumerate(section.steps, 1)]
+        out.append(MessageLine("heading", section.quotes_title))
+        out += [MessageLine("quote", q.text, label=q.meta) for q in section.quotes]
+    out.append(MessageLine("heading", section.steps_title))
+    out += [MessageLine("step", step, label=f"{i}.") for i, step in enumerate(section.steps, 1)]
     return [replace(line, lang=lang) for line in out if line.text]
 
 
 def fit(
-    message: Message, budget: int, cost: Callable[[Line], int], *, title: bool = True, link_line: bool = True
-) -> list[Line]:
+    message: Message, budget: int, cost: Callable[[MessageLine], int], *, title: bool = True, link_line: bool = True
+) -> list[MessageLine]:
     """The lines of a message, cut so that their costs add up to at most ``budget``.
 
     In two languages each has half of the room, and what one leaves is the other's.
@@ -66,7 +66,7 @@ def fit(
     titled = title or len(message.sections) > 1
     parts = [lines_of(s, link, title=titled, link_line=link_line) for s in message.sections]
     costs = [sum(map(cost, part)) for part in parts]
-    out: list[Line] = []
+    out: list[MessageLine] = []
     for i, part in enumerate(parts):
         room = max(budget // (len(parts) - i), budget - sum(costs[i + 1 :]))
         kept = part if costs[i] <= room else _cut(part, room, cost, more(message.sections[i].lang, link))
@@ -75,15 +75,17 @@ def fit(
     return out
 
 
-def more(lang: Lang, link: str) -> Line:
+def more(lang: Lang, link: str) -> MessageLine:
     """The line that says that something was left out, and where it is."""
     text = "内容过长，其余请看告警页" if lang == "zh" else "Too long: the rest is on the alert's page"
-    return Line("more", text, url=link, lang=lang)
+    return MessageLine("more", text, url=link, lang=lang)
 
 
-def _cut(lines: Iterable[Line], room: int, cost: Callable[[Line], int], last: Line) -> list[Line]:
+def _cut(
+    lines: Iterable[MessageLine], room: int, cost: Callable[[MessageLine], int], last: MessageLine
+) -> list[MessageLine]:
     left = room - cost(last)
-    out: list[Line] = []
+    out: list[MessageLine] = []
     for line in lines:
         if cost(line) <= left:
             out.append(line)
@@ -98,7 +100,7 @@ def _cut(lines: Iterable[Line], room: int, cost: Callable[[Line], int], last: Li
     return [*out, last] if left >= 0 else out
 
 
-def shorten(line: Line, room: int, cost: Callable[[Line], int]) -> Line | None:
+def shorten(line: MessageLine, room: int, cost: Callable[[MessageLine], int]) -> MessageLine | None:
     """The longest beginning of a line that fits, or None. A link is whole or not there."""
     if line.url:
         return None

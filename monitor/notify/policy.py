@@ -124,18 +124,20 @@ def _local(at: datetime) -> datetime:
     return at
 
 
-class Words(Strict):
+class LocalizedText(Strict):
     """A text in both languages."""
 
     zh: str
     en: str
 
 
-class Guide(Strict):
+class SeriesGuide(Strict):
     """What to do about a series, and whom to call."""
 
     series: Names
-    runbook: Annotated[Words, BeforeValidator(lambda v: {"zh": v, "en": v} if isinstance(v, str) else v)] | None = None
+    runbook: (
+        Annotated[LocalizedText, BeforeValidator(lambda v: {"zh": v, "en": v} if isinstance(v, str) else v)] | None
+    ) = None
     """Text or link, one for both languages or one each."""
     contact: str | None = None
 

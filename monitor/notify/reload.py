@@ -9,7 +9,7 @@ from barometer.watched_file import LOOK_SECONDS, WatchedFile
 from monitor.notify.config import NotifyConfig, load_config
 
 
-class Watched(WatchedFile[NotifyConfig]):
+class WatchedNotifyFile(WatchedFile[NotifyConfig]):
     """Always holds a file of receivers that is right: the last one that was.
 
     Args:

@@ -15,7 +15,7 @@ from monitor.notify.message import render
 
 
 @dataclass(frozen=True, slots=True)
-class Tested:
+class ChannelTestResult:
     """What came of it on one channel. ``detail`` holds no secrets."""
 
     channel: int
@@ -26,18 +26,18 @@ class Tested:
     """Trying again would not help."""
 
 
-def send_test(config: NotifyConfig, receiver: Receiver) -> list[Tested]:
+def send_test(config: NotifyConfig, receiver: Receiver) -> list[ChannelTestResult]:
     """Send it now, over all channels at once; returns what came of each, in the order of the file."""
     with ThreadPoolExecutor(len(receiver.channels)) as pool:
         return list(pool.map(lambda x: _one(config, receiver, *x), enumerate(receiver.channels)))
 
 
-def _one(config: NotifyConfig, receiver: Receiver, number: int, channel: ChannelSettings) -> Tested:
+def _one(config: NotifyConfig, receiver: Receiver, number: int, channel: ChannelSettings) -> ChannelTestResult:
     facts = facts_of(example(), reason="test", receiver=receiver, settings=config.settings, now_ms=EXAMPLE_AT + 600_000)
     try:
         sent: Sent = open_channel(channel, config.settings).send(render(facts, f"barometer-test-{uuid4().hex}"))
     except SendError as e:
-        return Tested(number, channel.type, False, str(e), e.permanent)
+        return ChannelTestResult(number, channel.type, False, str(e), e.permanent)
     except SettingsError as e:
-        return Tested(number, channel.type, False, str(e))
-    return Tested(number, channel.type, True, sent.detail)
+        return ChannelTestResult(number, channel.type, False, str(e))
+    return ChannelTestResult(number, channel.type, True, sent.detail)

@@ -29,7 +29,7 @@ from barometer.store.stream.watermark import watermark
 from barometer.vocabulary import stated_kind
 from barometer.workdays import Sessions
 from monitor.detection.detector import Detector
-from monitor.detection.judge import STATE_VERSION, Found, Judge, Sealed, stopped_after_ms
+from monitor.detection.judge import STATE_VERSION, Judge, Judged, SurgeUpdate, stopped_after_ms
 from monitor.detection.rebase import ratio_between
 from monitor.detection.voices import count_voices
 from monitor.explanation.explain import explain, matter_of
@@ -144,7 +144,7 @@ class Sealer:
         self, start: int, limit: int, counts: Mapping[int, Mapping[Key, Counts]], empty_since: int | None
     ) -> tuple[list[int], int]:
         """How much of [start, limit) one transaction takes, at least a bucket: (buckets with records, its end)."""
-        watched = self._judge.watched.keys() | {key for keys in counts.values() for key in keys}
+        watched = self._judge.detectors.keys() | {key for keys in counts.values() for key in keys}
         most = max(1, JUDGEMENTS // max(1, len(watched)))
         silence = stopped_after_ms(self._buckets.width_ms)
         found = sorted(counts)
@@ -225,7 +225,7 @@ class Sealer:
                     "series_id": key[0], "kind": key[1], "last_bucket_end": end, "term": lease.term,
                     "detector_version": STATE_VERSION, "state": self._judge.state(key),
                 }
-                for key in sorted(self._judge.watched)
+                for key in sorted(self._judge.detectors)
             ],
         )  # fmt: skip
         return empty_since
@@ -248,7 +248,7 @@ class Sealer:
         return empty_since
 
     def _keep(
-        self, c: Connection, rows: dict[Any, Any], sealed: Sealed, start: int, end: int,
+        self, c: Connection, rows: dict[Any, Any], sealed: Judged, start: int, end: int,
         counts: Mapping[Key, Counts], now: int,
     ) -> None:  # fmt: skip
         for row in sealed.rows:
@@ -262,7 +262,7 @@ class Sealer:
             self._on_change(c, change, now)
 
     def _finding(
-        self, c: Connection, f: Found, start: int, end: int, counts: Mapping[Key, Counts], rows: Mapping[Any, Any]
+        self, c: Connection, f: SurgeUpdate, start: int, end: int, counts: Mapping[Key, Counts], rows: Mapping[Any, Any]
     ) -> Finding:
         """``rows``: sealed in this transaction and not written yet."""
         series_id, kind = f.key

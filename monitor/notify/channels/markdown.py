@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 
-from monitor.notify.lines import Line
+from monitor.notify.lines import MessageLine
 
 # Links, pictures, mentions (<@id>), HTML, bold, code. "@" too: some look for names and numbers after it.
 _MARKUP = str.maketrans({
@@ -29,7 +29,7 @@ def plain(text: str) -> str:
     return _BLOCK.get(text[:1], text[:1]) + text[1:]
 
 
-def markdown(line: Line, *, quote_break: str) -> str:
+def markdown(line: MessageLine, *, quote_break: str) -> str:
     """One line of a message.
 
     Args:

@@ -24,7 +24,7 @@ from ingest.local_broker.apache_kafka import ApacheKafka
 from ingest.producing.produce import produce_rows
 from ingest.topic.topics import describe_topic, ensure_topics, identity
 from monitor.alarms.checks import Alarms
-from monitor.jobs import Job, Runner
+from monitor.jobs import PeriodicJob, Runner
 from monitor.sealing.progress import ProgressTicker
 from testing.keyword_scorer import KeywordScorer
 from tests.integration.monitor.test_monitor import monitoring
@@ -170,7 +170,7 @@ def test_the_monitor_needs_write_on_both_topics(
     settings = as_user(plain, secure_kafka, "monitor")
     ticker, relay = ProgressTicker(settings, store, "monitor-x"), Relay(settings, store)
     runner = Runner(store, lambda: lead(store), lambda: None)
-    job = Job("progress", 1, lambda _lease: ticker.tick())
+    job = PeriodicJob("progress", 1, lambda _lease: ticker.tick())
     with structlog.testing.capture_logs() as logged:
         runner(job)
         runner(job)

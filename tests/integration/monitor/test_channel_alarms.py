@@ -17,7 +17,7 @@ from monitor.alarms.channel_health import notify_conditions
 from monitor.alarms.checks import Alarms, Condition
 from monitor.leader import Monitor
 from monitor.notify.outbox.sending import send_due
-from monitor.notify.reload import LOOK_SECONDS, Watched
+from monitor.notify.reload import LOOK_SECONDS, WatchedNotifyFile
 from testing.post_box import PostBox
 from tests.integration.monitor.test_outbox import T0, box, fire, lead, rows, store
 
@@ -27,18 +27,18 @@ NO = b'{"errcode":93000,"errmsg":"invalid webhook url"}'
 
 
 @pytest.fixture
-def watched(box: PostBox, tmp_path: Path) -> Watched:
+def watched(box: PostBox, tmp_path: Path) -> WatchedNotifyFile:
     file = {"receivers": [{"name": "desk", "channels": [{"type": "wecom", "url": f"{box.url}/t0ken-a1b2c3d4"}]}]}
     (tmp_path / "notify.yaml").write_text(yaml.safe_dump(file), "utf-8")
-    return Watched(load_settings(notify_file=tmp_path / "notify.yaml"), look_seconds=0.0)
+    return WatchedNotifyFile(load_settings(notify_file=tmp_path / "notify.yaml"), look_seconds=0.0)
 
 
-def wrong(store: Store, watched: Watched, now: int = T0) -> list[Condition]:
+def wrong(store: Store, watched: WatchedNotifyFile, now: int = T0) -> list[Condition]:
     with store.read() as c:
         return list(notify_conditions(c, watched, now))
 
 
-def test_a_bad_token_fails_at_once_and_raises_an_alarm(store: Store, watched: Watched, box: PostBox) -> None:
+def test_a_bad_token_fails_at_once_and_raises_an_alarm(store: Store, watched: WatchedNotifyFile, box: PostBox) -> None:
     lease, box.said = lead(store), NO
     fire(store, watched.current())
     assert send_due(store, lease, watched.current(), T0) == 0
@@ -56,7 +56,7 @@ def test_a_bad_token_fails_at_once_and_raises_an_alarm(store: Store, watched: Wa
 
 
 def test_an_alarm_about_a_channel_ends_with_a_new_file_or_a_day(
-    store: Store, watched: Watched, box: PostBox, tmp_path: Path
+    store: Store, watched: WatchedNotifyFile, box: PostBox, tmp_path: Path
 ) -> None:
     lease, box.said = lead(store), NO
     fire(store, watched.current())
@@ -73,7 +73,7 @@ def test_an_alarm_about_a_channel_ends_with_a_new_file_or_a_day(
     assert wrong(store, watched) == []
 
 
-def test_the_alarm_is_told_like_any_other(store: Store, watched: Watched, box: PostBox) -> None:
+def test_the_alarm_is_told_like_any_other(store: Store, watched: WatchedNotifyFile, box: PostBox) -> None:
     lease, box.said = lead(store), NO
     fire(store, watched.current())
     send_due(store, lease, watched.current(), T0)
@@ -86,7 +86,9 @@ def test_the_alarm_is_told_like_any_other(store: Store, watched: Watched, box: P
     assert Alarms(store, watched.current().settings, hold_seconds=0.0).check(lease)[0].reason == "resolved"
 
 
-def test_what_a_service_does_not_take_yet_costs_no_attempt(store: Store, watched: Watched, box: PostBox) -> None:
+def test_what_a_service_does_not_take_yet_costs_no_attempt(
+    store: Store, watched: WatchedNotifyFile, box: PostBox
+) -> None:
     lease, box.said = lead(store), YES
     for i in range(23):
         fire(store, watched.current(), f"topic:t{i}")

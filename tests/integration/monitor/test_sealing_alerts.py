@@ -17,7 +17,7 @@ from barometer.store.engine import Store
 from barometer.store.stream.batch import Batch, Move
 from barometer.telling import telling
 from barometer.vocabulary import Kind, Sentiment
-from monitor.backtest import Text, backtest
+from monitor.backtest import ScoredText, backtest
 from monitor.sealing.seal import Sealer
 from tests.integration.monitor.test_sealing import BUCKET, LATE, T0, Log, lead, sealed
 
@@ -340,7 +340,7 @@ def test_a_backtest_finds_what_sealing_finds(store: Store, settings_for: MakeSet
     feed(log, {DAYS + 200: [("楼市平稳", CALM)]})
     Sealer(store, settings).seal_ready(lead(store))
     texts = [
-        Text(T0 + b * BUCKET + i, int(Kind.NEWS), ("real_estate",), int(sentiment), 0.5 + (i % 40) / 100, text)
+        ScoredText(T0 + b * BUCKET + i, int(Kind.NEWS), ("real_estate",), int(sentiment), 0.5 + (i % 40) / 100, text)
         for b, said in sorted((stream | {DAYS + 200: [("楼市平稳", CALM)]}).items())
         for i, (text, sentiment) in enumerate(said)
     ]

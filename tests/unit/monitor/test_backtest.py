@@ -13,7 +13,7 @@ import pytest
 from barometer.errors import BarometerError
 from barometer.files.mapping import Columns
 from barometer.vocabulary import Kind, Sentiment
-from monitor.backtest import Text, backtest, read_texts
+from monitor.backtest import ScoredText, backtest, read_texts
 from monitor.cli import _width
 from testing.keyword_scorer import KeywordScorer
 
@@ -22,18 +22,20 @@ DAY = 86_400_000
 T0 = 1_704_038_400_000  # 2024-01-01 in Shanghai
 
 
-def made(days: int = 60, bad: range = range(50, 53), seed: int = 3) -> list[Text]:
+def made(days: int = 60, bad: range = range(50, 53), seed: int = 3) -> list[ScoredText]:
     rng, out = random.Random(seed), []
     for d in range(days):
         for i in range(rng.randint(15, 30) + (40 if d in bad else 0)):
             negative = rng.random() < (0.85 if d in bad else 0.2)
             sentiment = Sentiment.NEGATIVE if negative else Sentiment.NEUTRAL
             p = 0.9 if negative else 0.1
-            out.append(Text(T0 + d * DAY + i * 1000, Kind.NEWS, ("real_estate",), sentiment, p, f"第{d}天 第{i}条"))
+            out.append(
+                ScoredText(T0 + d * DAY + i * 1000, Kind.NEWS, ("real_estate",), sentiment, p, f"第{d}天 第{i}条")
+            )
     return sorted(out)
 
 
-def run(texts: list[Text]) -> list[dict]:
+def run(texts: list[ScoredText]) -> list[dict]:
     return [a.as_dict() for a in backtest(texts, bucket_seconds=86_400, zone=SHANGHAI, open_at=3.6)]
 
 

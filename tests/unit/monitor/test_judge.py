@@ -11,7 +11,7 @@ from hypothesis import settings as rules
 from hypothesis import strategies as st
 
 from barometer.store.series.sealing import Counts
-from monitor.detection.judge import Judge, Sealed
+from monitor.detection.judge import Judge, Judged
 
 DAY = 86_400_000
 T0 = 1_699_977_600_000
@@ -41,11 +41,11 @@ def test_a_restart_changes_nothing(life: list[dict[tuple[int, int], Counts] | No
     through, restarted = judge(), judge()
     for n, found in enumerate(life):
         if n == at:
-            kept = {key: json.loads(json.dumps(restarted.state(key))) for key in restarted.watched}
+            kept = {key: json.loads(json.dumps(restarted.state(key))) for key in restarted.detectors}
             restarted = judge()
             restarted.restore(kept.items())
         start = T0 + n * DAY
-        outcomes: list[Sealed] = []
+        outcomes: list[Judged] = []
         for each in (through, restarted):
             outcomes.append(each.skip(start, start + DAY) if found is None else each.bucket(start, start + DAY, found))
         assert outcomes[0] == outcomes[1]
@@ -120,7 +120,7 @@ def test_the_day_follows_the_zone_at_that_time_not_at_this() -> None:
     for start, hours in ((1_736_942_400_000, -5), (1_752_580_800_000, -4)):
         j = judge(bucket_seconds=600, zone=ZoneInfo("America/New_York"))
         j.bucket(start, start + 600_000, {KEY: some(2, 0)})
-        assert j.watched[KEY].detector.utc_offset_seconds == hours * 3600
+        assert j.detectors[KEY].detector.utc_offset_seconds == hours * 3600
 
 
 def test_a_bucket_that_two_models_scored_is_no_news() -> None:

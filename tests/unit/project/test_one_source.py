@@ -44,7 +44,7 @@ def test_the_thresholds_that_an_alert_keeps_are_those_that_made_its_severity(ope
         bad = 7 + 3 * (n - 9 * 144)
         found = judge.bucket(T0 + n * BUCKET, T0 + (n + 1) * BUCKET, {KEY: Counts(20 + bad, bad, 20)}).found
         for f in found:
-            best = judge.watched[KEY].best
+            best = judge.detectors[KEY].best
             worst = "critical" if best >= kept["critical"] else "warning" if best >= kept["warning"] else "info"
             assert f.severity == worst
             seen.add(f.severity)

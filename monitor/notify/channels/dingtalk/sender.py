@@ -20,7 +20,7 @@ from monitor.notify.channels.http import Answer, Codes, HttpSender, Request, jso
 from monitor.notify.channels.limits import Limit
 from monitor.notify.channels.markdown import markdown, plain
 from monitor.notify.formats import cut
-from monitor.notify.lines import Line, fit
+from monitor.notify.lines import MessageLine, fit
 from monitor.notify.message import Message
 from monitor.notify.secrets import reveal
 
@@ -94,5 +94,5 @@ def sign(secret: str, at: int) -> str:
     return base64.b64encode(hmac.new(secret.encode(), f"{at}\n{secret}".encode(), hashlib.sha256).digest()).decode()
 
 
-def _shown(line: Line) -> str:
+def _shown(line: MessageLine) -> str:
     return markdown(line, quote_break="  \n")

@@ -21,7 +21,7 @@ from monitor.notify.channels.feishu.settings import FeishuSettings
 from monitor.notify.channels.http import Answer, Codes, HttpSender, Request, json_body, pretty
 from monitor.notify.channels.limits import Limit
 from monitor.notify.formats import cut
-from monitor.notify.lines import Line, fit
+from monitor.notify.lines import MessageLine, fit
 from monitor.notify.message import Message
 from monitor.notify.secrets import reveal
 
@@ -106,7 +106,7 @@ def _plain(text: str) -> dict[str, Any]:
     return {"tag": "plain_text", "content": text}
 
 
-def _element(line: Line) -> dict[str, Any]:
+def _element(line: MessageLine) -> dict[str, Any]:
     colon = ": " if line.lang == "en" else "："
     match line.role:
         case "reason" | "more":

@@ -15,7 +15,7 @@ from monitor.notify.channels.http import HttpSender, Request, json_body, pretty
 from monitor.notify.channels.limits import Limit
 from monitor.notify.channels.slack.settings import SlackSettings
 from monitor.notify.formats import cut
-from monitor.notify.lines import Line, fit, shorten
+from monitor.notify.lines import MessageLine, fit, shorten
 from monitor.notify.message import Message
 from monitor.notify.secrets import reveal
 
@@ -67,13 +67,13 @@ def escape(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _cost(line: Line) -> int:
+def _cost(line: MessageLine) -> int:
     """Characters as JavaScript and Java count them, with the blanks, colons and line ends around them."""
     shown = line.text + line.label + line.url
     return len(shown.encode("utf-16-le")) // 2 + 4
 
 
-def _element(line: Line) -> dict[str, Any]:
+def _element(line: MessageLine) -> dict[str, Any]:
     def text(said: str, **style: bool) -> dict[str, Any]:
         return {"type": "text", "text": said, **({"style": style} if style else {})}
 

@@ -13,7 +13,7 @@ from typing import Any
 from monitor.notify.channels.http import HttpSender, Request, json_body, pretty
 from monitor.notify.channels.limits import Limit
 from monitor.notify.channels.teams.settings import TeamsSettings
-from monitor.notify.lines import Line, fit
+from monitor.notify.lines import MessageLine, fit
 from monitor.notify.message import Message
 from monitor.notify.secrets import reveal
 
@@ -64,7 +64,7 @@ def _size(value: Any) -> int:
     return max(len(encoded), len(encoded.decode().encode("utf-16-le")))
 
 
-def _block(line: Line, colour: str) -> dict[str, Any]:
+def _block(line: MessageLine, colour: str) -> dict[str, Any]:
     def run(text: str, **style: Any) -> dict[str, Any]:
         return {"type": "TextRun", "text": text, **style}
 

@@ -17,7 +17,7 @@ from monitor.notify.channels.base import SendError, Sent
 from monitor.notify.channels.http import MAX_RETRY_AFTER, Answer, HttpSender, Request, json_body, pretty
 from monitor.notify.channels.limits import Limit
 from monitor.notify.channels.telegram.settings import TelegramSettings
-from monitor.notify.lines import Line, fit
+from monitor.notify.lines import MessageLine, fit
 from monitor.notify.message import Message
 from monitor.notify.secrets import reveal
 
@@ -76,7 +76,7 @@ def _length(text: str) -> int:
     return len(text.encode("utf-16-le")) // 2
 
 
-def _shown(line: Line) -> str:
+def _shown(line: MessageLine) -> str:
     text, label = plain(line.text), plain(line.label)
     colon = ": " if line.lang == "en" else "："
     match line.role:

@@ -13,7 +13,7 @@ from monitor.notify.channels.http import Answer, Codes, HttpSender, Request, jso
 from monitor.notify.channels.limits import Limit
 from monitor.notify.channels.markdown import markdown
 from monitor.notify.channels.wecom.settings import WeComSettings
-from monitor.notify.lines import Line, fit
+from monitor.notify.lines import MessageLine, fit
 from monitor.notify.message import Message
 from monitor.notify.secrets import reveal
 
@@ -55,7 +55,7 @@ class WeCom(HttpSender[WeComSettings]):
         return "\n".join(map(_shown, lines)) + ends
 
 
-def _shown(line: Line) -> str:
+def _shown(line: MessageLine) -> str:
     shown = markdown(line, quote_break="\n")
     # A blank line before: this Markdown makes no room of its own, and runs quotations together.
     return f"\n{shown}" if line.role in ("heading", "open", "quote", "more") else shown

@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from monitor.notify.formats import character_ends, one_line
-from monitor.notify.lines import Line, fit, lines_of, more
+from monitor.notify.lines import MessageLine, fit, lines_of, more
 from monitor.notify.message import Message, Quote, Section
 from tests.support.channel_samples import checks, message, request_of
 
@@ -60,7 +60,7 @@ def test_characters_end_where_unicode_says(text: str) -> None:
 def test_lines_are_whole_or_cut_between_characters_and_the_rest_is_linked(
     said: list[str], lang: str, budget: int
 ) -> None:
-    def cost(line: Line) -> int:
+    def cost(line: MessageLine) -> int:
         return len(json.dumps([line.text, line.label, line.url]).encode())
 
     m = long_message(said, lang)

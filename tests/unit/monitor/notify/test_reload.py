@@ -8,7 +8,7 @@ import pytest
 
 from barometer.errors import SettingsError
 from barometer.settings import load_settings
-from monitor.notify.reload import Watched
+from monitor.notify.reload import WatchedNotifyFile
 
 A = "receivers: [{name: a, channels: [{type: mail, to: a@b.c}]}]"
 B = "receivers: [{name: b, channels: [{type: feishu, url: 'env:ROBOT'}]}]"
@@ -21,11 +21,11 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def watch(file: Path) -> Watched:
-    return Watched(load_settings(notify_file=file), look_seconds=0.0)
+def watch(file: Path) -> WatchedNotifyFile:
+    return WatchedNotifyFile(load_settings(notify_file=file), look_seconds=0.0)
 
 
-def names(watched: Watched) -> list[str]:
+def names(watched: WatchedNotifyFile) -> list[str]:
     return [r.name for r in watched.current().file.receivers]
 
 
@@ -90,11 +90,11 @@ def test_the_first_file_must_be_right(file: Path) -> None:
 
 
 def test_it_is_not_looked_at_all_the_time(file: Path) -> None:
-    watched = Watched(load_settings(notify_file=file), look_seconds=60.0)
+    watched = WatchedNotifyFile(load_settings(notify_file=file), look_seconds=60.0)
     file.unlink()
     assert names(watched) == ["a"]
     assert watched.fault is None
 
 
 def test_without_a_file_nobody_is_told() -> None:
-    assert names(Watched(load_settings(), look_seconds=0.0)) == []
+    assert names(WatchedNotifyFile(load_settings(), look_seconds=0.0)) == []
