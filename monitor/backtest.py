@@ -1,4 +1,4 @@
-"""What would have been alerted on a dated file of texts: scorer, counts and detector, offline and without look-ahead.
+"""Backtest: the alerts that a dated file of texts would have raised, offline and without look-ahead.
 
 Each bucket is judged by what came before it, as sealing does it, with the same code (:mod:`monitor.detection.judge`).
 Identical texts are scored once.
@@ -52,7 +52,7 @@ class ScoredText(NamedTuple):
 
 @dataclass(slots=True)
 class ReadTexts:
-    """What became of the file's rows."""
+    """The rows of a file, scored; those that could not be used are counted."""
 
     texts: list[ScoredText] = field(default_factory=list)
     unscored: int = 0
@@ -80,16 +80,28 @@ class BacktestAlert:
         """JSON values; times are RFC 3339 in UTC."""
         times = {k: _rfc3339(getattr(self, k)) for k in ("started_at", "detected_at", "peak_at", "ended_at")}
         return {
-            "series": self.series, "kinds": self.kinds, **times, "severity": self.severity,
-            "score": round(self.score, 3), "expected_negative": round(self.expected_negative, 2),
-            "seen_negative": self.seen_negative, "seen_total": self.seen_total, "top_texts": self.top_texts,
-        }  # fmt: skip
+            "series": self.series,
+            "kinds": self.kinds,
+            **times,
+            "severity": self.severity,
+            "score": round(self.score, 3),
+            "expected_negative": round(self.expected_negative, 2),
+            "seen_negative": self.seen_negative,
+            "seen_total": self.seen_total,
+            "top_texts": self.top_texts,
+        }
 
 
 def read_texts(
-    path: str, scorer: TextScorer, columns: Columns, *, kind: str | None, form: Form | None = None,
-    on_bytes: Callable[[int], None] | None = None, say: Callable[[str], None] = lambda _: None,
-) -> ReadTexts:  # fmt: skip
+    path: str,
+    scorer: TextScorer,
+    columns: Columns,
+    *,
+    kind: str | None,
+    form: Form | None = None,
+    on_bytes: Callable[[int], None] | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> ReadTexts:
     """ReadTexts and score a file. Rows without text or time are counted, with file and line, and left out.
 
     Args:
@@ -158,9 +170,14 @@ def _usable(row: FileRow, mapper: Mapper, kind: str | None) -> tuple[int, _Input
 
 
 def backtest(
-    texts: list[ScoredText], *, bucket_seconds: int, zone: ZoneInfo, open_at: float, series: str | None = None,
+    texts: list[ScoredText],
+    *,
+    bucket_seconds: int,
+    zone: ZoneInfo,
+    open_at: float,
+    series: str | None = None,
     is_day_off: Callable[[date], bool] | None = None,
-) -> Iterator[BacktestAlert]:  # fmt: skip
+) -> Iterator[BacktestAlert]:
     """Alerts on texts in time order, each when it has ended (or the texts have).
 
     Args:
@@ -210,7 +227,7 @@ def _cut(
 
 
 class _Running:
-    """Alerts that are on: news and comments of a series are one, as in the product."""
+    """Alerts that go on: news and comments of a series are one, as in the product."""
 
     def __init__(self, texts: list[ScoredText], ids: dict[str, int]) -> None:
         self._texts, self._ids = texts, ids

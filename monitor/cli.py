@@ -123,8 +123,15 @@ def _table(alerts: list[dict[str, Any]]) -> None:
         table.add_column(heading, header_style="dim")
     for a in alerts:
         table.add_row(
-            a["series"], " ".join(a["kinds"]), a["started_at"], a["ended_at"] or "-", a["severity"],
-            f"{a['score']:.1f}", str(a["seen_negative"]), f"{a['expected_negative']:.1f}", str(a["seen_total"]),
+            a["series"],
+            " ".join(a["kinds"]),
+            a["started_at"],
+            a["ended_at"] or "-",
+            a["severity"],
+            f"{a['score']:.1f}",
+            str(a["seen_negative"]),
+            f"{a['expected_negative']:.1f}",
+            str(a["seen_total"]),
             Text(a["top_texts"][0][:60] if a["top_texts"] else ""),
-        )  # fmt: skip
+        )
     Console(highlight=False).print(table)

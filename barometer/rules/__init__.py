@@ -121,10 +121,14 @@ class RuleSet(_Strict):
     @cached_property
     def _compiled(self) -> list[tuple[Rule, re.Pattern[str], re.Pattern[str] | None, re.Pattern[str] | None]]:
         return [
-            (r, _pattern(r.any), _pattern(r.and_) if r.and_ else None,
-             _pattern([*self.unless, *r.unless]) if self.unless or r.unless else None)
+            (
+                r,
+                _pattern(r.any),
+                _pattern(r.and_) if r.and_ else None,
+                _pattern([*self.unless, *r.unless]) if self.unless or r.unless else None,
+            )
             for r in self.rules
-        ]  # fmt: skip
+        ]
 
     @cached_property
     def _watched(self) -> list[tuple[Company, re.Pattern[str]]]:
@@ -139,9 +143,15 @@ class RuleSet(_Strict):
         return OTHERS
 
     def match(
-        self, text: str, *, kind: str, observed_at: int, title: str | None = None, source: str | None = None,
+        self,
+        text: str,
+        *,
+        kind: str,
+        observed_at: int,
+        title: str | None = None,
+        source: str | None = None,
         symbols: Sequence[str] = (),
-    ) -> list[Match]:  # fmt: skip
+    ) -> list[Match]:
         """The rules that a text matches, in the order of the file; ``observed_at`` is in epoch milliseconds."""
         text, title = readable(text), readable(title) if title else None
         whole = _folded(f"{title}。{text}" if title else text)

@@ -16,7 +16,7 @@ from dashboard.components.series_view import Shown
 from dashboard.components.texts import reach_words, text_card, text_list
 from dashboard.context import View, context
 from dashboard.format import clock, duration, number, period
-from dashboard.services.changes import Risen, changes
+from dashboard.services.changes import Lift, changes
 
 TEXTS = 20
 LOOKED_AT = 20_000
@@ -117,7 +117,7 @@ def changes_part(v: View, shown: Shown, point: int | None) -> Any:
     return section(title, html.Div(parts))
 
 
-def _bars(v: View, risen: Sequence[Risen], key: str, found: Any, asked: Mapping[str, str]) -> Any:
+def _bars(v: View, risen: Sequence[Lift], key: str, found: Any, asked: Mapping[str, str]) -> Any:
     """One bar each; a name leads to its texts, a security to its series."""
     top = max(r.now for r in risen)
     rows = []

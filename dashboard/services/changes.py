@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from barometer.store.series.context import NegativeText, negative_texts
 from dashboard.context import DAY, HOUR, Context
-from monitor.explanation.term_lift import Risen, risen, risen_terms
+from monitor.explanation.term_lift import Lift, lifted, lifted_terms
 
 NOW, BEFORE = 600, 1_200
 """At most so many texts are compared."""
@@ -24,9 +24,9 @@ class Changes:
     texts: int
     before: int
     baseline_ms: int
-    terms: tuple[Risen, ...]
-    sources: tuple[Risen, ...]
-    companies: tuple[Risen, ...]
+    terms: tuple[Lift, ...]
+    sources: tuple[Lift, ...]
+    companies: tuple[Lift, ...]
 
 
 def changes(ctx: Context, series_id: int, begin: int, end: int, kinds: Sequence[int]) -> Changes:
@@ -41,9 +41,9 @@ def changes(ctx: Context, series_id: int, begin: int, end: int, kinds: Sequence[
             len(now),
             len(before),
             baseline,
-            risen_terms([x.text for x in now], [x.text for x in before]),
-            risen(_by_source(now), _by_source(before), len(now), len(before)),
-            risen(_by_company(now), _by_company(before), len(now), len(before)),
+            lifted_terms([x.text for x in now], [x.text for x in before]),
+            lifted(_by_source(now), _by_source(before), len(now), len(before)),
+            lifted(_by_company(now), _by_company(before), len(now), len(before)),
         )
 
     return ctx.brief.get(("changes", series_id, begin, end, tuple(kinds)), make, _KEPT_SECONDS)

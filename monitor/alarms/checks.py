@@ -27,7 +27,7 @@ from monitor.alarms.silent_sources import SilentAlarm, fallen_silent, silent_ala
 HOLD_SECONDS = 60.0
 """An alarm ends when its condition has not held for so long."""
 PATIENCE_SECONDS = 60.0
-"""What may be over at the next try is an alarm only after so long."""
+"""How long a condition that may pass by itself must hold before it is an alarm."""
 FIRST_READ = 2.0
 """At a first start every partition has to be assigned, written to and read: patience times this."""
 MOST_BEHIND_MS = 600_000
@@ -39,8 +39,8 @@ class Alarms:
 
     Args:
         on_change: called inside the transaction for every change of an alert (the outbox).
-        more: conditions of other parts, by what the store holds at a time.
-        hold_seconds, patience_seconds: 0 in tests, that nothing be waited for.
+        more: yields conditions that other parts check.
+        hold_seconds, patience_seconds: 0 in tests, which do not wait.
     """
 
     def __init__(
@@ -197,7 +197,7 @@ class Alarms:
             yield Condition("missing_ticks", "critical", text, figures, FIRST_READ * self._patience)
 
     def _own_work(self, report: dict[str, Any]) -> Iterator[Condition]:
-        """What the leader itself should have done."""
+        """The leader's own work: sealing that is behind, jobs that fail."""
         through, sealed = report["watermark"], report["sealed_until"]
         if through is not None and sealed is not None:
             behind = through - sealed

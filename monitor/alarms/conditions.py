@@ -1,4 +1,4 @@
-"""What a look at the product finds wrong, before it becomes an alert."""
+"""A condition that a check found, before it becomes an alert."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Notices that no monitor leads, and tells people itself.
+"""Detects that no monitor leads, and notifies people in its place.
 
-Any process may have a watchdog: workers do, and ``barometer up``. It tells people as the leader would: under the
+Any process may have a watchdog: workers do, and ``barometer up``. It notifies people as the leader would: under the
 leader's lease, which it takes for a moment once nobody has held it for ``leader_gone_minutes``. So two watchdogs, or a
 watchdog and a monitor that comes back, never both send. Until a monitor leads again, the watchdogs also send what was
 left to be sent, and remind and escalate: an alert that was open when the monitor died is not forgotten.
@@ -42,10 +42,10 @@ SEND_SECONDS = 20.0
 
 
 class Watchdog:
-    """Looks at the leader's lease; see the module.
+    """Checks the leader's lease; see the module.
 
     Args:
-        since_ms: before that nobody is missed: when this process started, by the database's clock. None: now.
+        since_ms: a leader is not missed before that: when this process started, by the database's clock. None: now.
     """
 
     def __init__(self, store: Store, settings: Settings, since_ms: int | None = None) -> None:
@@ -57,7 +57,7 @@ class Watchdog:
         self._since = since_ms
 
     def check(self) -> bool:
-        """Look once; tells people where it is time to. Returns whether this process stood in for the leader."""
+        """Check once, and notify people if it is time to. Returns whether this process stood in for the leader."""
         with self._store.read() as c:
             gone = self._gone(c)
         if gone is None:
@@ -102,18 +102,30 @@ class Watchdog:
             minutes = (now - since) // 60_000
             text = f"no monitor has led for {minutes} min; told by a watchdog on {socket.gethostname()}"
             finding = Finding(
-                "system", FINGERPRINT, None, None, True, "critical", since, now, explanation={"minutes": minutes},
+                "system",
+                FINGERPRINT,
+                None,
+                None,
+                True,
+                "critical",
+                since,
+                now,
+                explanation={"minutes": minutes},
                 summary=text,
-            )  # fmt: skip
+            )
             change = apply_finding(c, finding, now)
             if change is not None:
                 enqueue(c, change, config, now)
         log.error("no monitor leads", minutes=minutes)
         repeat_due(self._store, lease, config, now)
         send_due(
-            self._store, lease, config, now, budget_seconds=SEND_SECONDS,
+            self._store,
+            lease,
+            config,
+            now,
+            budget_seconds=SEND_SECONDS,
             leading=lambda: time.monotonic() - began < HOLD_SECONDS,
-        )  # fmt: skip
+        )
 
 
 @contextmanager

@@ -44,9 +44,14 @@ class Baseline:
     """
 
     def __init__(
-        self, bucket: float, half_lives: tuple[float, float, float], pseudo_counts: float, prior: GroupPrior,
-        utc_offset_seconds: int, off: Callable[[date], bool] | None,
-    ) -> None:  # fmt: skip
+        self,
+        bucket: float,
+        half_lives: tuple[float, float, float],
+        pseudo_counts: float,
+        prior: GroupPrior,
+        utc_offset_seconds: int,
+        off: Callable[[date], bool] | None,
+    ) -> None:
         self.prior = prior
         self.utc_offset_seconds = utc_offset_seconds
         self._bucket = bucket
@@ -127,11 +132,13 @@ class Baseline:
     def state(self) -> dict[str, Any]:
         """JSON-serialisable."""
         return {
-            "level": [self._texts, self._exposure], "share": [self._negative, self._other],
-            "seen": [list(x) for x in self._seen], "exposed": [list(x) for x in self._exposed],
+            "level": [self._texts, self._exposure],
+            "share": [self._negative, self._other],
+            "seen": [list(x) for x in self._seen],
+            "exposed": [list(x) for x in self._exposed],
             "profile": [list(x) for x in self._profile],
             "prior": {"share": self.prior.share, "weight": self.prior.weight},
-        }  # fmt: skip
+        }
 
     def load(self, state: dict[str, Any]) -> None:
         """Go on where ``state`` was taken."""

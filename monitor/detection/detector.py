@@ -177,9 +177,13 @@ class Detector:
         lives = [max(x, least) for x in (p.level_half_life, p.profile_half_life, p.share_half_life)]
         self._scatter_half_life = max(p.scatter_half_life, least)
         self._baseline = Baseline(
-            self.bucket, (lives[0], lives[1], lives[2]), p.pseudo_counts, prior or GroupPrior(), utc_offset_seconds,
+            self.bucket,
+            (lives[0], lives[1], lives[2]),
+            p.pseudo_counts,
+            prior or GroupPrior(),
+            utc_offset_seconds,
             is_day_off,
-        )  # fmt: skip
+        )
         self._windows = Windows(self.bucket, self._wide)
         lengths, block = self._windows.lengths, block_buckets(self.bucket)
         self._volume = [Scatter(p.volume_scatter, p.volume_information) for _ in lengths]
@@ -190,7 +194,7 @@ class Detector:
         self._fees = [
             p.window_fee * math.log10(12 * HOUR / (self.bucket * (n * block if n else 1))) - self._credit
             for n in lengths
-        ]  # fmt: skip
+        ]
         self._first: float | None = None
         self._last: float | None = None
         self._damped = 0.0
@@ -252,9 +256,22 @@ class Detector:
         spread = 2 * math.sqrt(e + self._volume[0].value * e * e)
         w = sums[index]
         return Judgement(
-            score, self._alert, self._severity(), expected, e, share, max(0.0, e - spread), e + spread,
-            round(w.buckets), w.expected_negative, w.negative, w.total, arm, outage, cold,
-        )  # fmt: skip
+            score,
+            self._alert,
+            self._severity(),
+            expected,
+            e,
+            share,
+            max(0.0, e - spread),
+            e + spread,
+            round(w.buckets),
+            w.expected_negative,
+            w.negative,
+            w.total,
+            arm,
+            outage,
+            cold,
+        )
 
     def _weigh(self, sums: list[Sums], share: float) -> tuple[float, int, str | None]:
         """(score, index of its window, arm)."""
@@ -304,9 +321,16 @@ class Detector:
         return weight
 
     def _learn(
-        self, sums: list[Sums], total: float, negative: float, expected: float, share: float, season: Season,
-        elapsed: float, weight: float,
-    ) -> None:  # fmt: skip
+        self,
+        sums: list[Sums],
+        total: float,
+        negative: float,
+        expected: float,
+        share: float,
+        season: Season,
+        elapsed: float,
+        weight: float,
+    ) -> None:
         p = self.params
         keep = 0.5 ** (elapsed / self._scatter_half_life)
         for i, (buckets, n, x, _, e) in enumerate(sums):
@@ -373,12 +397,17 @@ class Detector:
     def state(self) -> dict[str, Any]:
         """All that a restart needs, JSON-serialisable; a few kB."""
         return {
-            "version": self.VERSION, "bucket_seconds": self.bucket, "mode": self.mode,
-            "baseline": self._baseline.state(), "windows": self._windows.state(),
-            "volume": [s.state() for s in self._volume], "share": [s.state() for s in self._share],
-            "times": [self._first, self._last], "learning": [self._damped, self._missed, self._backlog],
+            "version": self.VERSION,
+            "bucket_seconds": self.bucket,
+            "mode": self.mode,
+            "baseline": self._baseline.state(),
+            "windows": self._windows.state(),
+            "volume": [s.state() for s in self._volume],
+            "share": [s.state() for s in self._share],
+            "times": [self._first, self._last],
+            "learning": [self._damped, self._missed, self._backlog],
             "alert": [self._alert, self._low, self._worst, self._offset],
-        }  # fmt: skip
+        }
 
     @classmethod
     def restore(cls, state: dict[str, Any], bucket_seconds: int, mode: str = "counts", **options: Any) -> Detector:

@@ -1,9 +1,9 @@
-"""From counts of a closed bucket to sealed rows and findings. Pure: no database, no clock; sealing and backtest
-share it.
+"""Judges closed buckets: counts go in, sealed rows and the state of surges come out. Pure: no database, no clock;
+sealing and backtest share it.
 
-A judge holds one detector a series and kind. Series that had nothing in a bucket are told so (zeros matter: they teach
-the level, and silence can be an outage), until the whole topic has been silent for so long that the feed is known to
-have stopped; from then on time passes and nothing is judged.
+A judge holds one detector for each series and kind. Series without texts in a bucket are judged as well (zeros matter:
+they teach the level, and silence can be an outage), until the whole topic has been silent for so long that the feed is
+known to have stopped; from then on time passes and nothing is judged.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class SeriesDetector:
 
 @dataclass(slots=True)
 class SurgeUpdate:
-    """An alert that is on, or has just ended, for one series and kind."""
+    """A surge of one series and kind after a bucket: it goes on, or has just ended."""
 
     key: Key
     firing: bool
@@ -70,7 +70,7 @@ class SurgeUpdate:
 
 @dataclass(slots=True)
 class Judged:
-    """What one bucket, or one stretch, came to."""
+    """The outcome of one bucket, or of one stretch."""
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     """Columns of ``sealed_buckets`` without ``term``."""
@@ -83,7 +83,7 @@ class Judge:
     Args:
         bucket_seconds: their width.
         zone: whose clock the day profile follows.
-        open_at: score from which an alert is worth telling.
+        open_at: score from which people are notified.
         judged: says of a series id whether it is judged at all (the total is not).
         different: asked at each new peak of an alert.
         rebase: asked where the model of a series' bucket is another than before: a change of model is not news.
@@ -112,7 +112,7 @@ class Judge:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """What an alert keeps to be traced by."""
+        """What an alert records of the settings that it was judged with."""
         return {"bucket_seconds": self.bucket_seconds, "open_at": self._open_at, **asdict(self._params)}
 
     def bucket(self, start: int, end: int, counts: Mapping[Key, Counts]) -> Judged:
@@ -229,7 +229,7 @@ class Judge:
         return SurgeUpdate(key, True, w.severity, w.started_at, peak, j, different, self._whole(key[0]))
 
     def _whole(self, series_id: int) -> tuple[int, int] | None:
-        """What the kinds of a series that fire have in all: an event is not one of its kinds."""
+        """The span of the windows of all firing kinds: an event is not one of its kinds alone."""
         peaks = [w.peak for key, w in self.detectors.items() if key[0] == series_id and w.alert and w.peak is not None]
         return (min(a for a, _ in peaks), max(b for _, b in peaks)) if peaks else None
 
@@ -275,17 +275,31 @@ class Judge:
 
 def _counts_row(key: Key, n: Counts, start: int, end: int) -> dict[str, Any]:
     return {
-        "series_id": key[0], "kind": key[1], "start": start, "end": end, "total": n.total, "negative": n.negative,
-        "neutral": n.neutral, "positive": n.positive, "unscored": n.unscored, "independent": n.independent,
-        "independent_negative": n.independent_negative, "model_id": n.model_id,
-    }  # fmt: skip
+        "series_id": key[0],
+        "kind": key[1],
+        "start": start,
+        "end": end,
+        "total": n.total,
+        "negative": n.negative,
+        "neutral": n.neutral,
+        "positive": n.positive,
+        "unscored": n.unscored,
+        "independent": n.independent,
+        "independent_negative": n.independent_negative,
+        "model_id": n.model_id,
+    }
 
 
 def _unjudged(outage: bool) -> dict[str, Any]:
     return {
-        "score": None, "alert": False, "outage": outage, "expected_total": None, "expected_negative": None,
-        "band_low": None, "band_high": None,
-    }  # fmt: skip
+        "score": None,
+        "alert": False,
+        "outage": outage,
+        "expected_total": None,
+        "expected_negative": None,
+        "band_low": None,
+        "band_high": None,
+    }
 
 
 def stopped_after_ms(bucket_ms: int) -> int:

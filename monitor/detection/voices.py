@@ -1,4 +1,4 @@
-"""Telling voices from copies: a text is a copy if its like was seen in the series within the copy window."""
+"""Counts independent voices: a text is a copy if the same text was seen in the series within the copy window."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What texts call a company that they name by a code: people know names, not codes."""
+"""Names for stock codes, taken from the texts that carry them: people know names, not codes."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Why an alert: which texts, terms, sources and companies the negatives of its window are made of, how many are copies,
-and whether they are mostly price moves or one text. Frozen on the alert at each new peak, since sources delete.
+"""The explanation of an alert: the texts, terms, sources and companies of the negatives in its window, how many are
+copies, and whether they are mostly price moves or one text. Frozen on the alert at each new peak, since sources delete.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from barometer.symbols import canonical_set
 from barometer.vocabulary import KIND_CODES
 from monitor.explanation.company_names import name_of
 from monitor.explanation.price_moves import is_price_move
-from monitor.explanation.term_lift import risen_terms
+from monitor.explanation.term_lift import lifted_terms
 
 DAY_MS = 86_400_000
 READ, READ_BEFORE = 600, 300
@@ -51,7 +51,7 @@ def explain(
     before = negative_texts(c, series_id, start - baseline, start, KIND_CODES, READ_BEFORE)
     seen, usual = sum(k.negative for k in counts), sum(k.expected_total for k in counts)
     different = evidence.different_texts(c, series_id, None, start, end)
-    terms = risen_terms(_different(texts), _different(before))
+    terms = lifted_terms(_different(texts), _different(before))
     return {
         "window": list(window),
         "independent_negative": different,

@@ -1,4 +1,4 @@
-"""Does a negative text tell of a falling price and of nothing worse? Then a surge of such texts is the market's, and no
+"""Recognises negative texts that report a falling price and nothing worse: a surge of them is the market's, and no
 matter of reputation.
 
 By words alone, Chinese and English, in the title and the first sentences: a fall or a loss, beside something that has a

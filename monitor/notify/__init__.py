@@ -1,1 +1,2 @@
-"""Telling people of alerts: who (``config``), what (``message``), and that it arrives (``outbox``, ``channels``)."""
+"""Notifications of alerts: receivers and routes (``config``, ``routes``), messages (``facts``, ``message``), delivery
+(``outbox``, ``channels``)."""

@@ -1,6 +1,6 @@
-"""Who is told of what: receivers and routes, from one YAML file (``docs/notify.md``).
+"""The file of receivers and routes (YAML; ``docs/notify.md``).
 
-Without a file nobody is told, and alerts are on the dashboard only.
+Without a file nobody is notified, and alerts are on the dashboard only.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ log = structlog.get_logger(__name__)
 
 
 class Receiver(Strict):
-    """People, or a machine, who are told together."""
+    """People, or a machine, who are notified together."""
 
     name: str = Field(min_length=1, max_length=100, pattern=r"^[^\s/]+$")
     channels: list[ChannelConfig] = Field(min_length=1)
     lang: Literal["zh", "en", "both"] = "zh"
     send_resolved: bool = True
     quiet_hours: str | None = None
-    """When they are left in peace: a name of ``quiet_hours``."""
+    """A name of ``quiet_hours``: when they are not notified."""
 
 
 class NotifyFile(Strict):
-    """The file."""
+    """The whole file."""
 
     receivers: list[Receiver] = Field(default_factory=list)
     routes: list[Route] = Field(default_factory=list)
     default: Names | None = None
-    """Who is told where no route matches; all receivers if it is left out."""
+    """Receivers where no route matches; all if it is left out."""
     quiet_hours: dict[str, QuietHours] = Field(default_factory=dict)
     rosters: list[Roster] = Field(default_factory=list)
     series: list[SeriesGuide] = Field(default_factory=list)
@@ -48,7 +48,7 @@ class NotifyFile(Strict):
     levels: list[LevelRule] = Field(default_factory=list)
     """Which level an alert gets: the first that fits."""
     overdue: Names | None = None
-    """Who is told that a step is overdue; those of the alert's routes if it is left out."""
+    """Receivers for overdue steps; those of the alert's routes if it is left out."""
 
     @model_validator(mode="after")
     def _names_fit(self) -> NotifyFile:

@@ -1,4 +1,4 @@
-"""Alerts that are not in the store, to show what messages look like and to send tests."""
+"""Made-up alerts for previews and test messages."""
 
 from __future__ import annotations
 

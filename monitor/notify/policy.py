@@ -1,4 +1,4 @@
-"""What the file of receivers may say beyond receivers: routes, escalation, quiet hours, duty rosters, levels, and what
+"""The parts of the file of receivers besides receivers: routes, escalation, quiet hours, duty rosters, levels, and what
 to do about a series. ``config`` puts it together, ``routes`` and ``roster`` read it."""
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Strict(BaseModel):
 
 
 class Escalation(Strict):
-    """Who else is told if nobody acknowledges."""
+    """Further receivers if nobody acknowledges."""
 
     after_minutes: float = Field(gt=0)
     """After the first notification."""
@@ -61,10 +61,10 @@ class Matcher(Strict):
 
 
 class Route(Matcher):
-    """Who is told of which alerts."""
+    """Which receivers are notified of which alerts."""
 
     name: str | None = None
-    """For people who ask why they were told."""
+    """For people who ask why they were notified."""
     receivers: Names
     """Receivers, or ``duty:ROSTER``; an empty list: nobody."""
     hours: Windows | None = None
@@ -78,14 +78,14 @@ class Route(Matcher):
 
 
 class QuietHours(Strict):
-    """When people are left in peace, and from which severity on they are not."""
+    """Hours without notifications, and the severity that is sent all the same."""
 
     windows: Windows = Field(min_length=1)
     through: Literal["critical", "none"] = "critical"
 
 
 class Override(Strict):
-    """Somebody else for a while."""
+    """An exception to the turns of a roster."""
 
     begin: datetime = Field(alias="from")
     end: datetime = Field(alias="to")
@@ -132,7 +132,7 @@ class LocalizedText(Strict):
 
 
 class SeriesGuide(Strict):
-    """What to do about a series, and whom to call."""
+    """Runbook and contact of series."""
 
     series: Names
     runbook: (

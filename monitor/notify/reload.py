@@ -10,13 +10,13 @@ from monitor.notify.config import NotifyConfig, load_config
 
 
 class WatchedNotifyFile(WatchedFile[NotifyConfig]):
-    """Always holds a file of receivers that is right: the last one that was.
+    """Holds the last valid file of receivers.
 
     Args:
         look_seconds: the file is looked at no more often than that.
 
     Raises:
-        SettingsError: the first one is wrong: then there is nothing to go on with.
+        SettingsError: the file is not valid to begin with.
     """
 
     def __init__(self, settings: Settings, *, look_seconds: float = LOOK_SECONDS) -> None:

@@ -1,4 +1,4 @@
-"""Who is told of an alert, by the routes of the file, at a time; and what each route said, for people who ask why."""
+"""Routing: which receivers are notified of an alert at a time, and what each route said, for people who ask why."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from monitor.notify.roster import on_duty
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What routing looks at."""
+    """The fields of an alert that routing looks at."""
 
     series: str
     type: str
@@ -43,20 +43,20 @@ class RouteMatch:
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """Somebody to be told."""
+    """A receiver to be notified."""
 
     receiver: Receiver
     why: str
     """The route, and the roster where one decides."""
     repeat_minutes: float
     quiet_until: int | None = None
-    """Told only then (epoch ms): their quiet hours, or the route's."""
+    """Notified only then (epoch ms): their quiet hours, or the route's."""
     after_minutes: float = 0.0
-    """Of those who are told if nobody acknowledges: after how long."""
+    """Of an escalation: after how long without acknowledgement."""
 
 
 class Router:
-    """The file at work; knows the calendar.
+    """Applies the routes of the file, with its calendar and rosters.
 
     >>> from monitor.notify.config import NotifyFile
     >>> from barometer.settings import load_settings

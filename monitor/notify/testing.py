@@ -1,4 +1,4 @@
-"""A message that says it is a test, over every channel of a receiver."""
+"""Sends a test message over every channel of a receiver."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from monitor.notify.message import render
 
 @dataclass(frozen=True, slots=True)
 class ChannelTestResult:
-    """What came of it on one channel. ``detail`` holds no secrets."""
+    """The outcome on one channel. ``detail`` holds no secrets."""
 
     channel: int
     type: str
@@ -27,7 +27,7 @@ class ChannelTestResult:
 
 
 def send_test(config: NotifyConfig, receiver: Receiver) -> list[ChannelTestResult]:
-    """Send it now, over all channels at once; returns what came of each, in the order of the file."""
+    """Send a test now, over all channels at once; returns the outcomes in the order of the file."""
     with ThreadPoolExecutor(len(receiver.channels)) as pool:
         return list(pool.map(lambda x: _one(config, receiver, *x), enumerate(receiver.channels)))
 

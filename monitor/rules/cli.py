@@ -94,11 +94,13 @@ def try_rules(
             raise BarometerError(f"rules test: {row.where}: kind must be news or comment, not {its_kind!r:.40}")
         title, its_source, symbols = f.get("title"), f.get("source"), f.get("symbols") or []
         matches = found.match(
-            f["text"], kind=its_kind, observed_at=mapper.time(row) if timed else now,
+            f["text"],
+            kind=its_kind,
+            observed_at=mapper.time(row) if timed else now,
             title=title if isinstance(title, str) else None,
             source=its_source if isinstance(its_source, str) else source,
             symbols=symbols if isinstance(symbols, list) else [],
-        )  # fmt: skip
+        )
         _show(matches, row.line)
     for line in mapper.tally.lines(kind=False):
         say(line)
@@ -107,6 +109,15 @@ def try_rules(
 
 def _show(matches: list[Match], number: int) -> None:
     for m in matches:
-        line = {"row": number, "rule": m.rule.name, "title": m.rule.title.zh, "alert": m.series, "words": list(m.words),
-                "company": m.company, "tier": m.tier, "severity": m.rule.severity, "level": m.rule.level}  # fmt: skip
+        line = {
+            "row": number,
+            "rule": m.rule.name,
+            "title": m.rule.title.zh,
+            "alert": m.series,
+            "words": list(m.words),
+            "company": m.company,
+            "tier": m.tier,
+            "severity": m.rule.severity,
+            "level": m.rule.level,
+        }
         typer.echo(json.dumps(line, ensure_ascii=False))

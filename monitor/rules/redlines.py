@@ -60,13 +60,33 @@ def _hit(row: MatchedText, now_ms: int) -> RuleFinding:
     words = "：".join(filter(None, ["、".join(whom), "、".join(row.words)]))
     english = ": ".join(filter(None, [", ".join(whom), ", ".join(row.words)]))
     return RuleFinding(
-        rule=row.rule, series=row.series, series_id=None, kind=row.kind, at=row.observed_at,
-        text={"row_id": str(row.row_id), "observed_at": row.observed_at, "kind": row.kind, "text": row.text,
-              "title": row.title, "url": row.url, "source": row.source, "copies": 1, "words": list(row.words)},
-        severity=row.severity, level=row.level, words=tuple(row.words),
+        rule=row.rule,
+        series=row.series,
+        series_id=None,
+        kind=row.kind,
+        at=row.observed_at,
+        text={
+            "row_id": str(row.row_id),
+            "observed_at": row.observed_at,
+            "kind": row.kind,
+            "text": row.text,
+            "title": row.title,
+            "url": row.url,
+            "source": row.source,
+            "copies": 1,
+            "words": list(row.words),
+        },
+        severity=row.severity,
+        level=row.level,
+        words=tuple(row.words),
         summary=f"红线“{row.summary['zh']}”：{words} · Red line “{row.summary['en']}”: {english}",
         quiet=row.quiet or now_ms - row.observed_at > OLD_MS,
         about=tuple(whom),
-        figures={"title": dict(row.summary), "company": row.company, "about": whom, "tier": row.tier,
-                 "source": row.source},
-    )  # fmt: skip
+        figures={
+            "title": dict(row.summary),
+            "company": row.company,
+            "about": whom,
+            "tier": row.tier,
+            "source": row.source,
+        },
+    )

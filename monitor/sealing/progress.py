@@ -104,8 +104,12 @@ class ProgressTicker:
                 self._settings,
                 # A topic that a look-up made would have the broker's default partitions, not ours.
                 allow_auto_create_topics=False,
-                acks="all", retries=0, max_block_ms=3_000, request_timeout_ms=7_000, delivery_timeout_ms=8_000,
-            )  # fmt: skip
+                acks="all",
+                retries=0,
+                max_block_ms=3_000,
+                request_timeout_ms=7_000,
+                delivery_timeout_ms=8_000,
+            )
         return self._producer
 
     def _write(self, producer: KafkaProducer, topic: str, partitions: list[int], term: int) -> None:

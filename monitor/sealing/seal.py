@@ -1,4 +1,5 @@
-"""Sealing: what the watermark has passed is copied, counted for copies, judged, and never touched again.
+"""Sealing: once the watermark has passed a bucket, its counts are copied, copies told apart, the bucket is judged, and
+never changed again.
 
 Each step is one transaction that checks the leader's term and the place where sealing stands, so that a leader that was
 frozen writes nothing when it wakes. What comes out depends on the log alone, not on how often or in how large steps
@@ -86,7 +87,7 @@ class Sealer:
             is_day_off=Sessions.of(settings).is_closed,
         )
         self._stands_at: tuple[int, int] | None = None
-        """(log, sealed_until) that the detectors in memory belong to."""
+        """(log, sealed_until) of the detectors in memory."""
 
     def seal_ready(self, lease: Lease) -> int:
         """Seal all that the watermark has passed; returns the number of buckets with records.
@@ -192,11 +193,18 @@ class Sealer:
                 self._apply(c, self._let_go(key, sealed_until), now)
 
     def _let_go(self, key: Key, at: int) -> Finding:
-        """What a detector that is gone may have held, its successor does not."""
+        """Ends what a detector of an older version may hold open."""
         return Finding(
-            type="surge", fingerprint=self._series[key[0]].name, series_id=key[0], kind=key[1], firing=False,
-            severity="info", bucket_start=at, bucket_end=at, summary=f"detector {Detector.VERSION} took over",
-        )  # fmt: skip
+            type="surge",
+            fingerprint=self._series[key[0]].name,
+            series_id=key[0],
+            kind=key[1],
+            firing=False,
+            severity="info",
+            bucket_start=at,
+            bucket_end=at,
+            summary=f"detector {Detector.VERSION} took over",
+        )
 
     def _seal(
         self, c: Connection, lease: Lease, state: Any, counts: dict[int, dict[Key, Counts]], end: int, now: int
@@ -222,12 +230,16 @@ class Sealer:
             self._store,
             [
                 {
-                    "series_id": key[0], "kind": key[1], "last_bucket_end": end, "term": lease.term,
-                    "detector_version": STATE_VERSION, "state": self._judge.state(key),
+                    "series_id": key[0],
+                    "kind": key[1],
+                    "last_bucket_end": end,
+                    "term": lease.term,
+                    "detector_version": STATE_VERSION,
+                    "state": self._judge.state(key),
                 }
                 for key in sorted(self._judge.detectors)
             ],
-        )  # fmt: skip
+        )
         return empty_since
 
     def _silence(
@@ -248,9 +260,15 @@ class Sealer:
         return empty_since
 
     def _keep(
-        self, c: Connection, rows: dict[Any, Any], sealed: Judged, start: int, end: int,
-        counts: Mapping[Key, Counts], now: int,
-    ) -> None:  # fmt: skip
+        self,
+        c: Connection,
+        rows: dict[Any, Any],
+        sealed: Judged,
+        start: int,
+        end: int,
+        counts: Mapping[Key, Counts],
+        now: int,
+    ) -> None:
         for row in sealed.rows:
             rows[row["series_id"], row["kind"], row["start"]] = row
         for found in sealed.found:
@@ -309,7 +327,7 @@ class Sealer:
 
 
 def _rules(settings: Settings) -> RuleSet:
-    """Only to name companies by: what matches is the workers' matter, and they refuse a bad file."""
+    """The rules, for the names of companies only: workers do the matching, and refuse a bad file."""
     try:
         return load_rules(settings.rules_file)
     except SettingsError as e:

@@ -1,4 +1,4 @@
-"""How telling people went of late, channel by channel."""
+"""Recent deliveries of notifications, channel by channel."""
 
 from __future__ import annotations
 

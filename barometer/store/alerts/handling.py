@@ -145,7 +145,7 @@ def waive_open_steps(c: Connection, alert_id: int, actor: str, why: str, now_ms:
             event(c, alert_id, now_ms, actor, "step_waived", why, {"step": row.step, "due_at": row.due_at})
 
 
-def told_overdue(c: Connection, alert_id: int, steps: Iterable[str], receivers: list[str], now_ms: int) -> None:
+def record_overdue(c: Connection, alert_id: int, steps: Iterable[str], receivers: list[str], now_ms: int) -> None:
     """Write down that people are told that steps are overdue: once a step."""
     for step in steps:
         _step(c, alert_id, step, overdue_at=now_ms)

@@ -1,4 +1,4 @@
-"""What all channels over HTTP have in common: one POST, and what its failures mean.
+"""The base of all channels over HTTP: one POST, and which of its failures are permanent.
 
 A failure is *permanent* where the same message would be refused again: a bad token, a message that the service cannot
 read, a redirect. It may *pass* where the service or the way to it is in trouble, or asks to be spared. A service that

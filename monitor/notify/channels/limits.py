@@ -1,4 +1,4 @@
-"""How fast a service may be sent to: what it would refuse (and may punish) is held back on our side.
+"""Client-side rate limits: what a service would refuse (and may punish) is held back on our side.
 
 The count is kept in this process, for there is one leader. A new leader starts from nothing and may be refused once;
 then it waits as long as the service asks.
@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from monitor.notify.channels.base import HeldBack
 
 SLEPT_SECONDS = 1.5
-"""So long a sender waits itself; what has to wait longer goes back to the outbox, that others be sent meanwhile."""
+"""A sender waits no longer itself; what has to wait longer goes back to the outbox, so that others are sent
+meanwhile."""
 MARGIN = 1.02
 """Their clock is not ours: a window is taken to be a little longer than it is."""
 

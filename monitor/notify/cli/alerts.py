@@ -69,8 +69,17 @@ def list_(
         snoozed = a.snoozed_until is not None and a.snoozed_until > now
         marks = (("silenced", a.id in silenced), ("snoozed", snoozed), ("overdue", a.id in late))
         level = LEVEL[a.level]["zh"] if a.level else ""
-        row = (str(a.id), a.severity, a.state, a.fingerprint, minute(a.started_at, zone), figures, level, by,
-               ", ".join(name for name, holds in marks if holds))  # fmt: skip
+        row = (
+            str(a.id),
+            a.severity,
+            a.state,
+            a.fingerprint,
+            minute(a.started_at, zone),
+            figures,
+            level,
+            by,
+            ", ".join(name for name, holds in marks if holds),
+        )
         table.add_row(*(escape(x) for x in row))
     Console().print(table)
 
@@ -88,10 +97,14 @@ def show(
             raise BarometerError(f"there is no alert {alert_id}")
         silenced = silenced_alerts(c, settings(), now).get(alert_id)
     if as_json:
-        whole = {**page.alert._mapping, "events": [dict(e._mapping) for e in page.events],
-                 "notifications": [dict(n._mapping) for n in page.notifications],
-                 "steps": [dict(x._mapping) for x in page.steps], "together": [a.id for a in page.together],
-                 "silenced": None if silenced is None else asdict(silenced)}  # fmt: skip
+        whole = {
+            **page.alert._mapping,
+            "events": [dict(e._mapping) for e in page.events],
+            "notifications": [dict(n._mapping) for n in page.notifications],
+            "steps": [dict(x._mapping) for x in page.steps],
+            "together": [a.id for a in page.together],
+            "silenced": None if silenced is None else asdict(silenced),
+        }
         print(json.dumps(whole, ensure_ascii=False))
         return
     _print(page, silenced, now)
@@ -120,8 +133,10 @@ def _print(page: AlertPage, silenced: Silenced | None, now: int) -> None:
     out.print(f"started    {minute(a.started_at, zone)}, detected {minute(a.detected_at, zone)}")
     out.print(f"ended      {minute(a.ended_at, zone) if a.ended_at else 'still running'}")
     if a.seen_total:
-        out.print(f"figures    {a.seen_negative} negative of {a.seen_total}, {number(a.expected_negative)} expected, "
-                  f"in {a.window_seconds} s; score {a.score:.2f}")  # fmt: skip
+        out.print(
+            f"figures    {a.seen_negative} negative of {a.seen_total}, {number(a.expected_negative)} expected, "
+            f"in {a.window_seconds} s; score {a.score:.2f}"
+        )
     for e in a.evidence[:5]:
         out.print(f"  - {escape(str(e.get('text', ''))[:160])}")
     out.print("history")

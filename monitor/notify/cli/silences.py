@@ -40,9 +40,18 @@ def add(
     with transaction() as (c, now):
         begin, end = parse_when(start, now, zone, "--from"), parse_when(until, now, zone, "--until")
         number = silences.add_silence(
-            c, me(), why, now, starts_at=begin, ends_at=end, series=series or None, source=source or None,
-            word=word or None, severity=severity or None, windows=[Window.parse(h) for h in hours],
-        )  # fmt: skip
+            c,
+            me(),
+            why,
+            now,
+            starts_at=begin,
+            ends_at=end,
+            series=series or None,
+            source=source or None,
+            word=word or None,
+            severity=severity or None,
+            windows=[Window.parse(h) for h in hours],
+        )
     print(f"silence {number} from {minute(begin, zone)} to {minute(end, zone)}")
 
 

@@ -68,7 +68,7 @@ def write_plan(c: Connection, plan: NotificationPlan, config: NotifyConfig, now_
     for alert_id, names in escalated.items():
         record_event(c, alert_id, now_ms, SYSTEM, "escalated", None, {"receivers": sorted(names)})
     for alert_id, steps, receivers in plan.overdue:
-        handling.told_overdue(c, alert_id, steps, receivers, now_ms)
+        handling.record_overdue(c, alert_id, steps, receivers, now_ms)
     for alert_id in plan.woken:
         handling.wake(c, alert_id, now_ms)
     for due in plan.held:

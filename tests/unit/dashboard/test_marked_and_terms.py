@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from barometer.store.search.terms import question
 from dashboard.components.marked import SHOWN, excerpt, marked, spots
 from dashboard.components.texts import copies_phrase
-from monitor.explanation.term_lift import risen_terms
+from monitor.explanation.term_lift import lifted_terms
 from monitor.explanation.terms import terms_of
 
 
@@ -72,8 +72,8 @@ def _texts(*parts: tuple[str, int]) -> list[str]:
 def test_what_rose_is_said_once() -> None:
     now = _texts(("恒远地产停工，业主要求退款", 40), ("物业费又涨了", 30))
     before = _texts(("物业费又涨了", 200), ("业主抱怨停车位", 60))
-    names = [r.name for r in risen_terms(now, before)]
+    names = [r.name for r in lifted_terms(now, before)]
     assert "恒远地产" in names or "地产停工" in names
     assert not any(a != b and a in b for a in names for b in names)
     assert "物业费" not in names
-    assert risen_terms(before, before) == ()
+    assert lifted_terms(before, before) == ()

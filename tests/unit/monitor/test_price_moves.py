@@ -16,7 +16,7 @@ def test_examples_in_docstrings_run(module: object) -> None:
 
 
 def test_the_surest_come_first_and_what_fell_is_not_told() -> None:
-    found = term_lift.risen({"a": 30, "b": 20, "c": 4}, {"a": 30, "b": 2, "c": 40}, 40, 100)
+    found = term_lift.lifted({"a": 30, "b": 20, "c": 4}, {"a": 30, "b": 2, "c": 40}, 40, 100)
     assert [r.name for r in found] == ["a", "b"]
     assert found[0].z > found[1].z
 
