@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from app.cli import COMMANDS, load
+from dashboard.i18n.texts import TEXTS
 
 ROOT = Path(__file__).resolve().parents[3]
 LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)")
@@ -77,6 +78,29 @@ def test_lists_begin_after_an_empty_line(page: Path) -> None:
     paragraphs = re.split(r"\n\s*\n", prose(page))
     late = [p for p in paragraphs if re.search(rf"^{item}", p, re.M) and not re.match(rf"\s*(?:{item}|#|\|)", p)]
     assert late == []
+
+
+def test_files_that_are_named_are_there() -> None:
+    """Of the folders of the code; what operators make themselves is none of these."""
+    named = re.compile(r"`((?:app|barometer|ingest|models|monitor|dashboard|tests|bench|docs|findings)/[\w/.-]*)`")
+    missing = {(p.name, m) for p in PAGES for m in named.findall(p.read_text("utf-8")) if not (ROOT / m).exists()}
+    assert missing == set()
+
+
+def test_every_decision_is_listed() -> None:
+    folder = ROOT / "docs" / "decisions"
+    listed = re.findall(r"^- \[(\d{4})\]\((\1-[^)]+)\)", (folder / "README.md").read_text("utf-8"), re.M)
+    assert sorted(name for _, name in listed) == sorted(p.name for p in folder.glob("0*.md"))
+    assert len({number for number, _ in listed}) == len(listed), "a number is used once"
+
+
+def test_the_glossary_has_the_words_of_the_screens() -> None:
+    page = (ROOT / "docs" / "glossary.md").read_text("utf-8")
+    screens = page[page.index("## On the screens") : page.index("## In code")]
+    rows = [r for r in re.findall(r"^\| ([^|]+) \| ([^|]+) \|", screens, re.M) if r[0] not in ("中文", "---")]
+    shown = {(zh, en.lower()) for zh, en in TEXTS.values()}
+    assert len(rows) > 40
+    assert [r for r in rows if (r[0], r[1].lower()) not in shown] == []
 
 
 def test_every_metric_is_documented() -> None:
