@@ -10,7 +10,7 @@ APT := postgresql chromium fonts-noto-cjk nginx
 # Three processes on two cores: most integration tests wait for a broker or a database rather than for a processor.
 PYTEST_OPTIONS ?= -n 3 --dist loadfile --durations 15
 
-.PHONY: demo test test-kafka test-compose kafka serve-env test-env system java screenshots clean help
+.PHONY: demo test test-kafka test-compose kafka serve-env test-env system java docs screenshots clean help
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -72,6 +72,13 @@ java:
 			|| echo "could not install $(JAVA): tests that need Apache Kafka will skip"; \
 		else echo "no Java (Debian: $(JAVA)): tests that need Apache Kafka will skip"; fi; \
 	fi
+
+docs: $(VENV)/.docs  ## the documentation as a site, in build/docs
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build && echo "build/docs/index.html"  # --quiet would hide warnings from strict mode
+
+$(VENV)/.docs: $(VENV)/.serve
+	@$(PIP) -e '.[docs]'
+	@touch $@
 
 screenshots: test-env  ## the pictures of the README and docs, taken in headless Chromium
 	$(BIN)/python -m tests.browser.screenshots
