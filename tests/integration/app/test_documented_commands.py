@@ -39,7 +39,7 @@ from tests.browser.test_dashboard import free_port
 from tests.support.seed import seed
 
 ROOT = Path(__file__).resolve().parents[3]
-PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/*.md"))]
 FIRST = ("barometer", "curl", "make", "docker", "python", "pip", "cp", "export", "collector", "gunicorn", "kubectl")
 
 NOT_RUN = {
@@ -48,7 +48,7 @@ NOT_RUN = {
     r"cp deploy/": "the files are checked by test_deploy.py",
     r"kafka-(topics|acls|configs)\.sh ": "Apache Kafka's own tools; test_kafka_doc.py, test_rights.py, test_topics.py",
     r"export BAROMETER_KAFKA_": "loaded as settings by test_kafka_doc.py",
-    r"pip install ": "installs packages",
+    r"(python -m )?pip install ": "installs packages",
     r"python (-m bench|bench/|run\.py)": "benches: minutes to an hour; each has a smoke test or a figure of its own",
     r"barometer up$": "runs until it is stopped: test_supervise.py and the demo",
     r"barometer (train|pretrain|distill|average|export|search) ": "data sets that are not shipped: tests/unit/models",
@@ -117,6 +117,19 @@ def words_of(command: str) -> list[str]:
     """What follows ``barometer``, without pipes and redirections."""
     ours = command.split("barometer ", 1)[1]
     return [w for w in shlex.split(re.split(r"\s[<>|]", ours)[0]) if w != "..."]
+
+
+def test_both_readmes_show_the_same_commands_and_lead_to_the_same_pages() -> None:
+    english, chinese = ROOT / "README.md", ROOT / "README.zh.md"
+    assert [c.command for c in commands(english)] == [c.command for c in commands(chinese)]
+    assert len(re.findall("^## ", english.read_text("utf-8"), re.M)) == len(
+        re.findall("^## ", chinese.read_text("utf-8"), re.M)
+    )
+    links = [
+        set(re.findall(r"\]\(((?:docs|models|findings|deploy)/[^)]*)\)", p.read_text("utf-8")))
+        for p in (english, chinese)
+    ]
+    assert {x.removesuffix("README.md") for x in links[0]} == {x.removesuffix("README.md") for x in links[1]}
 
 
 def test_the_pages_have_commands_and_the_list_of_what_is_not_run_has_no_dead_entry() -> None:
