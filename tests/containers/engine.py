@@ -102,6 +102,8 @@ class Engine:
 
     def __exit__(self, *_: object) -> None:
         if self._process is not None:
+            # Its bridge would stay.
+            self.run("docker", "network", "rm", "gateway", check=False)
             self._process.terminate()
             try:
                 self._process.wait(30)
@@ -149,7 +151,11 @@ class Engine:
 
     def build(self) -> None:
         """Build ours, as ``docker compose`` would name it."""
-        self.run("docker", "build", "--network", "host", "-t", "barometer:latest", ROOT)
+        build = ("docker", "build", "--network", "host")
+        self.run(*build, "-t", "barometer:latest", ROOT)
+        # The stage that has the packages keeps a name, so that what earlier builds left can go: a gigabyte each.
+        self.run(*build, "--target", "build", "-t", "barometer:build", ROOT)
+        self.run("docker", "image", "prune", "-f")
 
 
 def layers() -> str:
