@@ -27,6 +27,8 @@ from barometer.kafka_options import wrong_addresses, wrong_options, wrong_togeth
 from barometer.vocabulary import STEPS, Role
 
 PREFIX = "BAROMETER_"
+MESSAGE_PATH = r"\$|[^.\s]+(?:\.[^.\s]+){0,9}"
+"""What ``message_path`` may be: names of fields with dots between them, or the message itself."""
 LEVEL_STEPS: dict[str, dict[str, float]] = {
     "ordinary": {"assess": 240, "respond": 1440},
     "major": {"assess": 60, "respond": 240, "report": 720, "review": 10_080},
@@ -127,7 +129,7 @@ class Settings(BaseSettings):
     progress_interval_seconds: float = Field(3.0, gt=0)
     progress_from: Literal["records", "timestamps"] = "records"
     message_framing: Literal["none", "schema_registry"] = "none"
-    message_path: str = Field("", pattern=r"^(\$|[^.\s]+(\.[^.\s]+){0,9})?$")
+    message_path: str = Field("", pattern=rf"^({MESSAGE_PATH})?$")
     holiday_country: str = "CN"
     exchange: str = "XSHG"
     extra_workdays: list[str] = Field(default_factory=list)

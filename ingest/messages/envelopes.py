@@ -8,7 +8,6 @@ Sources: Confluent's wire format (a zero byte and four bytes of the schema's id)
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,8 +17,6 @@ FRAME = 5
 """Bytes of a schema registry's frame: a zero and the schema's id, big-endian."""
 ITSELF = "$"
 """The path of a message that is not wrapped, but may be a JSON text inside a JSON text."""
-PATH = re.compile(r"\$|[^.\s]+(?:\.[^.\s]+){0,9}")
-"""Names of fields with dots between them."""
 _MOST_FIELDS = 12
 _FRAME_HINT = (
     "it begins with a schema registry's frame (schema {id}): set message_framing=schema_registry if it is JSON"

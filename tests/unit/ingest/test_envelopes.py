@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from barometer.records import DeadLetter, Document, Entry, Reason, Tombstone
+from barometer.settings import MESSAGE_PATH
 from ingest.messages.decoding import Decoder
-from ingest.messages.envelopes import PATH
 
 NOW = 1_700_000_000_000
 MESSAGE = {"text": "例城农商行门口排起长队", "kind": "comment", "source": "例子论坛"}
@@ -83,6 +83,6 @@ ANY = st.recursive(
 )
 
 
-@given(ANY, st.from_regex(PATH, fullmatch=True).filter(lambda p: len(p) < 40), st.booleans())
+@given(ANY, st.from_regex(MESSAGE_PATH, fullmatch=True).filter(lambda p: len(p) < 40), st.booleans())
 def test_anything_under_any_path_is_an_entry(value: Any, path: str, framed: bool) -> None:
     assert isinstance(read(value, path=path, framed=framed), Document | DeadLetter | Tombstone)
