@@ -37,19 +37,27 @@ def parse_when(text: str, now_ms: int, zone: ZoneInfo, name: str = "time") -> in
     return int((at if at.tzinfo else at.replace(tzinfo=zone)).timestamp() * 1000)
 
 
-def in_zone(time_ms: int, zone: ZoneInfo, to: Literal["seconds", "minutes"] = "seconds") -> str:
+def in_zone(time_ms: int, zone: ZoneInfo) -> str:
     """A time as commands and logs tell it to people: of the zone that is set, with its offset. A time that no calendar
     has is a number.
 
     >>> in_zone(1_700_000_000_000, ZoneInfo("Asia/Shanghai"))
     '2023-11-15 06:13:20+08:00'
     """
+    return _in_zone(time_ms, zone, "seconds")
+
+
+def minute(time_ms: int, zone: ZoneInfo) -> str:
+    """:func:`in_zone` without seconds.
+
+    >>> minute(1_700_000_000_000, ZoneInfo("Asia/Shanghai")), minute(1 << 62, ZoneInfo("UTC"))
+    ('2023-11-15 06:13+08:00', '4611686018427387904 ms')
+    """
+    return _in_zone(time_ms, zone, "minutes")
+
+
+def _in_zone(time_ms: int, zone: ZoneInfo, to: Literal["seconds", "minutes"]) -> str:
     try:
         return datetime.fromtimestamp(time_ms / 1000, zone).isoformat(sep=" ", timespec=to)
     except (ValueError, OverflowError, OSError):
         return f"{time_ms} ms"
-
-
-def minute(time_ms: int, zone: ZoneInfo) -> str:
-    """:func:`in_zone` without seconds."""
-    return in_zone(time_ms, zone, "minutes")
