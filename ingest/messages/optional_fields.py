@@ -10,6 +10,7 @@ from barometer.records import MAX_SYMBOLS, Flag
 from barometer.times import parse_rfc3339
 from ingest.messages.limits import MAX_COUNT, MAX_COUNTS, MAX_LENGTHS, MAX_SYMBOL
 from ingest.messages.rejections import reject_type
+from models.text.language import normalise_code
 
 _LANG = re.compile(r"[A-Za-z]{2,8}(?:[-_][A-Za-z0-9]{1,8}){0,4}")
 _COUNT_NAME = re.compile(r"\w{1,64}")
@@ -42,11 +43,14 @@ class OptionalFields:
         return value[: MAX_LENGTHS[name]]
 
     def lang(self, message: dict[str, Any]) -> str | None:
+        """As it came where it looks like a tag, else the code of a name that people write (``中文``)."""
         value = self.string(message, "lang")
         if value is None or _LANG.fullmatch(value):
             return value
-        self.flags |= Flag.FIELD_DROPPED
-        return None
+        code = normalise_code(value)
+        if code is None:
+            self.flags |= Flag.FIELD_DROPPED
+        return code
 
     def published_at(self, message: dict[str, Any], earliest: int, latest: int) -> int | None:
         value = self.string(message, "published_at")

@@ -327,7 +327,10 @@ def test_long_fields_are_cut() -> None:
 
 def test_lang_must_look_like_a_language() -> None:
     assert [good(comment(lang=x)).lang for x in ("zh", "en-US", "zh_Hans_CN")] == ["zh", "en-US", "zh_Hans_CN"]
-    for wrong in ("中文", "x", "english language", "e" * 50):
+    for name, code in {"中文": "zh", "简体中文": "zh", "英文": "en", "日语": "ja", "zh_CN.UTF-8": "zh"}.items():
+        d = good(comment(lang=name))
+        assert (d.lang, d.flags) == (code, 0)
+    for wrong in ("外语", "x", "english language", "e" * 50):
         d = good(comment(lang=wrong))
         assert (d.lang, d.flags) == (None, Flag.FIELD_DROPPED)
 
