@@ -17,10 +17,18 @@ from barometer.store.labels.rows import LabelRow
 from barometer.store.search.terms import CJK, Question, SearchError, question
 from barometer.vocabulary import Sentiment
 from dashboard.components.marked import excerpt, marked, spots
-from dashboard.components.parts import data, href, kind_name, or_code, safe_link, sentiment_pill, topic_links
+from dashboard.components.parts import (
+    data,
+    href,
+    kind_name,
+    safe_link,
+    sentiment_pill,
+    topic_links,
+)  # fmt: skip
 from dashboard.components.why_parts import text_tools
 from dashboard.context import View, context, view
 from dashboard.format import clock, number
+from dashboard.i18n.texts import why_unscored
 
 REACH = ("reads", "likes", "reposts", "replies", "followers")
 _BEGINNING = re.compile(rf".{{0,24}}[^\W_{CJK}]*", re.DOTALL)
@@ -45,7 +53,7 @@ def text_card(v: View, text: Text, now: int, *, topics: bool = True, extra: Sequ
     if text.late:
         marks.append(html.Span(v.t("documents.late"), className="pill quiet", title=v.t("documents.late_hint")))
     if text.sentiment is None and text.unscored_reason:
-        marks.append(html.Span(or_code(v, "unscored", text.unscored_reason), className="pill quiet"))
+        marks.append(html.Span(why_unscored(v.lang, text.unscored_reason), className="pill quiet"))
     marks += [
         html.Span(v.t(f"flag.{f.name.lower()}"), className="pill quiet") for f in Flag if f & text.flags and f.name
     ]

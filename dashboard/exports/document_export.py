@@ -24,7 +24,7 @@ from barometer.store.engine import Store
 from barometer.store.search.query import matching_keys
 from dashboard.context import View, context, view
 from dashboard.exports.document_files import NAMES, as_csv, write_parquet, write_xlsx
-from dashboard.i18n.texts import code_text, series_name
+from dashboard.i18n.texts import code_text, series_name, why_unscored
 from dashboard.services.document_query import FIELDS, wanted
 
 blueprint = Blueprint("export", __name__, url_prefix="/export")
@@ -116,6 +116,8 @@ def _file(
 def _word(v: View, column: str, code: str) -> str:
     if column == "topics":
         return series_name(v.lang, f"topic:{code}")
+    if column == "unscored_reason":
+        return why_unscored(v.lang, code)
     return code_text(v.lang, {"flags": "flag"}.get(column, column), code)
 
 

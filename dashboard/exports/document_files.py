@@ -65,7 +65,7 @@ COLUMNS: tuple[tuple[str, Any, Callable[[Text], Any], int], ...] = (
     *((n, _INT, lambda t, n=n: _count(t.engagement.get(n)), 9) for n in _COUNTS),
 )  # fmt: skip
 NAMES = tuple(name for name, *_ in COLUMNS)
-CODES = ("kind", "sentiment", "topics", "flags")
+CODES = ("kind", "sentiment", "topics", "flags", "unscored_reason")
 """Columns of our own codes, several of them parted by semicolons."""
 _TIMES = {i for i, (_, kind, *_rest) in enumerate(COLUMNS) if kind is _TIME}
 _SCHEMA = pa.schema([(name, kind) for name, kind, *_ in COLUMNS])

@@ -53,6 +53,15 @@ def code_text(lang: Lang, prefix: str, code: str | None) -> str:
     return t(lang, f"{prefix}.{code}") if has(f"{prefix}.{code}") else code
 
 
+def why_unscored(lang: Lang, reason: str) -> str:
+    """Why a text has no sentiment, of a reason that the store keeps: a code, or ``language:`` and a language."""
+    code, _, language = reason.partition(":")
+    said = code_text(lang, "unscored", code)
+    if not language:
+        return said
+    return f"{said}（{language}）" if lang == "zh" else f"{said} ({language})"
+
+
 def has(key: str) -> bool:
     return key in TEXTS
 
@@ -393,8 +402,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "documents.live": ("自动更新", "updates by itself"),
     "documents.open_source": ("原文链接", "Source link"),
     "unscored.language": ("语言不支持", "language not covered"),
-    "unscored.model": ("没有模型", "no model"),
-    "unscored.error": ("打分出错", "scoring failed"),
+    "unscored.text_empty": ("没有可评分的文字", "nothing to score"),
+    "unscored.scorer_error": ("打分出错", "scoring failed"),
     # system
     "system.title": ("系统", "System"),
     "system.problems": ("需要处理", "Needs attention"),

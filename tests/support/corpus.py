@@ -38,6 +38,7 @@ class Doc:
     flags: int = 0
     url: str | None = None
     engagement: dict[str, Any] = field(default_factory=dict)
+    unscored_reason: str | None = None
 
 
 def prepare(store: Store) -> None:
@@ -66,6 +67,7 @@ def put(store: Store, docs: list[Doc]) -> list[Key]:
                     kind=d.kind,
                     source_id=sources.get(d.source or ""), lang=d.lang, scored=d.sentiment is not None, late=False,
                     flags=d.flags, text=d.text, title=d.title, url=d.url, engagement=d.engagement or None, stored_at=0,
+                    unscored_reason=d.unscored_reason,
                 )
             )  # fmt: skip
             if d.sentiment is None:

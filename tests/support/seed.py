@@ -353,7 +353,7 @@ class _Seed:
                              "source_id": 1 + self.offset % len(SOURCES), "lang": lang, "scored": scored,
                              "late": self.offset % 50 == 0, "flags": 0, "text": text, "title": title,
                              "url": "https://news.example/1" if kind == 1 else "javascript:window.injected=true",
-                             "unscored_reason": None if scored else "language", "stored_at": at,
+                             "unscored_reason": None if scored else f"language:{lang}", "stored_at": at,
                              "symbols": ["600519"] if "恒远" in text else None,
                              "engagement": {"reads": 1200 * self.offset, "likes": self.offset} if kind == 2 else None,
                              }])  # fmt: skip

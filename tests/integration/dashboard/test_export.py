@@ -37,7 +37,9 @@ DOCS = [
     Doc("恒大地产未能兑付到期债券", T0, source="财经早报", title="恒大违约", sentiment=0, p=0.95, flags=1,
         topics=("real_estate", "credit_bonds"), url="https://a.test/1", engagement={"reads": 12, "likes": 0}),
     Doc("股吧里都在说恒大", T0 + 1, kind=2, source="股吧", sentiment=2, p=0.7),
-    Doc("未评分的文本", T0 + 2, sentiment=None),
+    Doc("未评分的文本", T0 + 2, sentiment=None, unscored_reason="language:fr"),
+    Doc("<p></p>", T0 + 3, sentiment=None, unscored_reason="text_empty"),
+    Doc("打不了分的文本", T0 + 4, sentiment=None, unscored_reason="scorer_error"),
     *(Doc(text, T0 + 10 + i) for i, text in enumerate(HOSTILE)),
 ]  # fmt: skip
 
@@ -116,6 +118,22 @@ def test_the_same_documents_in_all_formats(site: tuple[Flask, Store]) -> None:
     english = sheet_rows(client(site[0], "admin", "en").get("/export/documents.xlsx?q=恒大").data)
     assert set(english[2][at["topics"]].value.split("; ")) == {"Real estate", "Bonds, credit and insolvency"}
     assert english[0][0].value == "Row"
+
+
+def test_why_a_text_is_unscored_is_said_in_words_to_people_and_in_codes_to_machines(site: tuple[Flask, Store]) -> None:
+    codes = ["scorer_error", "text_empty", "language:fr"]  # all that the worker writes
+    where = "sentiment=unscored"
+    c, at = client(site[0]), NAMES.index("unscored_reason")
+    rows = csv_rows(c.get(f"/export/documents.csv?{where}").get_data().decode())
+    assert [r["unscored_reason"] for r in rows] == codes
+    table = pq.read_table(io.BytesIO(c.get(f"/export/documents.parquet?{where}").data))
+    assert table["unscored_reason"].to_pylist() == codes
+    for name, lang, words in (
+        ("analyst", "zh", ["打分出错", "没有可评分的文字", "语言不支持（fr）"]),
+        ("admin", "en", ["scoring failed", "nothing to score", "language not covered (fr)"]),
+    ):
+        sheet = sheet_rows(client(site[0], name, lang).get(f"/export/documents.xlsx?{where}").data)
+        assert [row[at].value for row in sheet[1:]] == words
 
 
 def test_nothing_becomes_a_formula(site: tuple[Flask, Store]) -> None:
