@@ -35,19 +35,26 @@ MATTER_COPIES = 10
 """... or, where they name none, one text came so often."""
 
 
+def negatives(c: Connection, series_id: int, window: tuple[int, int], start: int) -> list[NegativeText]:
+    """What :func:`explain` of the window and :func:`matter_of` of its last bucket, which starts at ``start``, need."""
+    return negative_texts(c, series_id, min(window[0], _since(start, window[1])), window[1], KIND_CODES, READ)
+
+
 def explain(
-    c: Connection, series_id: int, window: tuple[int, int], counts: Sequence[KindCounts], rules: RuleSet
-) -> dict[str, Any]:
+    c: Connection, series_id: int, window: tuple[int, int], counts: Sequence[KindCounts], rules: RuleSet,
+    read: Sequence[NegativeText],
+) -> dict[str, Any]:  # fmt: skip
     """Plain JSON values for the alert's ``explanation``: of all kinds together, as its headline is.
 
     Args:
         window: [start, end), epoch milliseconds.
         counts: what was seen and expected there, by kind.
         rules: names the companies that are watched.
+        read: of :func:`negatives`.
     """
     start, end = window
     baseline = min(7 * DAY_MS, max(DAY_MS, 6 * (end - start)))
-    texts = negative_texts(c, series_id, start, end, KIND_CODES, READ)
+    texts = [t for t in read if t.at >= start]
     before = negative_texts(c, series_id, start - baseline, start, KIND_CODES, READ_BEFORE)
     seen, usual = sum(k.negative for k in counts), sum(k.expected_total for k in counts)
     different = evidence.different_texts(c, series_id, None, start, end)
@@ -69,11 +76,24 @@ def explain(
     }
 
 
-def matter_of(c: Connection, series_id: int, kind: int, start: int, end: int, rules: RuleSet) -> Matter | None:
+def matter_of(
+    c: Connection, series_id: int, kind: int, start: int, end: int, rules: RuleSet, read: Sequence[NegativeText] | None
+) -> Matter | None:
     """What the negatives of a bucket [start, end) are mostly about, or those of the hour before its end where the
-    bucket alone does not say; None if neither does."""
-    texts = negative_texts(c, series_id, min(start, end - MATTER_MS), end, [kind], READ_BEFORE)
+    bucket alone does not say; None if neither does.
+
+    Args:
+        read: of :func:`negatives`; None: they were not read.
+    """
+    since = _since(start, end)
+    texts = [t for t in read or () if t.kind == kind and t.at >= since][:READ_BEFORE]
+    if read is None or (len(read) == READ and len(texts) < READ_BEFORE):  # other kinds left no room for all of them
+        texts = negative_texts(c, series_id, since, end, [kind], READ_BEFORE)
     return _mostly([t for t in texts if t.at >= start], rules) or _mostly(texts, rules)
+
+
+def _since(start: int, end: int) -> int:
+    return min(start, end - MATTER_MS)
 
 
 def _mostly(texts: list[NegativeText], rules: RuleSet) -> Matter | None:

@@ -24,6 +24,7 @@ from barometer.store.alerts.life_cycle import AlertChange, Finding, apply_findin
 from barometer.store.engine import Store
 from barometer.store.leases import Lease, check
 from barometer.store.series import sealing as sql
+from barometer.store.series.context import NegativeText
 from barometer.store.series.sealing import Counts, Key
 from barometer.store.stream.log_epochs import current_log
 from barometer.store.stream.watermark import watermark
@@ -33,7 +34,7 @@ from monitor.detection.detector import Detector
 from monitor.detection.judge import STATE_VERSION, Judge, Judged, SurgeUpdate, stopped_after_ms
 from monitor.detection.rebase import ratio_between
 from monitor.detection.voices import count_voices
-from monitor.explanation.explain import explain, matter_of
+from monitor.explanation.explain import explain, matter_of, negatives
 
 log = structlog.get_logger(__name__)
 
@@ -290,13 +291,15 @@ class Sealer:
         window = (end - window_ms, end)
         texts: list[dict[str, Any]] = []
         explanation: dict[str, Any] = {}
+        read: list[NegativeText] | None = None
         if f.new_peak:
             texts = evidence.telling_texts(c, series_id, kind, *window)
         n = counts.get(f.key)
         whole = f.whole or window
         by_kind = sql.counts_by_kind(c, series_id, *whole, rows.values())
         if f.new_peak:
-            explanation = explain(c, series_id, whole, by_kind, self._rules)
+            read = negatives(c, series_id, whole, start)
+            explanation = explain(c, series_id, whole, by_kind, self._rules, read)
         return Finding(
             type="surge",
             fingerprint=series.name,
@@ -318,7 +321,7 @@ class Sealer:
             explanation=explanation,
             evidence=texts,
             quiet=bool(series.trial) or f.severity == "info",
-            matter=matter_of(c, series_id, kind, start, end, self._rules) if f.firing else None,
+            matter=matter_of(c, series_id, kind, start, end, self._rules, read) if f.firing else None,
         )
 
     def _different(self, key: Key, start: int, end: int) -> int:

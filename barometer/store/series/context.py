@@ -85,15 +85,18 @@ class NegativeText(NamedTuple):
     lang: str
     at: int
     """Observation time, epoch ms."""
+    kind: int
 
 
 def negative_texts(
     c: Connection, series_id: int, from_ms: int, to_ms: int, kinds: Sequence[int], limit: int
 ) -> list[NegativeText]:
-    """The latest negative texts of a series in a period, copies included."""
+    """The latest negative texts of a series in a period, copies included, the newest first."""
     m, d = SeriesDocument, Document
     rows: Any = c.execute(
-        select(m.fingerprint, Source.name, d.symbols, d.title, func.substr(d.text, 1, _TEXT), d.lang, m.observed_at)
+        select(
+            m.fingerprint, Source.name, d.symbols, d.title, func.substr(d.text, 1, _TEXT), d.lang, m.observed_at, m.kind
+        )
         .join(d, and_(d.observed_at == m.observed_at, d.row_id == m.row_id))
         .outerjoin(Source, Source.id == d.source_id)
         .where(
@@ -108,6 +111,6 @@ def negative_texts(
         .limit(limit)
     )
     return [
-        NegativeText(int(r[0]), r[1], list(r[2] or []), readable(f"{r[3]}\n{r[4]}" if r[3] else r[4]), r[5], r[6])
+        NegativeText(int(r[0]), r[1], list(r[2] or []), readable(f"{r[3]}\n{r[4]}" if r[3] else r[4]), *r[5:])
         for r in rows
     ]
