@@ -7,7 +7,7 @@ Identical texts are scored once.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -20,10 +20,11 @@ from barometer.files import BadRow, FileRow, Form, Source
 from barometer.files.mapping import Columns, Mapper
 from barometer.files.preview import previewed_rows
 from barometer.records import fingerprint
-from barometer.store.series.sealing import Counts, Key
+from barometer.store.series.sealing import Counts, Key, KindCounts, kinds_added_up
 from barometer.vocabulary import SEVERITIES, Kind, Sentiment
 from models.scoring.interface import TextScorer
-from monitor.detection.judge import Judge, SurgeUpdate, stopped_after_ms
+from monitor.detection.judge import Judge, Judged, SurgeUpdate, stopped_after_ms
+from monitor.detection.windows import longest_ms
 
 BATCH = 2_048
 TOP_TEXTS = 5
@@ -74,6 +75,7 @@ class BacktestAlert:
     expected_negative: float
     seen_negative: int
     seen_total: int
+    by_kind: list[KindCounts]
     top_texts: list[str]
 
     def as_dict(self) -> dict[str, Any]:
@@ -88,6 +90,15 @@ class BacktestAlert:
             "expected_negative": round(self.expected_negative, 2),
             "seen_negative": self.seen_negative,
             "seen_total": self.seen_total,
+            "by_kind": [
+                {
+                    "kind": Kind(k.kind).name.lower(),
+                    "total": k.total,
+                    "negative": k.negative,
+                    "expected": round(k.expected_negative, 2),
+                }
+                for k in self.by_kind
+            ],
             "top_texts": self.top_texts,
         }
 
@@ -186,17 +197,17 @@ def backtest(
     """
     buckets = Buckets(bucket_seconds, zone)
     ids: dict[str, int] = {}
-    running = _Running(texts, ids)
+    running = _Running(texts, ids, longest_ms(bucket_seconds))
     judge = Judge(bucket_seconds, zone, open_at, lambda _id: True, running.different, is_day_off=is_day_off)
     for start, end, counts in _cut(texts, buckets, ids, series):
         if counts is not None:
-            yield from running.take(judge.bucket(start, end, counts).found, end)
+            yield from running.take(judge.bucket(start, end, counts), end)
             continue
         # As sealing does it: silence is judged until the feed is known to have stopped.
         at, stopped = start, start + stopped_after_ms(buckets.width_ms)
         while at < end and at < stopped:
             following = buckets.end_of(at)
-            yield from running.take(judge.bucket(at, following, {}).found, following)
+            yield from running.take(judge.bucket(at, following, {}), following)
             at = following
     yield from running.finish()
 
@@ -229,22 +240,31 @@ def _cut(
 class _Running:
     """Alerts that go on: news and comments of a series are one, as in the product."""
 
-    def __init__(self, texts: list[ScoredText], ids: dict[str, int]) -> None:
-        self._texts, self._ids = texts, ids
+    def __init__(self, texts: list[ScoredText], ids: dict[str, int], longest_ms: int) -> None:
+        self._texts, self._ids, self._longest_ms = texts, ids, longest_ms
         self._alerts: dict[str, BacktestAlert] = {}
         self._kinds: dict[str, set[int]] = defaultdict(set)
+        self._best: dict[tuple[str, int], float] = {}
+        """The highest score of each kind in an alert that is on."""
+        self._rows: deque[dict[str, Any]] = deque()
+        """Sealed buckets that a window of an alert, or of one that opens now, may reach back to."""
 
     def different(self, key: Key, start: int, end: int) -> int:
         """What the judge asks: how many different negative texts there are."""
         return len(self._negatives(self._name(key[0]), key[1], start, end))
 
-    def take(self, found: list[SurgeUpdate], end: int) -> Iterator[BacktestAlert]:
-        for f in found:
+    def take(self, sealed: Judged, end: int) -> Iterator[BacktestAlert]:
+        reached = min((a.detected_at for a in self._alerts.values()), default=end) - self._longest_ms
+        while self._rows and self._rows[0]["start"] < reached:
+            self._rows.popleft()
+        self._rows += sealed.rows
+        for f in sealed.found:
             name, kind = self._name(f.key[0]), f.key[1]
             if not f.firing:
                 self._kinds[name].discard(kind)
                 if not self._kinds[name] and name in self._alerts:
                     alert = self._alerts.pop(name)
+                    self._best = {key: score for key, score in self._best.items() if key[0] != name}
                     alert.ended_at = end
                     yield alert
                 continue
@@ -260,7 +280,7 @@ class _Running:
         alert = self._alerts.get(name)
         if alert is None:
             alert = self._alerts[name] = BacktestAlert(
-                name, [label], f.started_at, end, end, None, f.severity, 0.0, 0.0, 0, 0, []
+                name, [label], f.started_at, end, end, None, f.severity, 0.0, 0.0, 0, 0, [], []
             )
         if label not in alert.kinds:
             alert.kinds = sorted([*alert.kinds, label])
@@ -268,9 +288,14 @@ class _Running:
         alert.severity = max(alert.severity, f.severity, key=SEVERITIES.index)
         if j.score > alert.score:
             alert.score, alert.peak_at = j.score, end
-            alert.expected_negative = j.window_expected_negative
-            alert.seen_negative, alert.seen_total = round(j.window_seen_negative), round(j.window_seen_total)
             alert.top_texts = self._telling(name, kind, f.started_at, end)
+        if f.whole is not None and j.score > self._best.get((name, kind), 0.0):
+            # As an alert's headline: of the event, at the peak of any of its kinds.
+            self._best[name, kind] = j.score
+            alert.by_kind = kinds_added_up(self._rows, f.key[0], *f.whole)
+            alert.expected_negative = sum(k.expected_negative for k in alert.by_kind)
+            alert.seen_negative = sum(k.negative for k in alert.by_kind)
+            alert.seen_total = sum(k.total for k in alert.by_kind)
 
     def _telling(self, name: str, kind: int, start: int, end: int) -> list[str]:
         """The most negative texts of the window, copies once."""

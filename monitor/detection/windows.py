@@ -38,6 +38,12 @@ def block_buckets(bucket_seconds: float) -> int:
     return max(1, math.ceil(BLOCK_SECONDS / bucket_seconds))
 
 
+def longest_ms(bucket_seconds: float) -> int:
+    """No window reaches further back."""
+    blocks = max(*lengths(bucket_seconds, True), *lengths(bucket_seconds, False)) + 1
+    return int(blocks * block_buckets(bucket_seconds) * bucket_seconds * 1000)
+
+
 class Windows:
     """Cumulated sums at the ends of blocks; a window is a difference of two, so that an update costs the same for any
     length. Windows are so many whole blocks and the one that is being filled."""

@@ -241,9 +241,15 @@ def counts_by_kind(
             b.series_id == series_id, b.kind.in_((0, 1, 2)), b.start >= start, b.start < end
         )
     )
-    found: dict[tuple[int, int], tuple[Any, ...]] = {(r.kind, r.start): tuple(r)[2:] for r in rows}
+    written = [{"series_id": series_id, **r._mapping} for r in rows]
+    return kinds_added_up([*written, *unwritten], series_id, start, end)
+
+
+def kinds_added_up(rows: Iterable[Mapping[str, Any]], series_id: int, start: int, end: int) -> list[KindCounts]:
+    """:func:`counts_by_kind` of rows of sealed buckets; of two for one bucket the later counts."""
     names = ("total", "unscored", "negative", "expected_negative", "expected_total")
-    for row in unwritten:
+    found: dict[tuple[int, int], tuple[Any, ...]] = {}
+    for row in rows:
         if row["series_id"] == series_id and start <= row["start"] < end:
             found[row["kind"], row["start"]] = tuple(row[n] for n in names)
     sums: dict[int, list[float]] = defaultdict(lambda: [0, 0, 0.0, 0.0])

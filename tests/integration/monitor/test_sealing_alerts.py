@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import event, func, insert, select, update
 
 from barometer.records import Document, Prediction, Progress, fingerprint, hash64, pack_row
+from barometer.rules import RuleSet
 from barometer.settings import Settings
 from barometer.store import tables as t
 from barometer.store.alerts.life_cycle import MATTER, Finding, apply_finding, resolve
@@ -18,6 +19,7 @@ from barometer.store.stream.batch import Batch, Move
 from barometer.telling import telling
 from barometer.vocabulary import Kind, Sentiment
 from monitor.backtest import ScoredText, backtest
+from monitor.explanation.explain import READ, matter_of, negatives
 from monitor.sealing.seal import Sealer
 from tests.integration.monitor.test_sealing import BUCKET, LATE, T0, Log, lead, sealed
 
@@ -327,25 +329,71 @@ def test_a_series_on_trial_is_judged_and_quiet(store: Store, warm: tuple[Log, Se
 
 
 def test_a_backtest_finds_what_sealing_finds(store: Store, settings_for: MakeSettings) -> None:
-    """Surges, a night without anything, and a feed that stopped for four days."""
+    """Surges of news and comments, a night without anything, and a feed that stopped for four days."""
     settings = settings_for()
     stream = calm(0, DAYS)
     for silent in (range(400, 460), range(600, 600 + 4 * 144)):
         for b in silent:
             stream.pop(b)
     for b in (*range(500, 504), *range(DAYS - 20, DAYS - 16)):
-        stream[b] = [(f"恒远停工 {b} {i}", BAD) for i in range(30)]
+        stream[b] = [(f"恒远停工 {b} {i}", BAD) for i in range(30 + 12 * (b % 3))]
     log = Log(store, settings)
-    feed(log, stream)
+    feed(log, stream, comments=True)
     feed(log, {DAYS + 200: [("楼市平稳", CALM)]})
     Sealer(store, settings).seal_ready(lead(store))
     texts = [
-        ScoredText(T0 + b * BUCKET + i, int(Kind.NEWS), ("real_estate",), int(sentiment), 0.5 + (i % 40) / 100, text)
+        ScoredText(
+            T0 + b * BUCKET + i,
+            int(Kind.COMMENT if i % 2 else Kind.NEWS),
+            ("real_estate",),
+            int(sentiment),
+            0.5 + (i % 40) / 100,
+            text,
+        )
         for b, said in sorted((stream | {DAYS + 200: [("楼市平稳", CALM)]}).items())
         for i, (text, sentiment) in enumerate(said)
     ]
-    found = backtest(texts, bucket_seconds=600, zone=settings.zone, open_at=settings.detector_open)
+    found = list(backtest(texts, bucket_seconds=600, zone=settings.zone, open_at=settings.detector_open))
     names = ("started_at", "detected_at", "peak_at", "ended_at", "severity", "score", "seen_negative", "seen_total")
     expected = [tuple(getattr(a, n) for n in names) for a in found]
     assert len(expected) == 2
-    assert [tuple(getattr(a, n) for n in names) for a in alerts(store)] == expected
+    told = alerts(store)
+    assert [tuple(getattr(a, n) for n in names) for a in told] == expected
+    for a, b in zip(told, found, strict=True):
+        assert [a.kinds, b.kinds] == [[1, 2], ["comment", "news"]]
+        assert a.explanation["by_kind"] == [{**k, "kind": Kind[k["kind"].upper()]} for k in b.as_dict()["by_kind"]]
+        assert b.expected_negative == pytest.approx(a.expected_negative)
+        assert b.seen_negative == sum(k.negative for k in b.by_kind) > max(k.negative for k in b.by_kind)
+
+
+def test_a_peak_reads_its_negatives_once(store: Store, warm: tuple[Log, Settings]) -> None:
+    log, settings = warm
+    feed(log, {DAYS: [(f"恒远地产停工 {i}", BAD) for i in range(30)]})
+    reads: list[Any] = []
+    event.listen(
+        store.engine, "before_cursor_execute",
+        lambda _c, _cursor, sql, *_: reads.append(sql) if "substr(documents.text" in sql else None,
+    )  # fmt: skip
+    Sealer(store, settings).seal_ready(lead(store))
+    (a,) = alerts(store)
+    assert a.explanation["matters"][0]["names"] == ["恒远地产"]
+    assert len(reads) == 2, "those of the window, and of the time before it"
+
+
+def test_what_a_bucket_is_about_is_the_same_however_many_other_kinds_are_read(
+    store: Store, warm: tuple[Log, Settings]
+) -> None:
+    log, _ = warm
+    news = [(f"甲例银行挤兑 {i}", BAD if i < 60 else CALM) for i in range(0, 1_400, 2)]
+    comments = [(f"乙例地产停工 {i}", BAD) for i in range(1, 1_400, 2)]
+    texts = [x for pair in zip(news, comments, strict=True) for x in pair]
+    feed(log, {DAYS: texts}, comments=True)
+    start, end = T0 + DAYS * BUCKET, T0 + (DAYS + 1) * BUCKET
+    with store.read() as c:
+        series_id = c.execute(select(t.Series.id).where(t.Series.name == "topic:real_estate")).scalar_one()
+        read = negatives(c, series_id, (start, end), start)
+        assert len(read) == READ and {x.kind for x in read} == {2}
+        for kind, name in ((1, "甲例银行"), (2, "乙例地产")):
+            known = matter_of(c, series_id, kind, start, end, RuleSet(), read)
+            assert known is not None and known.names == (name,)
+            assert known == matter_of(c, series_id, kind, start, end, RuleSet(), None)
