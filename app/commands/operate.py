@@ -7,12 +7,14 @@ import json
 import sys
 
 import typer
+from sqlalchemy.exc import OperationalError
 
 from app.commands.backup import db_backup, db_restore
 from barometer.errors import BarometerError
 from barometer.settings import settings
-from barometer.store.engine import Store
+from barometer.store.engine import Store, is_locked
 from barometer.store.migrate import current, head, open_store, settle, upgrade
+from barometer.store.search.index import rebuild
 from barometer.when import in_zone
 
 TOPICS_MS = 2_000
@@ -68,6 +70,23 @@ def db_current() -> None:
     print(f"store {have or 'empty'}, program {head()}")
     if have != head():
         raise BarometerError("run `barometer db upgrade`")
+
+
+@db.command("reindex")
+def db_reindex() -> None:
+    """Build the search index anew, from the texts: it is emptied and all texts are queued in one transaction, and the
+    monitor works through them, the newest first. May be run at any time, and again; killed, it has changed nothing."""
+    store = open_store(settings())
+    try:
+        with store.write() as c:
+            n = rebuild(c)
+    except OperationalError as e:
+        if not is_locked(e):
+            raise
+        raise BarometerError(
+            "the search index is in use (a backup, perhaps): nothing was changed; run it again when that is over"
+        ) from e
+    print(f"{n:,} texts wait for the index; the monitor takes them in, and `barometer status` shows how far it is")
 
 
 @log.command("show")

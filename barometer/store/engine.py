@@ -48,7 +48,7 @@ _POSTGRES_SESSION = {
 
 DRIVERS = ("sqlite", "sqlite+pysqlite", "postgresql", "postgresql+psycopg")
 Way = Literal["away", "full", "read-only"]
-_DISK_FULL, _READ_ONLY, _IDLE_TOO_LONG = "53100", "25006", "25P03"
+_DISK_FULL, _READ_ONLY, _IDLE_TOO_LONG, _LOCKED = "53100", "25006", "25P03", "55P03"
 IDLE_WRITER_SECONDS = 10
 """How long a write transaction may pause on PostgreSQL before the server ends its session."""
 
@@ -171,6 +171,12 @@ def way_of(error: DBAPIError) -> Way:
     return "away"
 
 
+def is_locked(error: DBAPIError) -> bool:
+    """Whether somebody else held what was asked for, for longer than we wait."""
+    code = getattr(error.orig, "sqlite_errorcode", None)
+    return getattr(error.orig, "sqlstate", None) == _LOCKED or (code is not None and code & 0xFF == sqlite3.SQLITE_BUSY)
+
+
 def _masked(url: str) -> str:
     return re.sub(r"(?<=:)[^:@/]+(?=@)", "***", url)
 
@@ -223,4 +229,4 @@ def _sqlite_begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
 
-__all__ = ["Engine", "Store", "Way", "is_away", "way_of"]
+__all__ = ["Engine", "Store", "Way", "is_away", "is_locked", "way_of"]

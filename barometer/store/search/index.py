@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, and_, delete, select, text
 
+from barometer.readable import readable
 from barometer.store.bulk import insert_rows
 from barometer.store.documents.keys import Key, first_sid, keys_cte, newest_prediction
 from barometer.store.engine import Store
@@ -85,8 +86,12 @@ def index_some(store: Store, lease: Lease, chunk: int = CHUNK) -> int:
 
 
 def indexed(title: str | None, body: str) -> str:
-    """What is searched of a document."""
-    return f"{title}\n{body}" if title else body
+    """What is searched of a document: what people read of it, so no names of tags and no links.
+
+    Another answer for the same document, or other terms of it, takes a migration that indexes all anew: see
+    :func:`forget`.
+    """
+    return f"{readable(title)}\n{readable(body)}" if title else readable(body)
 
 
 def marks(
@@ -111,6 +116,29 @@ def flag_marks(flags: int) -> list[str]:
 def enqueue(c: Connection, store: Store, keys: Iterable[Key]) -> None:
     """Queue documents, in the transaction that writes them."""
     insert_rows(c, store, SearchQueue, list(keys))
+
+
+def rebuild(c: Connection) -> int:
+    """Empty the index and queue all documents, in one transaction; returns how many wait then. Until they are indexed a
+    search reads the newest of them text by text, and says where it may be incomplete.
+
+    Raises:
+        sqlalchemy.exc.OperationalError: PostgreSQL: something has held the index for five seconds, a backup perhaps.
+    """
+    if c.dialect.name == "sqlite":
+        c.exec_driver_sql("INSERT INTO search (search) VALUES ('delete-all')")
+        c.exec_driver_sql("DELETE FROM search_rows")
+    else:
+        # In the order of those who index, who would otherwise take out of the queue what is about to be emptied; and
+        # not for long, since workers wait behind the first.
+        c.exec_driver_sql("SET LOCAL lock_timeout = '5s'")
+        c.exec_driver_sql("LOCK TABLE search_queue IN SHARE ROW EXCLUSIVE MODE")
+        c.exec_driver_sql("TRUNCATE search")
+    c.exec_driver_sql(
+        "INSERT INTO search_queue (observed_at, row_id) SELECT observed_at, row_id FROM documents WHERE true"
+        " ON CONFLICT DO NOTHING"
+    )
+    return int(c.execute(select(func.count()).select_from(SearchQueue)).scalar_one())
 
 
 def forget(c: Connection, keys: Sequence[Key]) -> None:

@@ -11,14 +11,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, insert, select, text
+from typer.testing import CliRunner
 
+from app.cli import app
+from barometer.errors import BarometerError
+from barometer.settings import settings as program_settings
 from barometer.store.documents.copies import MOST_COPIES, with_copies
 from barometer.store.documents.keys import Key
 from barometer.store.engine import Store
 from barometer.store.migrate import upgrade, upgrade_in
 from barometer.store.month_partitions import month_bounds, month_of
+from barometer.store.search import index as search_index
 from barometer.store.search import query
-from barometer.store.search.index import forget, index_some, indexed
+from barometer.store.search.index import forget, index_some, indexed, rebuild
 from barometer.store.search.query import DocumentFilter, SearchError, SearchPage, search_documents
 from barometer.store.search.summary import search_totals
 from barometer.store.search.terms import question
@@ -261,3 +266,104 @@ def test_a_kept_database_is_indexed_after_the_upgrade(empty_store: Store) -> Non
     assert index_some(empty_store, lead(empty_store)) == 1
     assert waiting(empty_store) == []
     assert texts(ask(empty_store, DocumentFilter("地产"))) == ["恒大地产"]
+
+
+MARKUP = Doc(
+    '<p>公司<b>破产</b>清算</p><a href="https://track.example/x" class="outlink">全文</a>', T0 + 5, title="<i>快讯</i>"
+)
+
+
+def test_markup_is_not_searched(ready: Store) -> None:
+    keys = put(ready, [MARKUP, *DOCS])
+    for _ in ("waiting", "indexed"):
+        assert texts(ask(ready, DocumentFilter("公司破产 全文 快讯"))) == [MARKUP.text]
+        for word in ("href", "outlink", "track", "p"):
+            assert texts(ask(ready, DocumentFilter(word))) == []
+        index_some(ready, lead(ready))
+    assert waiting(ready) == []
+    with ready.write() as c:
+        forget(c, keys)
+
+
+def _index_with_markup(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As earlier versions did."""
+    with monkeypatch.context() as m:
+        m.setattr(search_index, "indexed", lambda title, body: f"{title}\n{body}" if title else body)
+        index_some(store, lead(store))
+
+
+def reindex(store: Store, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """What the command comes to."""
+    monkeypatch.setenv("BAROMETER_DATABASE_URL", store.url.render_as_string(hide_password=False))
+    program_settings.cache_clear()
+    try:
+        return CliRunner().invoke(app, ["db", "reindex"])
+    finally:
+        program_settings.cache_clear()
+
+
+def _is_anew(store: Store) -> None:
+    """All is found, and nothing of the markup, once what waits is indexed; and can be taken out without a trace."""
+    index_some(store, lead(store))
+    assert waiting(store) == []
+    assert texts(ask(store, DocumentFilter("href"))) == []
+    assert texts(ask(store, DocumentFilter("破产"))) == [MARKUP.text]
+    assert texts(ask(store, DocumentFilter("恒大"))) == [DOCS[2].text, DOCS[0].text]
+    with store.write() as c:
+        forget(c, [(r[0], r[1]) for r in c.execute(select(Document.observed_at, Document.row_id))])
+    if store.is_sqlite:
+        with store.write() as c:
+            c.execute(text("INSERT INTO search (search) VALUES ('optimize')"))
+            c.execute(text("INSERT INTO search (search) VALUES ('integrity-check')"))
+            left = text("SELECT count(*) FROM search WHERE search MATCH :term")
+            for term in ("@k1", "href", "破产"):
+                assert c.execute(left, {"term": f'"{term}"'}).scalar() == 0
+
+
+def test_the_index_is_built_anew_as_often_as_one_likes_and_killed_or_not(
+    ready: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(ready, [MARKUP, *DOCS])
+    _index_with_markup(ready, monkeypatch)
+    assert texts(ask(ready, DocumentFilter("href"))) == [MARKUP.text]
+
+    class Killed(Exception):
+        pass
+
+    with pytest.raises(Killed), ready.write() as c:
+        rebuild(c)
+        raise Killed
+    assert waiting(ready) == []
+    assert texts(ask(ready, DocumentFilter("恒大"))) == [DOCS[2].text, DOCS[0].text]
+    for _ in range(2):
+        done = reindex(ready, monkeypatch)
+        assert done.exit_code == 0, done.output
+        assert f"{len(DOCS) + 1} texts wait" in done.output
+        assert texts(ask(ready, DocumentFilter("恒大"))) == [DOCS[2].text, DOCS[0].text]
+        assert texts(ask(ready, DocumentFilter("href"))) == []
+        index_some(ready, lead(ready), 2)
+    _is_anew(ready)
+
+
+def test_the_upgrade_indexes_anew(ready: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(ready, [MARKUP, *DOCS])
+    _index_with_markup(ready, monkeypatch)
+    with ready.write() as c:
+        c.execute(text("UPDATE alembic_version SET version_num = '0011'"))
+    upgrade(ready)
+    assert len(waiting(ready)) == len(DOCS) + 1
+    _is_anew(ready)
+
+
+@pytest.mark.postgres
+def test_the_rebuilding_gives_way_to_a_backup_that_reads(ready: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    if ready.is_sqlite:
+        pytest.skip("SQLite's readers hold nobody up")
+    put(ready, DOCS)
+    index_some(ready, lead(ready))
+    with ready.read() as c:
+        assert c.execute(text("SELECT count(*) FROM search")).scalar() == len(DOCS)
+        done = reindex(ready, monkeypatch)
+    assert isinstance(done.exception, BarometerError)
+    assert "nothing was changed" in str(done.exception)
+    assert waiting(ready) == []
