@@ -10,7 +10,7 @@ from barometer.errors import BarometerError
 from barometer.store.engine import Store
 from ingest.producing.archive import Archive
 from ingest.producing.import_job import Import, count, local_time, now_ms, say
-from ingest.producing.produce import passed_until
+from ingest.producing.produce import make_topic, passed_until
 from ingest.topic.description import Topic, first_offsets, look
 from ingest.topic.preconditions import check, check_archive
 from ingest.topic.record_limits import limits
@@ -19,12 +19,22 @@ KNOWN_SECONDS = 5.0
 """A topic that was just made is known to all brokers after so long."""
 
 
-def check_topic(job: Import) -> Topic | None:
-    """Before anything is sent: what the topic takes, and whether it takes texts as they are at all."""
+def make_and_check_topic(job: Import) -> Topic | None:
+    """The topic, made now if it is missing: files that turn out to be something else leave none behind."""
+    make_topic(job.settings, job.plan.topic)
+    return check_topic(job, KNOWN_SECONDS)
+
+
+def check_topic(job: Import, seconds: float = 0.0) -> Topic | None:
+    """Before anything is sent: what the topic takes, and whether it takes texts as they are at all.
+
+    Args:
+        seconds: so long it may take until the broker knows of it.
+    """
     settings, plan = job.settings, job.plan
-    deadline = time.monotonic() + KNOWN_SECONDS
+    deadline = time.monotonic() + seconds
     while not (found := look(settings, plan.topic)):
-        if time.monotonic() > deadline:
+        if time.monotonic() >= deadline:
             return None
         time.sleep(0.2)
     [topic] = found

@@ -25,6 +25,7 @@ from ingest.producing.import_checks import (
     check_retention,
     check_still_there,
     check_topic,
+    make_and_check_topic,
     report_lateness,
     report_topic_problems,
 )
@@ -40,7 +41,7 @@ from ingest.producing.import_job import (
     report_rows,
     say,
 )
-from ingest.producing.produce import Record, Sent, make_topic, produce_records
+from ingest.producing.produce import Record, Sent, produce_records
 
 
 def produce_files(settings: Settings, plan: Plan, console: Console) -> Sent:
@@ -54,7 +55,6 @@ def produce_files(settings: Settings, plan: Plan, console: Console) -> Sent:
     for path in plan.files:
         if path != STDIN and not Path(path).is_file():
             raise BarometerError(f"{path}: no such file")
-    make_topic(settings, plan.topic)
     topic = check_topic(job)
     begin = time.monotonic()
     try:
@@ -63,7 +63,11 @@ def produce_files(settings: Settings, plan: Plan, console: Console) -> Sent:
             if plan.columns.time_column is None:
                 with progress_bar(console) as bar:
                     records = _watched(job, bar, "sending")
-                    _send(job, store, records, None)
+                    first = list(itertools.islice(records, 1))  # with it the files are known to be what is meant
+                    if first and topic is None:
+                        topic = make_and_check_topic(job)
+                    if first:
+                        _send(job, store, itertools.chain(first, records), None)
             else:
                 archive = stack.enter_context(Archive())
                 with progress_bar(console) as bar:
@@ -71,6 +75,8 @@ def produce_files(settings: Settings, plan: Plan, console: Console) -> Sent:
                 job.total = len(archive)
                 job.records.tally.check(job.what)
                 _refuse_nothing(job, job.total)
+                if topic is None:
+                    topic = make_and_check_topic(job)
                 check_retention(job, topic, archive)
                 report_lateness(job, store, archive)
                 with progress_bar(console) as bar:

@@ -21,7 +21,7 @@ from barometer.settings import Settings
 from barometer.store.migrate import open_store
 from barometer.store.stream.log_epochs import register_log
 from barometer.store.tables import Offset
-from ingest.topic.topics import cluster_id, ensure_topics
+from ingest.topic.topics import cluster_id, ensure_topics, partition_count
 from testing.keyword_scorer import KeywordScorer
 from tests.conftest import Broker
 from tests.integration.ingest.test_produce import read
@@ -99,13 +99,32 @@ def test_rows_that_cannot_be_sent(settings: Settings, tmp_path: Path) -> None:
     code, _, err = run("produce", str(path), *MAPPING)
     assert code == 1
     assert f"{path}:5: time is no time: 'gestern'" in err
-    assert documents(settings) == []  # found while reading: nothing was sent
+    assert partition_count(settings, settings.topic_documents) == 0  # found while reading: no topic was made
     code, _, err = run("produce", str(path), *MAPPING, "--skip-bad")
     assert code == 0, err
     assert "2 rows left out" in err
     assert f"{path}:5: " in err
     assert f"{path}:6: " in err
     assert "4 records into" in err  # the one without text is the worker's to refuse
+
+
+@pytest.mark.parametrize("options", [(), ("--time-column", "time")], ids=["as it comes", "in time order"])
+def test_files_that_are_something_else_leave_no_topic_behind(
+    settings: Settings, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("time,price\n2024-05-06,1.2\n")
+    run = Command(settings)
+    code, _, err = run("produce", str(path), *options)
+    assert code == 1
+    assert "the row has no text" in err
+    path.write_text("time,text\n")
+    assert run("produce", str(path), "--set", "kind=news", *options)[0] == 1
+    assert partition_count(settings, settings.topic_documents) == 0
+    path.write_text("time,text\n2024-05-06,楼市平稳\n")
+    code, _, err = run("produce", str(path), "--set", "kind=news", *options)
+    assert code == 0, err
+    assert [d.text for d in documents(settings)] == ["楼市平稳"]
 
 
 def test_standard_input_and_another_topic(settings: Settings) -> None:
