@@ -61,6 +61,22 @@ def proxy_for(url: str) -> tuple[str | None, str]:
     return None, ""
 
 
+def called(url: str) -> str:
+    """Host and port that a request for a URL goes to, as messages name them: the proxy's, where there is one.
+
+    >>> called("https://u:p@hooks.example/T0/secret")
+    'hooks.example:443'
+    """
+    proxy, variable = proxy_for(url)
+    try:
+        parts = urlsplit(proxy or url)
+        host, port = parts.hostname or "?", parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    except ValueError:
+        return "?"
+    at = (f"[{host}]" if ":" in host else host) + (f":{port}" if port else "")
+    return f"the proxy {at} ({variable})" if proxy else at
+
+
 def _names(entry: str, host: str, port: int | None) -> bool:
     """Whether an entry of NO_PROXY names a host."""
     if entry == "*":

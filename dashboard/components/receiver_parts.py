@@ -9,6 +9,7 @@ from typing import Any
 from dash import html
 
 from barometer.store.alerts.deliveries import Delivery
+from barometer.unreached import retold
 from dashboard.components.parts import aria, data, empty, section, table
 from dashboard.context import MINUTE, View, context
 from dashboard.format import ago, clock, duration, hours
@@ -71,7 +72,8 @@ def receivers_part(
                           if d.waiting else None], className="marks"),
                 _when(v, d.good_at, d.good_by_test, now),
                 html.Div([_when(v, d.bad_at, d.bad_by_test, now),
-                          html.Small(d.error, className="muted error-text") if d.bad_at else None], className="two"),
+                          html.Small(retold(d.error, v.lang), className="muted error-text") if d.bad_at else None],
+                         className="two"),
             ]  # fmt: skip
             if may_test:
                 cells.append(

@@ -14,6 +14,7 @@ from barometer.errors import SettingsError
 from barometer.store.accounts import audit_log
 from barometer.store.alerts.deliveries import TEST, deliveries, last_test
 from barometer.store.series.totals import list_series
+from barometer.unreached import retold
 from barometer.vocabulary import NOTIFIED_SEVERITIES
 from dashboard.components.alert_nav import alert_nav
 from dashboard.components.live import fresh, live, register_live, target
@@ -140,7 +141,7 @@ def _outcome(v: View, name: str, x: ChannelTestResult) -> Any:
     way = channel_label(x.type, v.lang)
     if x.taken:
         return _said(v.t("receivers.test_taken", name=name, way=way), True)
-    return _said(v.t("receivers.test_failed", name=name, way=way, why=x.detail))
+    return _said(v.t("receivers.test_failed", name=name, way=way, why=retold(x.detail, v.lang)))
 
 
 def _try_form(v: View) -> Any:

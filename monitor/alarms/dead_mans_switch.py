@@ -11,6 +11,7 @@ from barometer.settings import Settings
 from barometer.store.engine import Store
 from barometer.store.health.jobs import last_runs
 from barometer.store.leases import Lease
+from barometer.unreached import unreached
 
 NEEDED = ("alarms", "outbox", "reminders", "seal")
 """Jobs without which the leader only seems alive."""
@@ -43,7 +44,7 @@ class Heartbeat:
             with outbound.client(url, TIMEOUT_SECONDS) as client:
                 answer = client.post(url, json=ping)
         except (httpx.HTTPError, httpx.InvalidURL) as e:
-            # The error may quote the URL, which holds a token.
-            raise BarometerError(f"the heartbeat was not taken: {type(e).__name__}") from None
+            why = unreached(e, outbound.called(url), TIMEOUT_SECONDS).replace(url, "***")  # which holds a token
+            raise BarometerError(f"the heartbeat was not taken: {why}") from None
         if answer.status_code >= 300:
             raise BarometerError(f"the heartbeat was not taken: HTTP {answer.status_code}")

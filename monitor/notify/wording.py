@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import yaml
 
 from barometer.telling import rule_of
+from barometer.unreached import retold
 from barometer.vocabulary import Kind
 from monitor.notify.formats import Lang, clock, cut, number, one_line
 
@@ -153,7 +154,7 @@ def figures(found: Mapping[str, Any], lang: Lang, zone: ZoneInfo) -> str:
             shown = number(value)
         else:
             shown = cut(
-                one_line(", ".join(map(str, value)) if isinstance(value, list) else str(value)),
+                one_line(", ".join(map(str, value)) if isinstance(value, list) else retold(str(value), lang)),
                 300 if key in ("message", "names") else 120,
             )
         parts.append(f"{FIGURES[key][lang] if key in FIGURES else one_line(key)} {shown}")

@@ -23,6 +23,7 @@ import orjson
 
 from barometer import outbound
 from barometer.settings import Settings
+from barometer.unreached import unreached
 from monitor.notify.channels.base import HttpSettings, SendError, Sent
 from monitor.notify.channels.limits import LIMITER, Limit
 from monitor.notify.formats import cut, one_line
@@ -163,8 +164,6 @@ def post(request: Request, timeout: float) -> Answer:
     except outbound.OutboundError as e:
         # Put right in the environment; what waits is sent then.
         raise SendError(redact(str(e), request.url, request.secrets)) from None
-    except httpx.TimeoutException as e:
-        raise SendError(f"no answer within {timeout:g} s ({type(e).__name__})") from None
     except (httpx.InvalidURL, httpx.UnsupportedProtocol):
         raise SendError("the URL is not one that can be called: use http:// or https://", permanent=True) from None
     except (httpx.LocalProtocolError, UnicodeError):
@@ -173,7 +172,8 @@ def post(request: Request, timeout: float) -> Answer:
     except httpx.DecodingError:
         raise SendError("the answer is not what its Content-Encoding says") from None
     except httpx.TransportError as e:
-        raise SendError(redact(f"{type(e).__name__}: {e}", request.url, request.secrets)) from None
+        why = unreached(e, outbound.called(request.url), timeout)
+        raise SendError(redact(one_line(why), request.url, request.secrets)) from None
 
 
 # --- what a refusal in the service's own words means -----------------------------------------------------------------

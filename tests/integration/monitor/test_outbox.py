@@ -244,7 +244,7 @@ def test_nobody_listening_is_tried_again(store: Store, box: PostBox, tmp_path: P
     assert send_due(store, lead(store), config, T0) == 0
     (n,) = rows(store)
     assert (n.state, n.attempts) == ("pending", 1)
-    assert "ConnectError" in n.last_error
+    assert n.last_error.startswith("127.0.0.1:1 refuses the connection: see that the service runs")
 
 
 def test_a_receiver_that_left_the_file_fails_aloud(

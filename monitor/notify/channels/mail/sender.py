@@ -11,6 +11,7 @@ from email.message import EmailMessage
 from email.utils import format_datetime, parseaddr
 
 from barometer.settings import Settings
+from barometer.unreached import said, unreached
 from monitor.notify.channels.base import SendError, Sent
 from monitor.notify.channels.mail.settings import MailSettings
 from monitor.notify.formats import cut, one_line
@@ -53,7 +54,7 @@ class Mail:
         except smtplib.SMTPResponseException as e:
             raise SendError(_answer(e)) from None
         except (smtplib.SMTPException, OSError) as e:
-            raise SendError(f"{s.smtp_host}:{s.smtp_port}: {_why(e, s)}") from None
+            raise SendError(one_line(_why(e, s))) from None
         # Sending again would repeat it to those who have it: a partly refused mail counts as taken, and says so.
         return Sent(f"refused: {_refusals(refused)}" if refused else "accepted")
 
@@ -74,10 +75,7 @@ def _connected(s: Settings) -> smtplib.SMTP:
         if not isinstance(e.__context__, TimeoutError):
             raise
         if _speaks_tls_at_once(s):
-            raise SendError(
-                f"{s.smtp_host}:{s.smtp_port} speaks TLS from the first byte, as on port 465: set smtp_security to tls "
-                "(BAROMETER_SMTP_SECURITY=tls)"
-            ) from None
+            raise SendError(said("smtp_tls", _at(s))) from None
         smtp = smtplib.SMTP(s.smtp_host, s.smtp_port, timeout=TIMEOUT_SECONDS)
     if smtp.sock is not None:
         smtp.sock.settimeout(TIMEOUT_SECONDS)
@@ -109,12 +107,17 @@ def _tls() -> ssl.SSLContext:
 
 
 def _why(error: Exception, s: Settings) -> str:
-    text = f"{type(error).__name__}: {error}"
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is not trusted ({error.verify_message}): SSL_CERT_FILE names a file of authorities"
-    if isinstance(error, ssl.SSLError) and s.smtp_encryption == "tls":
-        return f"it does not speak TLS from the first byte: set smtp_security to starttls or none ({text})"
-    return text
+    if (
+        isinstance(error, ssl.SSLError)
+        and not isinstance(error, ssl.SSLCertVerificationError)
+        and s.smtp_encryption == "tls"
+    ):
+        return said("smtp_no_tls", _at(s), f"{type(error).__name__}: {error}")
+    return unreached(error, _at(s), TIMEOUT_SECONDS)
+
+
+def _at(s: Settings) -> str:
+    return f"{s.smtp_host}:{s.smtp_port}"
 
 
 def compose(message: Message, to: list[str], sender: str) -> EmailMessage:
@@ -140,8 +143,8 @@ def _answer(e: smtplib.SMTPResponseException) -> str:
 
 
 def _refusals(refused: dict[str, tuple[int, bytes]]) -> str:
-    return "; ".join(f"{to} (SMTP {code}: {cut(one_line(_text(said)), 80)})" for to, (code, said) in refused.items())
+    return "; ".join(f"{to} (SMTP {code}: {cut(one_line(_text(why)), 80)})" for to, (code, why) in refused.items())
 
 
-def _text(said: bytes | str) -> str:
-    return said.decode("utf-8", "replace") if isinstance(said, bytes) else said
+def _text(answer: bytes | str) -> str:
+    return answer.decode("utf-8", "replace") if isinstance(answer, bytes) else answer
