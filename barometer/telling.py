@@ -3,6 +3,7 @@ it apart from the days before; and the display name of the rule that was hit."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ SHARE = 0.3
 """From this share of the negatives on, a company is what it is about."""
 READ = 600
 """Of so many negatives at most companies are counted (:mod:`monitor.explanation.explain`)."""
+_EXCHANGE = re.compile(r"(?<=\d)\.(?:SH|SZ|BJ|HK)$")
 
 
 def company_label(found: Mapping[str, Any]) -> str:
@@ -74,3 +76,12 @@ def hit_words(hit: Mapping[str, Any], lang: str) -> str:
     comma, colon = ("、", "：") if lang == "zh" else (", ", ": ")
     whom = map(str, hit.get("about") or filter(None, [hit.get("company")]))
     return colon.join(filter(None, [comma.join(whom), comma.join(map(str, hit.get("words") or ()))]))
+
+
+def company_phrase(found: Mapping[str, Any]) -> str:
+    """What a search finds a company's texts by: its name, else its code as texts have it, mostly without the exchange.
+
+    >>> company_phrase({"company": "600001.SH"}), company_phrase({"company": "600001.SH", "name": "甲例"})
+    ('"600001"', '"甲例"')
+    """
+    return f'"{found.get("name") or _EXCHANGE.sub("", str(found["company"]))}"'

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from dash import dcc, html
 
 from barometer.store.alerts.evidence import MOSTLY
-from barometer.telling import company_label, rule_hits, rule_title
+from barometer.telling import company_label, company_phrase, rule_hits, rule_title
+from barometer.unreached import retold
 from barometer.vocabulary import SEVERITIES
 from dashboard.components.alert_list import due
 from dashboard.components.alert_parts import actor_name, alert_href, joined
@@ -80,7 +81,7 @@ def _of_kind(v: View, k: Any) -> str:
 
 def _of_company(found: Any, asked: dict[str, str | None]) -> str:
     """Texts of the alert that name a company: by the name where it has one, else by the code."""
-    return href("/documents", {**asked, "q": f'"{found.get("name") or found["company"]}"'})
+    return href("/documents", {**asked, "q": company_phrase(found)})
 
 
 def _bars(v: View, rows: Sequence[tuple[Any, float, str]]) -> Any:
@@ -152,9 +153,10 @@ def steps(v: View, rows: Sequence[Any], now: int) -> Any:
     return html.Ol(found, className="step-list")
 
 
-def history(v: View, events: Sequence[Any], now: int) -> Any:
-    """Who did what, when and why; the newest last."""
+def history(v: View, events: Sequence[Any], now: int, explanation: Mapping[str, Any]) -> Any:
+    """Who did what, when and why; the newest last. The alert's explanation has the titles of its rules."""
     zone = context().zone
+    titles = {str(h["rule"]): rule_title(h, v.lang) for h in rule_hits(explanation)}
     return html.Ol(
         [
             html.Li(
@@ -166,7 +168,7 @@ def history(v: View, events: Sequence[Any], now: int) -> Any:
                             html.Span(actor_name(v, e.actor)),
                         ]
                     ),
-                    html.Div(_detail(v, e, now), className="small"),
+                    html.Div(_detail(v, e, now, titles), className="small"),
                     html.Div(clock(e.at, zone, now, seconds=True), className="muted num small"),
                     html.P(e.comment, className="comment") if e.comment else None,
                 ]
@@ -177,11 +179,11 @@ def history(v: View, events: Sequence[Any], now: int) -> Any:
     )
 
 
-def _detail(v: View, e: Any, now: int) -> str:
+def _detail(v: View, e: Any, now: int, titles: Mapping[str, str]) -> str:
     """What an event's data adds, in words."""
     d, said = e.data, []
     if e.action in ("opened", "updated", "worse", "matter"):
-        said += _what_changed(v, d)
+        said += _what_changed(v, d, titles)
     if e.action == "assigned":
         said.append(v.t("event.assigned", name=d.get("to") or v.t("field.nobody")))
     if e.action == "level":
@@ -209,15 +211,19 @@ def _detail(v: View, e: Any, now: int) -> str:
     return " · ".join(said)
 
 
-def _what_changed(v: View, d: Any) -> list[str]:
-    """What the detector says anew: figures, a kind that joined, a kind that has calmed down."""
+def _what_changed(v: View, d: Any, titles: Mapping[str, str]) -> list[str]:
+    """What the detector says anew: figures, a kind or a rule that joined, one that has calmed down."""
     said = []
     if d.get("matter"):
         said.append(joined(v, map(str, d["matter"])))
-    if d.get("joined") and d.get("kind") is not None:
+    if d.get("joined") and d.get("rule"):
+        said.append(v.t("event.joined_rule", rule=titles.get(d["rule"], d["rule"])))
+    elif d.get("joined") and d.get("kind") is not None:
         said.append(v.t("event.joined", kind=kind_name(v, int(d["kind"]))))
-    parts = str(d.get("let_go") or "").split(":")
-    if len(parts) > 1 and parts[1].isdigit():
+    parts = str(d.get("let_go") or "").split(":", 2)
+    if len(parts) > 2:
+        said.append(v.t("event.let_go_rule", rule=titles.get(parts[2], parts[2])))
+    elif len(parts) > 1 and parts[1].isdigit():
         said.append(v.t("event.let_go", kind=kind_name(v, int(parts[1]))))
     if d.get("seen_total"):
         expected = number(v.lang, round(float(d.get("expected_negative") or 0), 1))
@@ -251,10 +257,11 @@ def notifications(v: View, rows: Sequence[Any], now: int) -> Any:
 
 
 def _outcome(v: View, n: Any, now: int) -> str:
+    error = retold(n.last_error, v.lang) if n.last_error else "–"
     if n.state == "sent":
         return v.t("alert.note_sent", time=clock(n.sent_at, context().zone, now))
     if n.state == "failed":
-        return v.t("alert.note_failed", n=n.attempts, error=n.last_error or "–")
+        return v.t("alert.note_failed", n=n.attempts, error=error)
     if n.state == "pending" and n.attempts:
-        return v.t("alert.note_retry", n=n.attempts, error=n.last_error or "–")
+        return v.t("alert.note_retry", n=n.attempts, error=error)
     return v.t(f"alert.note_{n.state}")

@@ -10,8 +10,9 @@ from dash import dcc, html
 from barometer.store.documents.listing import Text, latest_of, texts_behind
 from barometer.store.labels.annotations import labels_of_copies
 from barometer.store.series.context import FirstCopy, first_copies
+from barometer.telling import company_phrase
 from dashboard.components.alert_parts import alert_href, sentence
-from dashboard.components.parts import empty, href, section, series_href, severity_pill, state_pill
+from dashboard.components.parts import empty, href, section, severity_pill, state_pill
 from dashboard.components.series_view import Shown
 from dashboard.components.texts import reach_words, text_card, text_list
 from dashboard.context import View, context
@@ -118,16 +119,17 @@ def changes_part(v: View, shown: Shown, point: int | None) -> Any:
 
 
 def _bars(v: View, risen: Sequence[Lift], key: str, found: Any, asked: Mapping[str, str]) -> Any:
-    """One bar each; a name leads to its texts, a security to its series."""
+    """One bar each; a name leads to its texts."""
     top = max(r.now for r in risen)
     rows = []
     for r in risen:
         usual = r.before / max(1, found.before) * found.texts
-        if key == "companies":
-            name = dcc.Link(r.name, href=series_href(f"symbol:{r.name}"))
-        else:
-            more = {"q": f'"{r.name}"'} if key == "terms" else {"source": r.name}
-            name = dcc.Link(r.name, href=href("/documents", {**asked, **more}))
+        more = {
+            "terms": {"q": f'"{r.name}"'},
+            "sources": {"source": r.name},
+            "companies": {"q": company_phrase({"company": r.name})},
+        }
+        name = dcc.Link(r.name, href=href("/documents", {**asked, **more[key]}))
         rows.append(
             html.Div(
                 [

@@ -191,6 +191,8 @@ ALERT_TEXTS: dict[str, tuple[str, str]] = {
     "action.unsilenced": ("结束静默", "Silence ended"),
     "event.figures": ("负面 {seen} / {total}，预期 {expected}", "{seen} of {total} negative, {expected} expected"),
     "event.joined": ("{kind}也在激增", "also in: {kind}"),
+    "event.joined_rule": ("红线规则 {rule} 也命中", "rule {rule} matched as well"),
+    "event.let_go_rule": ("红线规则 {rule} 不再命中", "rule {rule} no longer matches"),
     "event.let_go": ("{kind}已回落", "calmed down: {kind}"),
     "event.assigned": ("→ {name}", "→ {name}"),
     "event.level": ("{from_} → {to}", "{from_} → {to}"),

@@ -273,7 +273,7 @@ def side(v: View, page: AlertPage, now: int) -> list[Any]:
 
 
 def _history(v: View, page: AlertPage, now: int) -> Any:
-    return section(v.t("alert.history"), history(v, page.events, now))
+    return section(v.t("alert.history"), history(v, page.events, now, page.alert.explanation))
 
 
 def _evidence(v: View, page: AlertPage) -> Any:

@@ -337,6 +337,7 @@ def _numbers(f: Finding) -> dict[str, Any]:
         "expected_negative": round(f.expected_negative, 3),
         "window_seconds": f.window_seconds,
         "bucket_end": f.bucket_end,
+        **({"rule": f.rule} if f.rule is not None else {}),
     }
 
 
