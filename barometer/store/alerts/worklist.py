@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, case, func, literal, select
+from sqlalchemy import ColumnElement, Connection, Row, and_, case, func, literal, select
 
 from barometer.store.tables import Alert, AlertStep, Series
 from barometer.vocabulary import ALERT_STATES, LEVELS, OPEN_STATES, SEVERITIES
@@ -63,7 +63,8 @@ def work_list(
 
     Args:
         sort: one of :data:`SORTS`, ``-`` before it for the other way round; empty: what waits for somebody first,
-            then the more severe, alarms about the product after others, then the newest.
+            then the more severe, alarms about the product after others, then the newest. Where what is over is shown
+            too, alarms about the product come after all critical alerts, those that are over included.
     """
     due = (
         select(AlertStep.alert_id, func.min(AlertStep.due_at).label("due_at"))
@@ -79,7 +80,9 @@ def work_list(
     )
     if before_id is not None:
         q = q.where(Alert.id < before_id)
-    found: Sequence[Row[Any]] = c.execute(q.order_by(*_order(sort, due.c.due_at)).limit(limit).offset(offset)).all()
+    found: Sequence[Row[Any]] = c.execute(
+        q.order_by(*_order(sort, due.c.due_at, wanted.state)).limit(limit).offset(offset)
+    ).all()
     return found
 
 
@@ -121,7 +124,7 @@ def _conditions(wanted: AlertFilter) -> list[ColumnElement[bool]]:
     return found
 
 
-def _order(sort: str, due_at: Any) -> list[Any]:
+def _order(sort: str, due_at: Any, state: str) -> list[Any]:
     severity = _rank(Alert.severity, WORST_FIRST)
     name, down = sort.removeprefix("-"), sort.startswith("-")
     newest: list[Any] = [Alert.started_at.desc(), Alert.id.desc()]
@@ -138,7 +141,13 @@ def _order(sort: str, due_at: Any) -> list[Any]:
         return [by if down else by.desc(), *newest]  # ranks count from the worst
     # At the same severity what the market does comes before what is wrong with the product.
     system = case((Alert.type == "system", 1), else_=0)
-    return [_rank(Alert.state, OPEN_STATES), severity, system, *newest]
+    waits = _rank(Alert.state, OPEN_STATES)
+    if state != "all":
+        return [waits, severity, system, *newest]
+    # Sources that come and go are many: what was grave must not be looked for among them.
+    market, still = Alert.type != "system", Alert.state.in_(OPEN_STATES)
+    first = case((and_(market, still), 0), (and_(market, Alert.severity == "critical"), 1), (still, 2), else_=3)
+    return [first, waits, severity, system, *newest]
 
 
 def _rank(column: Any, names: Sequence[str]) -> Any:
