@@ -37,6 +37,23 @@ def site(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     stop_site(running)
 
 
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_evidence_is_seen_before_all_else_that_is_told(site: Site, enter: Enter, width: int) -> None:
+    page = enter(site, path="/alerts/1", width=width)
+    evidence = page.locator(".text-card").first
+    expect(evidence).to_be_visible()
+    box, view = evidence.bounding_box(), page.viewport_size
+    assert box is not None and view is not None
+    if width > 1000:
+        assert box["y"] + box["height"] <= view["height"], "the most telling text is above the fold, whole"
+    # On a telephone the acts stand between the head and the texts: they are what it is taken out for.
+    beside = ("#alert-form",) if width > 1000 else ()
+    for below in ("#alert-why", "#alert-chart", "#alert-history", *beside):
+        other = page.locator(below).bounding_box()
+        assert other is not None
+        assert other["y"] > box["y"] or other["x"] > box["x"] + box["width"], f"{below} stands above the evidence"
+
+
 @pytest.mark.parametrize(("lang", "alert_id"), [("zh", 1), ("en", 7)])
 def test_an_alert_is_handled_from_the_list_to_a_false_alarm(site: Site, enter: Enter, lang: str, alert_id: int) -> None:
     w = WORDS[lang]
