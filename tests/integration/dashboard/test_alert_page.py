@@ -19,8 +19,7 @@ from barometer.matters import Matter
 from barometer.settings import Settings
 from barometer.store import tables as t
 from barometer.store.alerts.life_cycle import Finding, apply_finding
-from barometer.store.alerts.worklist import Wanted as Listed
-from barometer.store.alerts.worklist import work_list
+from barometer.store.alerts.worklist import AlertFilter, work_list
 from barometer.store.engine import Store
 from barometer.store.migrate import open_store
 from barometer.store.search.index import index_some
@@ -32,7 +31,7 @@ from dashboard.context import View
 from dashboard.pages.alert import load
 from dashboard.services.document_query import FIELDS, wanted
 from monitor.explanation.term_lift import Risen
-from tests.integration.corpus import T0, Doc, lead, prepare, put
+from tests.support.corpus import T0, Doc, lead, prepare, put
 
 MINUTE = 60_000
 TOPIC = "topic:real_estate"
@@ -179,8 +178,8 @@ def test_alarms_about_the_product_come_after_critical_alerts_in_the_list_of_all(
             c.execute(insert(a).values(**(common | {"type": type_, "fingerprint": f"x:{i}", "severity": severity,
                                                     "state": state, "started_at": at})))  # fmt: skip
     with store.read() as c:
-        found = [(r.type, r.severity, r.state) for r in work_list(c, Listed(state="all"))]
-        waiting = [r.state for r in work_list(c, Listed())]
+        found = [(r.type, r.severity, r.state) for r in work_list(c, AlertFilter(state="all"))]
+        waiting = [r.state for r in work_list(c, AlertFilter())]
     assert sorted(found) == sorted(made)
     alarms = [i for i, x in enumerate(found) if x[0] == "system"]
     critical = [i for i, x in enumerate(found) if x[0] != "system" and x[1] == "critical"]
