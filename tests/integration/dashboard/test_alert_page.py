@@ -30,7 +30,7 @@ from dashboard.components.series_parts import _bars
 from dashboard.context import View
 from dashboard.pages.alert import load
 from dashboard.services.document_query import FIELDS, wanted
-from monitor.explanation.term_lift import Risen
+from monitor.explanation.term_lift import Lift
 from tests.support.corpus import T0, Doc, lead, prepare, put
 
 MINUTE = 60_000
@@ -131,7 +131,7 @@ def test_what_changed_on_a_series_leads_to_the_texts_that_it_counts(site: tuple[
         ("terms", "业主维权", early),
     ):  # fmt: skip
         with server.test_request_context("/"):
-            bars = _bars(View("en", "light"), [Risen(name, 4, 0, 9.0)], key, SimpleNamespace(before=1, texts=7), asked)
+            bars = _bars(View("en", "light"), [Lift(name, 4, 0, 9.0)], key, SimpleNamespace(before=1, texts=7), asked)
         (link,) = links(bars).values()
         assert listed(store, link) == texts
 
