@@ -222,6 +222,23 @@ class TestAlarms:
             )
         return now
 
+    def test_partitions_without_progress_are_no_alarm_in_the_two_minutes_of_a_first_start(
+        self, store: Store, settings_for: MakeSettings, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        settings = settings_for()
+        Log(store, settings)  # two partitions are there, and none was read yet
+        begun, alarms = self.a_worker(store), Alarms(store, settings)
+        found = {}
+        for seconds in (0, 30, 60, 119, 121):
+            now = begun + seconds * 1000
+            with store.write() as c:
+                c.execute(update(t.Process).values(seen_at=now))
+            monkeypatch.setattr(store, "now_ms", lambda _c, now=now: now)
+            alarms.check(lead(store))
+            with store.read() as c:
+                found[seconds] = list(c.execute(select(t.Alert.fingerprint, t.Alert.severity)).tuples())
+        assert found == {0: [], 30: [], 60: [], 119: [], 121: [("system:missing_ticks", "critical")]}
+
     def test_what_is_wrong_is_named_and_resolves(self, store: Store, settings_for: MakeSettings) -> None:
         settings = settings_for(lag_alarm_records=10)
         log = Log(store, settings)
