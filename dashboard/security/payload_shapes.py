@@ -17,6 +17,19 @@ Clicks = Annotated[int, Field(ge=0, le=2**53)]
 Number = Annotated[float, Field(ge=-(2.0**53), le=2.0**53, allow_inf_nan=False)]
 Query = dict[Short, Text | None]
 """What stands in the address line."""
+SeriesQuery = TypedDict(
+    "SeriesQuery",
+    {
+        "name": Short,
+        "range": NotRequired[Text | None],
+        "kind": NotRequired[Text | None],
+        "voices": NotRequired[Text | None],
+        "at": NotRequired[Text | None],
+        "from": NotRequired[Text | None],
+        "to": NotRequired[Text | None],
+    },
+)
+"""The series, and what stands in its address line."""
 Look = dict[Short, Short | None]
 Zoom = dict[Annotated[str, Field(pattern="^(from|to)$")], Digits | None]
 
@@ -94,7 +107,7 @@ DATA: Mapping[str, Any] = {
     "overview-version": Short | None,
     "series-drawn": Any,
     "series-point": Whole | None,
-    "series-query": Query,
+    "series-query": SeriesQuery,
     "series-version": Short | None,
     "series-zoom": Zoom | None,
     "silences-past": Short,

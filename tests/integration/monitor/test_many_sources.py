@@ -15,6 +15,7 @@ from barometer.store.alerts.silences import Silencer, add_silence
 from barometer.store.engine import Store
 from barometer.store.health.status import status
 from barometer.store.stream import writer as w
+from barometer.store.stream.batch import Move
 from barometer.store.stream.names import Names
 from barometer.store.stream.sources import MOST_LISTED, OTHERS, read_sources
 from monitor.alarms.checks import Alarms
@@ -108,7 +109,7 @@ def test_names_beyond_the_limit_count_together_and_are_kept_with_the_text(
     texts[0].source, texts[1].source = "a", "made up"
     texts[0].extra = None
     texts[1].extra = {"seen": 3}
-    writer.commit(batch([w.Move(0, None, 2, 2)], texts))
+    writer.commit(batch([Move(0, None, 2, 2)], texts))
     with store.read() as c:
         rows = c.execute(
             select(t.Document.text, t.Source.name, t.Document.extra)
