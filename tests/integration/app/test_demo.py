@@ -125,5 +125,5 @@ def test_the_story_ends_at_the_present() -> None:
     assert times == sorted(times)
     assert times[-1] - times[0] > PAST_MS
     assert story.live_end - LIVE_MS == story.live_start
-    assert abs(story.live_end / 1000 - end) < 1.5
+    assert abs(story.live_end / 1000 - end) < 3.0  # the machine may be busy
     assert 3.0 < end - begin < 8.0
