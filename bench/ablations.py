@@ -37,12 +37,17 @@ from models.training.sampling import gather
 
 HERE = Path(__file__).with_name("ablations.yaml")
 _COLUMNS = (
-    ("finfe", "sentiment", "accuracy"), ("finfe", "sentiment", "macro_f1"),
-    ("twitter_fin_sentiment", "sentiment", "macro_f1"), ("sentfin", "sentiment", "macro_f1"),
-    ("wind_stock_news", "sentiment", "macro_f1"), ("finnl", "topics", "micro_f1"), ("finnl", "topics", "macro_f1"),
-    ("finnsp", "sentiment", "macro_f1"), ("twitter_fin_topic", "choice", "accuracy"),
+    ("finfe", "sentiment", "accuracy"),
+    ("finfe", "sentiment", "macro_f1"),
+    ("twitter_fin_sentiment", "sentiment", "macro_f1"),
+    ("sentfin", "sentiment", "macro_f1"),
+    ("wind_stock_news", "sentiment", "macro_f1"),
+    ("finnl", "topics", "micro_f1"),
+    ("finnl", "topics", "macro_f1"),
+    ("finnsp", "sentiment", "macro_f1"),
+    ("twitter_fin_topic", "choice", "accuracy"),
     ("twitter_fin_topic", "choice", "macro_f1"),
-)  # fmt: skip
+)
 
 
 class HeadsByKind(Network):
@@ -109,9 +114,14 @@ def run(name: str, fields: dict[str, Any], seed: int, args: argparse.Namespace) 
     training.gather = read if neutral or absent else gather
     training.network_from_base = _with_heads if by_kind else network_from_base
     training.train_model(
-        recipe, args.data, args.pretrained if pretrained else args.base, out, args.threads, report,
+        recipe,
+        args.data,
+        args.pretrained if pretrained else args.base,
+        out,
+        args.threads,
+        report,
         [args.teacher] if taught else [],
-    )  # fmt: skip
+    )
     spent = time.monotonic() - began
     saved = torch.load(out / "best.pt", weights_only=True)
     from transformers import BertConfig

@@ -87,8 +87,11 @@ def judge_span(stream: Stream, texts: list[ScoredText], out: Outcome, open_at: f
     zone = ZoneInfo(stream.zone)
     off = Sessions(stream.exchange).is_closed
     how: dict[str, Any] = {
-        "bucket_seconds": stream.bucket_seconds, "zone": zone, "open_at": open_at, "is_day_off": off,
-    }  # fmt: skip
+        "bucket_seconds": stream.bucket_seconds,
+        "zone": zone,
+        "open_at": open_at,
+        "is_day_off": off,
+    }
     alerts = [a for a in backtest(texts, **how) if a.score >= open_at]
     out.texts += len(texts)
     out.negative += sum(t.sentiment == Sentiment.NEGATIVE for t in texts)

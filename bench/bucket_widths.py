@@ -91,9 +91,11 @@ class Outcome:
 
     def __add__(self, other: Outcome) -> Outcome:
         return Outcome(
-            self.weeks + other.weeks, self.opened + other.opened, self.planted + other.planted,
+            self.weeks + other.weeks,
+            self.opened + other.opened,
+            self.planted + other.planted,
             self.delays + other.delays,
-        )  # fmt: skip
+        )
 
 
 def judge(series: Series, warm_days: int = 10) -> Outcome:

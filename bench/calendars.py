@@ -49,8 +49,10 @@ class Stream(NamedTuple):
 
 
 CHINA, AMERICA, BRITAIN = (
-    ("Asia/Shanghai", "CN", "XSHG"), ("America/New_York", "US", "XNYS"), ("Europe/London", "GB", "XLON"),
-)  # fmt: skip
+    ("Asia/Shanghai", "CN", "XSHG"),
+    ("America/New_York", "US", "XNYS"),
+    ("Europe/London", "GB", "XLON"),
+)
 STREAMS = (
     Stream("guba_sina_2019/all.csv.gz", *CHINA, 86_400),
     Stream("wind_stock_news/train.csv.gz", *CHINA, 86_400),
@@ -127,9 +129,12 @@ def loss(mean: float, seen: int) -> float:
     """Negative log-likelihood of a negative binomial."""
     k = 1 / DISPERSION
     return -(
-        math.lgamma(seen + k) - math.lgamma(k) - math.lgamma(seen + 1)
-        + k * math.log(k / (k + mean)) + seen * math.log(mean / (k + mean))
-    )  # fmt: skip
+        math.lgamma(seen + k)
+        - math.lgamma(k)
+        - math.lgamma(seen + 1)
+        + k * math.log(k / (k + mean))
+        + seen * math.log(mean / (k + mean))
+    )
 
 
 def report(stream: Stream, data: Path) -> None:
@@ -137,18 +142,17 @@ def report(stream: Stream, data: Path) -> None:
     buckets, counts = cut(stream, data)
     known = calendars(stream)
     said = {name: expected(buckets, counts, zone, off) for name, off in known.items()}
-    places = [
-        p for p in set.intersection(*(set(e) for e in said.values())) if max(e[p] for e in said.values()) >= 1
-    ]  # fmt: skip
+    places = [p for p in set.intersection(*(set(e) for e in said.values())) if max(e[p] for e in said.values()) >= 1]
     days = {at: datetime.fromtimestamp(at / 1000, UTC).astimezone(zone).date() for _, at in places}
     losses = {n: {p: loss(e[p], counts.get(p[1], Counter())[p[0]]) for p in places} for n, e in said.items()}
     name = f"{stream.files.partition('/')[0]}, {timedelta(seconds=stream.bucket_seconds)}"
     for calendar, off in known.items():
         # The day after one that was taken for another kind shows what was learnt wrongly.
         differ = [
-            p for p in places
+            p
+            for p in places
             if any(off(d) != known["weekends"](d) for d in (days[p[1]], days[p[1]] - timedelta(days=1)))
-        ]  # fmt: skip
+        ]
         everywhere = mean([losses[calendar][p] for p in places])
         there, plain = (mean([losses[c][p] for p in differ]) for c in (calendar, "weekends"))
         cell = f"{there:.3f} (weekends: {plain:.3f}; {len(differ)})" if differ else ""

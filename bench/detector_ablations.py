@@ -167,9 +167,15 @@ VARIANTS = (
     Variant("no windows beyond 2 h", cls=NoLongWindows),
     Variant("no fee for short windows", {"window_fee": 0.0}),
     Variant("a smaller fee (0.35)", {"window_fee": 0.35}),
-    Variant("no over-dispersion (Poisson, binomial)", {
-        "volume_scatter": 0.0005, "volume_information": KNOWN, "share_scatter": 0.0005, "share_information": KNOWN,
-    }),
+    Variant(
+        "no over-dispersion (Poisson, binomial)",
+        {
+            "volume_scatter": 0.0005,
+            "volume_information": KNOWN,
+            "share_scatter": 0.0005,
+            "share_information": KNOWN,
+        },
+    ),
     Variant("over-dispersion not learnt", {"volume_information": KNOWN, "share_information": KNOWN}),
     Variant("share taken for known", cls=SureShare),
     Variant("signed roots for saddlepoint tails", roots=True),
@@ -190,7 +196,7 @@ VARIANTS = (
     Variant("no day profile", {"pseudo_counts": 1e9}),
     Variant("no cold start rules", {"cold_for": 0.0, "wary_for": 0.0}),
     Variant("not wary in the first week", {"wary_for": 0.0}),
-)  # fmt: skip
+)
 
 _topics: dict[str, Topics] = {}
 _run_series: Callable[..., Any]

@@ -69,8 +69,10 @@ def main() -> None:
                 parts.append(len(made.parts))
             p50, p95 = np.percentile(took[3:], [50, 95])
             slow |= bool(p95 > MUST_MS)
-            print(f"{scorer.folder.encoder['num_hidden_layers']} layers, {kind}: median {p50:.0f} ms, 95th percentile "
-                  f"{p95:.0f} ms, {np.median(parts):.0f} parts in the median")  # fmt: skip
+            print(
+                f"{scorer.folder.encoder['num_hidden_layers']} layers, {kind}: median {p50:.0f} ms, 95th percentile "
+                f"{p95:.0f} ms, {np.median(parts):.0f} parts in the median"
+            )
     sys.exit(slow)
 
 

@@ -64,9 +64,13 @@ def _fill_some(settings: Settings, streams: Streams, partitions: list[int], comp
             got = list(islice(stream, 2_000))
             for r in got:
                 producer.send(
-                    settings.topic_documents, r.value, key=r.key, partition=p, timestamp_ms=r.timestamp_ms,
+                    settings.topic_documents,
+                    r.value,
+                    key=r.key,
+                    partition=p,
+                    timestamp_ms=r.timestamp_ms,
                     headers=list(r.headers),
-                )  # fmt: skip
+                )
             if not got:
                 del open_streams[p]
     producer.flush()

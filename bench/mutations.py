@@ -20,12 +20,37 @@ from bench.stream_texts import message
 T0 = 1_760_000_400_000
 FIELDS = ("text", "kind", "title", "url", "source", "lang", "id", "author", "published_at", "symbols", "engagement")
 ODD: tuple[Any, ...] = (
-    None, True, 0, -1, 1.5, 1e308, 2**63, 2**64, -(2**63) - 1, 10**30, "", " ", "\x00", "\ud800", "a\x00b",
+    None,
+    True,
+    0,
+    -1,
+    1.5,
+    1e308,
+    2**63,
+    2**64,
+    -(2**63) - 1,
+    10**30,
+    "",
+    " ",
+    "\x00",
+    "\ud800",
+    "a\x00b",
     "跌" * 30_000,
-    [], {}, [[]], [None, 3, "x" * 99], {"likes": -1}, {"likes": 2**70, "": 1}, ["600519"] * 99, "9999-99-99T99:99:99Z",
-    "1970-01-01T00:00:00Z", "2025-10-01T09:30:00", "😀" * 40, "\u202e反", "<script>alert(1)</script>",
+    [],
+    {},
+    [[]],
+    [None, 3, "x" * 99],
+    {"likes": -1},
+    {"likes": 2**70, "": 1},
+    ["600519"] * 99,
+    "9999-99-99T99:99:99Z",
+    "1970-01-01T00:00:00Z",
+    "2025-10-01T09:30:00",
+    "😀" * 40,
+    "\u202e反",
+    "<script>alert(1)</script>",
     "'; DROP TABLE documents",
-)  # fmt: skip
+)
 TIMES = (0, 1, 946_684_799_999, 946_684_800_000, 4_102_444_800_000, 2**53, 2**62)
 NAMES = ("x", "", "content-type", PROGRESS_HEADER, REPLAY_HEADER, PROGRESS_HEADER.upper(), "头", "a" * 300)
 CONTENTS = (b"", b"1", b"-1", b"9" * 19, b"9" * 40, b"abc", b"\xff\xfe", b"\x00", b" 77 ")

@@ -96,10 +96,13 @@ def stage(database_url: str | None) -> Iterator[tuple[Store, PostBox, Monitors, 
         channel = {"type": "webhook", "url": box.url, "timeout_seconds": 5}
         path.write_text(yaml.safe_dump({"receivers": [{"name": "oncall", "channels": [channel]}]}))
         values = {
-            "DATABASE_URL": database_url or f"sqlite:///{folder}/store.db", "NOTIFY_FILE": str(path),
-            "LEASE_SECONDS": str(LEASE_SECONDS), "PROGRESS_FROM": "timestamps", "METRICS_PORT_MONITOR": "0",
+            "DATABASE_URL": database_url or f"sqlite:///{folder}/store.db",
+            "NOTIFY_FILE": str(path),
+            "LEASE_SECONDS": str(LEASE_SECONDS),
+            "PROGRESS_FROM": "timestamps",
+            "METRICS_PORT_MONITOR": "0",
             "KAFKA_BOOTSTRAP": "127.0.0.1:1",
-        }  # fmt: skip
+        }
         settings = load_settings(**{name.lower(): value for name, value in values.items()})
         store = open_store(settings, migrate=True)
         environment = {**os.environ, "NO_PROXY": "127.0.0.1"} | {f"BAROMETER_{k}": v for k, v in values.items()}
@@ -160,8 +163,11 @@ def trial(rounds: int, *, database_url: str | None = None, seed: int = 1, say: b
             out.between += any(n > 1 for n in new.values())
             out.wrong += [f"round {number}: {key} came {n} times" for key, n in new.items() if n > 2]
             if say:
-                print(f"{number + 1:3}  {'frozen' if freeze else 'killed'}  messages {len(new)}  repeats "
-                      f"{sum(n - 1 for n in new.values())}", flush=True)  # fmt: skip
+                print(
+                    f"{number + 1:3}  {'frozen' if freeze else 'killed'}  messages {len(new)}  repeats "
+                    f"{sum(n - 1 for n in new.values())}",
+                    flush=True,
+                )
         _account(store, box, out)
     return out
 
@@ -217,9 +223,11 @@ def main() -> None:
     options = parser.parse_args()
     began = time.monotonic()
     out = trial(5 if options.quick else options.kills, database_url=options.database_url, seed=options.seed, say=True)
-    print(f"{out.kills} kills, {out.freezes} freezes, {out.between} of them between send and mark; "
-          f"{out.notifications} notifications, none told more than {out.most} times, {out.repeats} repeats, "
-          f"{time.monotonic() - began:.0f} s")  # fmt: skip
+    print(
+        f"{out.kills} kills, {out.freezes} freezes, {out.between} of them between send and mark; "
+        f"{out.notifications} notifications, none told more than {out.most} times, {out.repeats} repeats, "
+        f"{time.monotonic() - began:.0f} s"
+    )
     for line in out.wrong:
         print(f"WRONG: {line}")
     sys.exit(bool(out.wrong))

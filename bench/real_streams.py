@@ -163,8 +163,20 @@ def dumps(store: Store, last: int) -> dict[str, Any]:
             )
         ]
         a = t.Alert
-        keep = ("fingerprint", "kinds", "severity", "started_at", "detected_at", "peak_at", "ended_at", "score",
-                "expected_negative", "seen_negative", "seen_total", "evidence")  # fmt: skip
+        keep = (
+            "fingerprint",
+            "kinds",
+            "severity",
+            "started_at",
+            "detected_at",
+            "peak_at",
+            "ended_at",
+            "score",
+            "expected_negative",
+            "seen_negative",
+            "seen_total",
+            "evidence",
+        )
         alerts = [
             json.dumps([getattr(r, k) for k in keep], ensure_ascii=False, sort_keys=True)
             for r in c.execute(

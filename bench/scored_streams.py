@@ -89,16 +89,27 @@ def streams(every_day: bool) -> tuple[Stream, ...]:
     """The shared streams; of Weibo's 700,000 titles those around the named days, unless ``every_day``."""
     return (
         Stream(
-            "weibo_hot_search", "weibo_hot_search/*.csv.gz", "news", SHANGHAI, "XSHG", 86_400, WEIBO,
+            "weibo_hot_search",
+            "weibo_hot_search/*.csv.gz",
+            "news",
+            SHANGHAI,
+            "XSHG",
+            86_400,
+            WEIBO,
             () if every_day else around(WEIBO),
         ),
         Stream("guba_sina_2019", "guba_sina_2019/all.csv.gz", "comment", SHANGHAI, "XSHG", 86_400),
         Stream(
-            "guardian_cnbc_2017_2020", "guardian_cnbc_2017_2020/all.csv.gz", "news", "Europe/London", "XLON", 86_400,
+            "guardian_cnbc_2017_2020",
+            "guardian_cnbc_2017_2020/all.csv.gz",
+            "news",
+            "Europe/London",
+            "XLON",
+            86_400,
         ),
         Stream("wind_stock_news", "wind_stock_news/train.csv.gz", "news", SHANGHAI, "XSHG", 86_400),
         Stream("stocknet_tweets", "stocknet_tweets/all.csv.gz", "comment", "America/New_York", "XNYS", 3_600),
-    )  # fmt: skip
+    )
 
 
 class Kept(NamedTuple):

@@ -122,8 +122,9 @@ def pipeline(folder: ModelFolder, kind: str) -> Callable[[Sequence[str], int], l
     config = rebuilt.encoder.config
     config.id2label = dict(enumerate([*SENTIMENTS, *folder.topics]))
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_file=str(folder.path / "tokenizer.json"), model_input_names=["input_ids", "attention_mask"],
-    )  # fmt: skip
+        tokenizer_file=str(folder.path / "tokenizer.json"),
+        model_input_names=["input_ids", "attention_mask"],
+    )
     tokenizer.pad_token = tokenizer.convert_ids_to_tokens(folder.pad_id)
     made = TextClassificationPipeline(model=Classifier(config).eval(), tokenizer=tokenizer, device="cpu")
     options = {"truncation": True, "max_length": folder.max_tokens, "top_k": None, "function_to_apply": "none"}
@@ -148,8 +149,11 @@ def measure(model: Path, threads: int, rounds: int, texts: int) -> dict[str, Any
     torch.set_num_threads(threads)
     scorer = load_scorer(model, threads)
     scorer._cache_size = 0
-    found: dict[str, Any] = {"version": scorer.version, "layers": scorer.folder.encoder["num_hidden_layers"],
-                             "threads": threads}  # fmt: skip
+    found: dict[str, Any] = {
+        "version": scorer.version,
+        "layers": scorer.folder.encoder["num_hidden_layers"],
+        "threads": threads,
+    }
     for kind in ("comment", "news"):
         messages = stream(kind, texts)
         bodies, titles = [m["text"] for m in messages], [m.get("title") for m in messages]
@@ -165,14 +169,19 @@ def measure(model: Path, threads: int, rounds: int, texts: int) -> dict[str, Any
             contenders[f"pipeline_{size}"] = lambda p=pieces, s=size, t=through: t(p, s)
         rates = by_turns(contenders, rounds, texts)
         best = max(v for k, v in rates.items() if k.startswith("pipeline"))
-        lengths = [len(w) for of_text in encode_windows(
-            scorer._tokenizer, lines, scorer.folder.max_tokens, scorer.folder.windows) for w in of_text]  # fmt: skip
+        lengths = [
+            len(w)
+            for of_text in encode_windows(scorer._tokenizer, lines, scorer.folder.max_tokens, scorer.folder.windows)
+            for w in of_text
+        ]
         found[kind] = {
-            "tokens_median": statistics.median(lengths), "windows_a_text": round(len(lengths) / texts, 2),
+            "tokens_median": statistics.median(lengths),
+            "windows_a_text": round(len(lengths) / texts, 2),
             "padding": round(1 - sum(lengths) / sum(map(padded_length, lengths)), 4),
             "texts_a_second": {k: round(v, 1) for k, v in rates.items()},
-            "times_pipeline": round(rates["scorer"] / best, 2), "times_bare": round(rates["bare"] / rates["scorer"], 3),
-        }  # fmt: skip
+            "times_pipeline": round(rates["scorer"] / best, 2),
+            "times_bare": round(rates["bare"] / rates["scorer"], 3),
+        }
     return found
 
 
@@ -193,9 +202,12 @@ def _agrees(
 def fresh(model: Path, threads: int) -> dict[str, float]:
     """Seconds to load and MB of memory, in a process of its own that has nothing but the scorer."""
     done = subprocess.run(
-        [sys.executable, "-c", _FRESH, str(model), str(threads)], capture_output=True, text=True, check=True,
+        [sys.executable, "-c", _FRESH, str(model), str(threads)],
+        capture_output=True,
+        text=True,
+        check=True,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-    )  # fmt: skip
+    )
     found: dict[str, float] = {k: round(v, 2) for k, v in json.loads(done.stdout).items()}
     found["folder_mb"] = round(sum(f.stat().st_size for f in model.iterdir()) / 1e6, 1)
     return found
@@ -231,12 +243,16 @@ def main() -> None:
         for kind in ("comment", "news"):
             f = found[kind]
             rates = ", ".join(f"{name} {rate:,.0f}" for name, rate in f["texts_a_second"].items())
-            print(f"{kind}: {f['tokens_median']:.0f} tokens, {f['windows_a_text']} windows a text, padding "
-                  f"{f['padding']:.1%}; texts a second: {rates}; {f['times_pipeline']} × the best pipeline, "
-                  f"{f['times_bare']} × the bare time")  # fmt: skip
+            print(
+                f"{kind}: {f['tokens_median']:.0f} tokens, {f['windows_a_text']} windows a text, padding "
+                f"{f['padding']:.1%}; texts a second: {rates}; {f['times_pipeline']} × the best pipeline, "
+                f"{f['times_bare']} × the bare time"
+            )
         p = found["process"]
-        print(f"loaded in {p['load_s']} s (imports {p['import_s']} s), {p['memory_mb']:.0f} MB of memory, "
-              f"folder {p['folder_mb']} MB")  # fmt: skip
+        print(
+            f"loaded in {p['load_s']} s (imports {p['import_s']} s), {p['memory_mb']:.0f} MB of memory, "
+            f"folder {p['folder_mb']} MB"
+        )
         print("short: " + "; ".join(short) if short else "all as it must be")
     sys.exit(bool(short))
 

@@ -101,8 +101,14 @@ def pipeline_rate(network: Network, tokenizer_file: Path, texts: list[str], devi
             for warm in (True, False):
                 began = time.perf_counter()
                 for k in range(0, min(len(part), 2 * size) if warm else len(part), size):
-                    batch = tokenizer(part[k : k + size], padding=True, truncation=True, max_length=192,
-                                      return_tensors="pt", return_token_type_ids=False)  # fmt: skip
+                    batch = tokenizer(
+                        part[k : k + size],
+                        padding=True,
+                        truncation=True,
+                        max_length=192,
+                        return_tensors="pt",
+                        return_token_type_ids=False,
+                    )
                     kinds = torch.ones(len(batch["input_ids"]), dtype=torch.long, device=device)
                     s, t = half(batch["input_ids"].to(device), kinds)
                     s.softmax(-1).tolist(), t.sigmoid().tolist()
@@ -116,12 +122,24 @@ def agreement(network: Network, packed: PackedNetwork, ids: list[list[int]], dev
     lengths, kinds = np.array([len(x) for x in ids], np.int32), np.ones(len(ids), np.int64)
     exact = PackedNetwork(network.float().cpu(), torch.float32)
     with torch.inference_mode():
-        want = [torch.cat(x) for x in zip(*(exact(pack(ids[k : k + 64], lengths[k : k + 64], kinds[k : k + 64], "cpu"))
-                                            for k in range(0, len(ids), 64)), strict=True)]  # fmt: skip
+        want = [
+            torch.cat(x)
+            for x in zip(
+                *(
+                    exact(pack(ids[k : k + 64], lengths[k : k + 64], kinds[k : k + 64], "cpu"))
+                    for k in range(0, len(ids), 64)
+                ),
+                strict=True,
+            )
+        ]
         got = [x.cpu() for x in packed(pack(ids, lengths, kinds, device))]
     equal = (want[0].argmax(-1) == got[0].argmax(-1)).float().mean().item()
-    moved = torch.cat([(want[0].softmax(-1) - got[0].softmax(-1)).abs().flatten(),
-                       (want[1].sigmoid() - got[1].sigmoid()).abs().flatten()])  # fmt: skip
+    moved = torch.cat(
+        [
+            (want[0].softmax(-1) - got[0].softmax(-1)).abs().flatten(),
+            (want[1].sigmoid() - got[1].sigmoid()).abs().flatten(),
+        ]
+    )
     return equal, float(np.quantile(moved.numpy(), 0.99))
 
 
@@ -162,8 +180,10 @@ def main() -> None:
     if args.sample:
         lines = args.sample.read_text("utf-8").splitlines()
         equal, moved = agreement(network, packed, [e.ids for e in tokenizer.encode_batch_fast(lines)], device)
-        print(f"bf16 against float32 on the CPU, {len(lines)} texts: {equal:.4f} equal labels, p99 |dp| {moved:.4f}",
-              flush=True)  # fmt: skip
+        print(
+            f"bf16 against float32 on the CPU, {len(lines)} texts: {equal:.4f} equal labels, p99 |dp| {moved:.4f}",
+            flush=True,
+        )
 
     def rate(net: Any, count: int) -> str:
         batch: Packed = pack(ids[:count], lengths[:count], np.ones(count, np.int64), device)
@@ -195,11 +215,17 @@ def main() -> None:
     with torch.inference_mode():
         batch = pack(ids[:CHUNK], lengths[:CHUNK], np.ones(CHUNK, np.int64), device)
         busy = seconds(lambda: packed(batch), 5) * done / CHUNK
-    print(f"end to end: {done / took:,.0f} texts/s with {args.processes} reading processes; device at work "
-          f"{busy / took:.0%} of the time", flush=True)  # fmt: skip
+    print(
+        f"end to end: {done / took:,.0f} texts/s with {args.processes} reading processes; device at work "
+        f"{busy / took:.0%} of the time",
+        flush=True,
+    )
     found, size = pipeline_rate(network, tokenizer_file, texts, device)
-    print(f"transformers pipeline: {found:,.0f} texts/s at its best batch size, {size}; end to end is "
-          f"{done / took / found:.1f} times that", flush=True)  # fmt: skip
+    print(
+        f"transformers pipeline: {found:,.0f} texts/s at its best batch size, {size}; end to end is "
+        f"{done / took / found:.1f} times that",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

@@ -100,8 +100,32 @@ def fill(store: Store, documents: int, language: Language) -> None:
             kind, sentiment, topic = rng.choice((1, 2, 2)), rng.choices((0, 1, 2), (3, 5, 2))[0], rng.randint(1, TOPICS)
             source = rng.choices(range(1, SOURCES + 1), often)[0]
             print_ = fingerprint(body)
-            rows[0].append((at, row, row, row, print_, kind, source, lang, True, False, int(rng.random() < 0.02), body,
-                            None, None, None, None, None, None, None, None, None, at))  # fmt: skip
+            rows[0].append(
+                (
+                    at,
+                    row,
+                    row,
+                    row,
+                    print_,
+                    kind,
+                    source,
+                    lang,
+                    True,
+                    False,
+                    int(rng.random() < 0.02),
+                    body,
+                    None,
+                    None,
+                    None,
+                    None,
+                    None,
+                    None,
+                    None,
+                    None,
+                    None,
+                    at,
+                )
+            )
             p = rng.uniform(0.4, 0.98)
             ps = [(1 - p) / 2] * 3
             ps[sentiment] = p
@@ -172,7 +196,7 @@ def sorts(language: Language) -> list[Sort]:
         ),
         Sort("five pages of a middling word", lambda r: DocumentFilter(middling(r)), 5),
         Sort("no words, nothing chosen", lambda _: DocumentFilter()),
-    ]  # fmt: skip
+    ]
 
 
 def _character(rng: random.Random, language: Language) -> str:

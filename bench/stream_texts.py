@@ -10,13 +10,35 @@ from random import Random
 from typing import Any
 
 _FIRMS = (
-    "恒远地产", "华岳银行", "东江汽车", "明川科技", "南岭能源", "瑞和保险", "蓝湾医药", "宏达钢铁", "天枢半导体",
-    "安澜证券", "北辰航空", "金桥物流", "云梯软件", "青禾食品", "长汀水泥", "海珠港务",
-)  # fmt: skip
+    "恒远地产",
+    "华岳银行",
+    "东江汽车",
+    "明川科技",
+    "南岭能源",
+    "瑞和保险",
+    "蓝湾医药",
+    "宏达钢铁",
+    "天枢半导体",
+    "安澜证券",
+    "北辰航空",
+    "金桥物流",
+    "云梯软件",
+    "青禾食品",
+    "长汀水泥",
+    "海珠港务",
+)
 _FIRMS_EN = (
-    "Harrow Estates", "Calder Bank", "Orrin Motors", "Bright Delta", "Northfell Energy", "Savin Insurance",
-    "Palisade Health", "Ironmere Steel", "Quillon Chips", "Tarn Securities",
-)  # fmt: skip
+    "Harrow Estates",
+    "Calder Bank",
+    "Orrin Motors",
+    "Bright Delta",
+    "Northfell Energy",
+    "Savin Insurance",
+    "Palisade Health",
+    "Ironmere Steel",
+    "Quillon Chips",
+    "Tarn Securities",
+)
 _WHAT = (
     "业绩",
     "公告",
@@ -34,11 +56,22 @@ _WHAT = (
     "房价",
 )
 _MOODS = (
-    "真的看不懂", "又跌了，割肉吧", "稳住，长期持有", "利好出尽是利空", "主力在出货，散户快跑", "终于解套了",
+    "真的看不懂",
+    "又跌了，割肉吧",
+    "稳住，长期持有",
+    "利好出尽是利空",
+    "主力在出货，散户快跑",
+    "终于解套了",
     "明天继续涨",
-    "管理层不行，迟早出事", "再等等看", "拿了三年亏了一半", "低位加仓",
-    "这价格还行", "无语", "跌停板见", "机构又在唱多",
-)  # fmt: skip
+    "管理层不行，迟早出事",
+    "再等等看",
+    "拿了三年亏了一半",
+    "低位加仓",
+    "这价格还行",
+    "无语",
+    "跌停板见",
+    "机构又在唱多",
+)
 _TAILS = (
     "",
     "",
@@ -52,10 +85,19 @@ _TAILS = (
     "，纯个人意见，不构成建议",
 )
 _MOODS_EN = (
-    "is going nowhere", "looks cheap here", "cut its outlook again, I'm out", "to the moon", "management has no plan",
-    "beat on every line", "will get diluted, wait for it", "is my largest position", "keeps missing, third time now",
-    "has support at this level", "just broke out on volume", "might not survive the year",
-)  # fmt: skip
+    "is going nowhere",
+    "looks cheap here",
+    "cut its outlook again, I'm out",
+    "to the moon",
+    "management has no plan",
+    "beat on every line",
+    "will get diluted, wait for it",
+    "is my largest position",
+    "keeps missing, third time now",
+    "has support at this level",
+    "just broke out on volume",
+    "might not survive the year",
+)
 _SENTENCES = (
     "{firm}{day}日晚间公告，{what}相关事项已经董事会审议通过，涉及金额{n}万元，占最近一期净资产的{p}%。",
     "公司表示，本次安排不会对日常经营产生重大影响，但提醒投资者注意市场波动带来的风险。",
@@ -92,27 +134,40 @@ def message(i: int, seed: int = 0, news_share: float = 0.2) -> dict[str, Any]:
             parts.append(f"I think {r.choice(_FIRMS_EN)} {r.choice(_MOODS_EN)} at {r.randrange(1, 900)} dollars.")
         text = f"{' '.join(parts)} #{i}"
     return {
-        "text": text, "kind": "comment", "source": ("雪岭论坛", "股海夜话", "Tickertalk")[i % 3],
-        "author": f"u{r.randrange(50_000)}", "published_at": "2025-10-01T09:30:00+08:00",
+        "text": text,
+        "kind": "comment",
+        "source": ("雪岭论坛", "股海夜话", "Tickertalk")[i % 3],
+        "author": f"u{r.randrange(50_000)}",
+        "published_at": "2025-10-01T09:30:00+08:00",
         "symbols": [f"{600000 + r.randrange(900)}"],
         "engagement": {"likes": r.randrange(90), "replies": r.randrange(9)},
-    }  # fmt: skip
+    }
 
 
 def _news(r: Random, i: int, chinese: bool) -> dict[str, Any]:
     sentences = _SENTENCES if chinese else _SENTENCES_EN
     made = [
         s.format(
-            firm=r.choice(_FIRMS if chinese else _FIRMS_EN), day=r.randrange(1, 29), what=r.choice(_WHAT),
-            n=r.randrange(100, 99_999), p=round(r.random() * 20, 2), q=r.randrange(1, 12), level=r.choice("高低"),
-            price=round(r.random() * 200, 2), move=r.choice("涨跌") if chinese else r.choice(("rose", "fell")),
+            firm=r.choice(_FIRMS if chinese else _FIRMS_EN),
+            day=r.randrange(1, 29),
+            what=r.choice(_WHAT),
+            n=r.randrange(100, 99_999),
+            p=round(r.random() * 20, 2),
+            q=r.randrange(1, 12),
+            level=r.choice("高低"),
+            price=round(r.random() * 200, 2),
+            move=r.choice("涨跌") if chinese else r.choice(("rose", "fell")),
         )
         for s in r.sample(sentences, r.randrange(2, 6))
-    ]  # fmt: skip
+    ]
     title = f"{r.choice(_FIRMS)}：{r.choice(_WHAT)}最新进展（{i}）" if chinese else f"{r.choice(_FIRMS_EN)} update {i}"
     source = ("财经早报", "华东财讯", "Meridian Wire")[i % 3]
     return {
-        "text": ("" if chinese else " ").join(made), "title": title, "kind": "news", "source": source,
-        "url": f"https://news.example/{i % 997}/{i}.html", "symbols": [f"{600000 + r.randrange(900)}"],
+        "text": ("" if chinese else " ").join(made),
+        "title": title,
+        "kind": "news",
+        "source": source,
+        "url": f"https://news.example/{i % 997}/{i}.html",
+        "symbols": [f"{600000 + r.randrange(900)}"],
         "lang": "zh" if chinese else "en",
-    }  # fmt: skip
+    }

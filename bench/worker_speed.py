@@ -101,15 +101,22 @@ class Costless:
         self._prepare, self._language = prepare, language
         n = len(self.topics)
         self._ready = [
-            (k % 3, ((0.8, 0.1, 0.1), (0.1, 0.8, 0.1), (0.1, 0.1, 0.8))[k % 3], (self.topics[k % n],),
-             tuple(0.9 if j == k % n else 0.01 for j in range(n)))
+            (
+                k % 3,
+                ((0.8, 0.1, 0.1), (0.1, 0.8, 0.1), (0.1, 0.1, 0.8))[k % 3],
+                (self.topics[k % n],),
+                tuple(0.9 if j == k % n else 0.01 for j in range(n)),
+            )
             for k in range(36)
-        ]  # fmt: skip
+        ]
 
     def score(
-        self, texts: Sequence[str], kinds: Sequence[str | None], langs: Sequence[str | None],
+        self,
+        texts: Sequence[str],
+        kinds: Sequence[str | None],
+        langs: Sequence[str | None],
         titles: Sequence[str | None],
-    ) -> list[Said]:  # fmt: skip
+    ) -> list[Said]:
         out = []
         for text, _, given, title in zip(texts, kinds, langs, titles, strict=True):
             line = self._prepare(text, title)
@@ -227,9 +234,12 @@ def report(kind: str, run: Run, settings: Settings, records: int) -> None:
         table = int(c.execute(select(func.count()).select_from(Document)).scalar_one())
         o = Offset
         sums = c.execute(
-            select(func.sum(o.records), func.sum(o.documents + o.repeats + o.dead_letters + o.tombstones
-                                                 + o.progress_records), func.sum(o.documents))
-        ).one()  # fmt: skip
+            select(
+                func.sum(o.records),
+                func.sum(o.documents + o.repeats + o.dead_letters + o.tombstones + o.progress_records),
+                func.sum(o.documents),
+            )
+        ).one()
     store.close()
     if tuple(map(int, sums)) != (records, records, table):
         sys.exit(f"{kind}: {records:,} records were sent; the store says {sums} and holds {table:,} documents")
@@ -282,9 +292,12 @@ def main() -> None:
     streams = partial(stream, total, args.hours, news, args.identities)
     with EmbeddedBroker() as broker:
         settings = load_settings(
-            kafka_bootstrap=broker.bootstrap, scorer_threads=args.threads, log_level="WARNING",
-            metrics_port_worker=0, **({"worker_batch": args.batch} if args.batch else {}),
-        )  # fmt: skip
+            kafka_bootstrap=broker.bootstrap,
+            scorer_threads=args.threads,
+            log_level="WARNING",
+            metrics_port_worker=0,
+            **({"worker_batch": args.batch} if args.batch else {}),
+        )
         width = Buckets(settings.bucket_seconds, settings.zone).width_ms
         marks = (int((total - 1) * args.hours * 3_600_000 / total)) // width
         partitions = settings.topic_partitions

@@ -109,9 +109,15 @@ def token_list(user: str | None = typer.Argument(None, help="Only this user's.")
         now = store.now_ms(c)
         for t in tokens.list_tokens(c, user):
             table.add_row(
-                str(t.id), t.user, escape(t.name), t.scope, t.state(now), stamp(t.created_at, zone),
-                stamp(t.expires_at, zone), stamp(t.last_used_at, zone),
-            )  # fmt: skip
+                str(t.id),
+                t.user,
+                escape(t.name),
+                t.scope,
+                t.state(now),
+                stamp(t.created_at, zone),
+                stamp(t.expires_at, zone),
+                stamp(t.last_used_at, zone),
+            )
     Console().print(table)
 
 

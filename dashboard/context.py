@@ -28,9 +28,15 @@ BRIEF_SECONDS = 1.5
 SEALED_SECONDS, SEALED_SIZE = 900.0, 24
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
 RANGES = {
-    "15m": 15 * MINUTE, "1h": HOUR, "6h": 6 * HOUR, "24h": DAY, "7d": 7 * DAY, "30d": 30 * DAY, "90d": 90 * DAY,
+    "15m": 15 * MINUTE,
+    "1h": HOUR,
+    "6h": 6 * HOUR,
+    "24h": DAY,
+    "7d": 7 * DAY,
+    "30d": 30 * DAY,
+    "90d": 90 * DAY,
     "365d": 365 * DAY,
-}  # fmt: skip
+}
 KIND_FILTERS: Mapping[str, tuple[int, ...]] = {"all": KIND_CODES, **{k.label: (int(k),) for k in Kind if k}}
 """What a page or a call may show: the kinds behind each choice."""
 

@@ -75,8 +75,9 @@ def going_on(settings: Settings, kept: Kept) -> Iterator[None]:
     def live() -> None:
         store = open_store(settings)
         v = kept.values
-        filler = Filler(store, Stream(v["documents"], v["days"], settings.bucket_ms), v["since"], v["changed"],
-                        bulk=False)  # fmt: skip
+        filler = Filler(
+            store, Stream(v["documents"], v["days"], settings.bucket_ms), v["since"], v["changed"], bulk=False
+        )
         while not done.wait(5.0):
             catch_up(store, settings, kept, filler)
             lease = leases.acquire(store, leases.LEADER, "bench", 86_400)
@@ -141,11 +142,17 @@ def measure(args: argparse.Namespace, settings: Settings, postmaster: int | None
             made = replay_callbacks(clock, people, consists, recorded, found, args.rounds)
             fine &= show(f"callbacks and pages (p95 under {CALLBACK_MS} ms)", made, CALLBACK_MS)
         if "calls" in asked:
-            fine &= show(f"calls of the API (p95 under {CALLBACK_MS} ms; of search under {SEARCH_MS})",
-                         replay_calls(clock, people, consists, found, args.rounds), CALLBACK_MS)  # fmt: skip
+            fine &= show(
+                f"calls of the API (p95 under {CALLBACK_MS} ms; of search under {SEARCH_MS})",
+                replay_calls(clock, people, consists, found, args.rounds),
+                CALLBACK_MS,
+            )
         if "search" in asked:
-            fine &= show(f"search (p95 under {SEARCH_MS} ms)",
-                         replay_searches(clock, people, content, found, 4 * args.rounds), SEARCH_MS)  # fmt: skip
+            fine &= show(
+                f"search (p95 under {SEARCH_MS} ms)",
+                replay_searches(clock, people, content, found, 4 * args.rounds),
+                SEARCH_MS,
+            )
         if "pages" in asked:
             fine &= opened(chrome, site, people[0], pages_of(consists, found), args.openings)
         if "polling" in asked:
@@ -172,8 +179,11 @@ def opened(chrome: object, site: Site, person: Person, paths: list[str], rounds:
     print(f"{'':40} {'cold p50':>9} {'worst':>7} {'warm p50':>9} {'worst':>7} {'kB':>8}")
     for path, (cold, warm, kb) in open_pages(chrome, site, person, paths, rounds).items():  # type: ignore[arg-type]
         late = "  OVER" if percentile(cold, 50) > PAGE_S else ""
-        print(f"{path:40} {percentile(cold, 50):9.2f} {max(cold):7.2f} {percentile(warm, 50):9.2f} {max(warm):7.2f}"
-              f" {kb:8,.0f}{late}", flush=True)  # fmt: skip
+        print(
+            f"{path:40} {percentile(cold, 50):9.2f} {max(cold):7.2f} {percentile(warm, 50):9.2f} {max(warm):7.2f}"
+            f" {kb:8,.0f}{late}",
+            flush=True,
+        )
         fine &= not late
     return fine
 
@@ -187,20 +197,26 @@ def polled(site: Site, recorded: Recorded, minutes: float) -> bool:
     found = poll(site, plan, 60 * minutes)
     everything = [s for seconds in found.seconds.values() for s in seconds]
     rate = len(everything) / max(1.0, found.duration - 20)
-    print(f"\n{USERS} people polling for {found.duration / 60:.1f} min, {rate:.1f} requests a second"
-          f" (p95 under {POLLING_MS} ms)\n{HEAD}")  # fmt: skip
+    print(
+        f"\n{USERS} people polling for {found.duration / 60:.1f} min, {rate:.1f} requests a second"
+        f" (p95 under {POLLING_MS} ms)\n{HEAD}"
+    )
     for name, seconds in sorted(found.seconds.items(), key=lambda item: -percentile(item[1], 95)):
         print(line(short(name), seconds, POLLING_MS))
     print(line("all", everything, POLLING_MS))
     for wrong in sorted(set(found.wrong)):
         print(f"  WRONG {found.wrong.count(wrong)} times: {wrong}")
     settled = [(at, sum(m.values())) for at, m in found.memory if at > min(120.0, 30 * minutes)]
-    print(f"memory of the server (private, all processes): {settled[0][1]:.0f} MB, at the end {settled[-1][1]:.0f},"
-          f" at most {max(mb for _, mb in settled):.0f}")  # fmt: skip
+    print(
+        f"memory of the server (private, all processes): {settled[0][1]:.0f} MB, at the end {settled[-1][1]:.0f},"
+        f" at most {max(mb for _, mb in settled):.0f}"
+    )
     for name, part in (("whole run", settled), ("second half", settled[len(settled) // 2 :])):
         rise, half = slope([at / 3600 for at, _ in part], [mb for _, mb in part])
-        print(f"  slope of the {name}: {rise:+.1f} MB an hour, 95 % interval {rise - half:+.1f} to {rise + half:+.1f}",
-              flush=True)  # fmt: skip
+        print(
+            f"  slope of the {name}: {rise:+.1f} MB an hour, 95 % interval {rise - half:+.1f} to {rise + half:+.1f}",
+            flush=True,
+        )
     worst = max(percentile(s, 95) for s in found.seconds.values())
     return worst * 1_000 <= POLLING_MS and not found.wrong
 

@@ -105,13 +105,30 @@ class Filler:
         scored = s.sentiment is not None
         rows[t.Document].append(
             (
-                s.at, s.row, s.row, s.row, s.print, s.kind, s.source, s.lang, scored, False, 0, s.text, s.title,
-                f"https://news.example/{s.row % 10**9}.html" if s.kind == 1 else None, None, s.row % 50_000, s.at,
+                s.at,
+                s.row,
+                s.row,
+                s.row,
+                s.print,
+                s.kind,
+                s.source,
+                s.lang,
+                scored,
+                False,
+                0,
+                s.text,
+                s.title,
+                f"https://news.example/{s.row % 10**9}.html" if s.kind == 1 else None,
+                None,
+                s.row % 50_000,
+                s.at,
                 orjson.dumps(s.symbols).decode() if s.symbols else None,
-                f'{{"likes": {s.likes}, "reads": {31 * s.likes}}}' if s.kind == 2 else None, None,
-                None if scored else "language", s.at,
+                f'{{"likes": {s.likes}, "reads": {31 * s.likes}}}' if s.kind == 2 else None,
+                None,
+                None if scored else "language",
+                s.at,
             )
-        )  # fmt: skip
+        )
         model = NO_MODEL if not scored else 1 if s.at < self.changed else 2
         partition = (s.row >> 40) & 0xFFF
         column = 4 if s.sentiment is None else 1 + s.sentiment
@@ -159,13 +176,28 @@ class Filler:
                 z = (bad - expected) / math.sqrt(expected + 1)
                 rows.append(
                     (
-                        series, kind, start, start + self.stream.bucket_ms, total, bad, plain, good, none,
-                        len(prints[series, kind]), len(negatives[series, kind]), model if total else None,
-                        round(max(0.0, z), 2) if series > 1 else None, series > 1 and z > 4, False,
-                        usual if judged else None, expected if judged else None,
-                        max(0.0, expected - spread) if judged else None, expected + spread if judged else None, 1,
+                        series,
+                        kind,
+                        start,
+                        start + self.stream.bucket_ms,
+                        total,
+                        bad,
+                        plain,
+                        good,
+                        none,
+                        len(prints[series, kind]),
+                        len(negatives[series, kind]),
+                        model if total else None,
+                        round(max(0.0, z), 2) if series > 1 else None,
+                        series > 1 and z > 4,
+                        False,
+                        usual if judged else None,
+                        expected if judged else None,
+                        max(0.0, expected - spread) if judged else None,
+                        expected + spread if judged else None,
+                        1,
                     )
-                )  # fmt: skip
+                )
 
 
 def usual(stream: Stream, since: int) -> dict[tuple[int, int], tuple[float, float]]:
@@ -360,30 +392,108 @@ def _names(store: Store, settings: Settings, stream: Stream, since: int) -> None
         def add(table: Any, rows: list[dict[str, Any]]) -> None:
             c.execute(insert(table), rows)
 
-        add(t.Log, [{"id": 1, "cluster_id": "bench", "topic": settings.topic_documents, "partitions": PARTITIONS,
-                     "current": True, "created_at": since}])  # fmt: skip
-        add(t.ModelVersion, [{"id": i, "name": name, "precision": "int8", "topics": list(TOPICS), "metrics": {},
-                              "state": "champion" if i == 2 else "retired", "created_at": since} for i, name in _MODELS
-                             ])  # fmt: skip
-        add(t.Series, [{"id": i, "name": name, "judged": name != "all", "trial": name == "topic:fx_crypto"}
-                       for name, i in stream.ids.items()])  # fmt: skip
-        add(t.Source, [{"id": i, "name": n, "created_at": since, "muted": False}
-                       for i, n in enumerate(stream.sources, 1)])  # fmt: skip
-        each = {"records": 420_000, "documents": 419_000, "repeats": 300, "dead_letters": 30, "tombstones": 0,
-                "progress_records": 670, "late": 12}  # fmt: skip
-        add(t.Offset, [{"log_id": 1, "partition": p, "next_offset": 420_000, "progress_t": since, "progress_term": 1,
-                        "progress_writer": "bench", "last_observed_at": since, "high_water": 420_000,
-                        "updated_at": since, **each} for p in range(PARTITIONS)])  # fmt: skip
-        add(t.Process, [{"id": f"{role}-{i}", "role": role, "host": "bench", "pid": 100 + i, "started_at": since,
-                         "seen_at": since, "state": "running",
-                         "info": {"documents_per_second": 1.5} if role == "worker" else {}}
-                        for i, role in enumerate(("worker", "worker", "monitor", "dashboard"))])  # fmt: skip
+        add(
+            t.Log,
+            [
+                {
+                    "id": 1,
+                    "cluster_id": "bench",
+                    "topic": settings.topic_documents,
+                    "partitions": PARTITIONS,
+                    "current": True,
+                    "created_at": since,
+                }
+            ],
+        )
+        add(
+            t.ModelVersion,
+            [
+                {
+                    "id": i,
+                    "name": name,
+                    "precision": "int8",
+                    "topics": list(TOPICS),
+                    "metrics": {},
+                    "state": "champion" if i == 2 else "retired",
+                    "created_at": since,
+                }
+                for i, name in _MODELS
+            ],
+        )
+        add(
+            t.Series,
+            [
+                {"id": i, "name": name, "judged": name != "all", "trial": name == "topic:fx_crypto"}
+                for name, i in stream.ids.items()
+            ],
+        )
+        add(
+            t.Source,
+            [{"id": i, "name": n, "created_at": since, "muted": False} for i, n in enumerate(stream.sources, 1)],
+        )
+        each = {
+            "records": 420_000,
+            "documents": 419_000,
+            "repeats": 300,
+            "dead_letters": 30,
+            "tombstones": 0,
+            "progress_records": 670,
+            "late": 12,
+        }
+        add(
+            t.Offset,
+            [
+                {
+                    "log_id": 1,
+                    "partition": p,
+                    "next_offset": 420_000,
+                    "progress_t": since,
+                    "progress_term": 1,
+                    "progress_writer": "bench",
+                    "last_observed_at": since,
+                    "high_water": 420_000,
+                    "updated_at": since,
+                    **each,
+                }
+                for p in range(PARTITIONS)
+            ],
+        )
+        add(
+            t.Process,
+            [
+                {
+                    "id": f"{role}-{i}",
+                    "role": role,
+                    "host": "bench",
+                    "pid": 100 + i,
+                    "started_at": since,
+                    "seen_at": since,
+                    "state": "running",
+                    "info": {"documents_per_second": 1.5} if role == "worker" else {},
+                }
+                for i, role in enumerate(("worker", "worker", "monitor", "dashboard"))
+            ],
+        )
         jobs = ("seal", "fold", "index", "notify", "retention", "dead-letter-relay")
         add(t.Job, [{"name": n, "started_at": since, "finished_at": since, "ok": True, "message": None} for n in jobs])
-        add(t.DeadLetter, [{"row_id": (1 << 52) + i, "record_timestamp": since + i * MINUTE, "reason": "broken_json",
-                            "detail": "unexpected end of data", "headers": [], "value": b'{"text": ' * 40,
-                            "value_length": 360, "value_sha256": b"0" * 32, "stored_at": since, "replays": 0}
-                           for i in range(360)])  # fmt: skip
+        add(
+            t.DeadLetter,
+            [
+                {
+                    "row_id": (1 << 52) + i,
+                    "record_timestamp": since + i * MINUTE,
+                    "reason": "broken_json",
+                    "detail": "unexpected end of data",
+                    "headers": [],
+                    "value": b'{"text": ' * 40,
+                    "value_length": 360,
+                    "value_sha256": b"0" * 32,
+                    "stored_at": since,
+                    "replays": 0,
+                }
+                for i in range(360)
+            ],
+        )
     for i in range(USERS):
         role = ("viewer", "analyst", "analyst", "admin")[i % 4]
         add_user(store, f"user-{i}", PASSWORD, role, actor="bench")

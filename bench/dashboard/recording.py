@@ -21,9 +21,13 @@ from bench.dashboard.site import Person, Site
 TICK_S = 4.0
 UPDATE = "/_dash-update-component"
 ARGUMENTS = [
-    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
     "--no-first-run",
-]  # fmt: skip
+]
 
 
 @dataclass
@@ -166,4 +170,4 @@ _ACTS = (
     _Act(r"/documents$", lambda p: p.locator(".why-link").first.click(timeout=2_000)),
     _Act(r"/documents$", lambda p: p.keyboard.press("Escape")),
     _Act(r"/documents$", lambda p: _type(p, "#documents-q", "违约")),
-)  # fmt: skip
+)

@@ -91,12 +91,18 @@ def served(database_url: str) -> Iterator[Site]:
     with tempfile.TemporaryFile() as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "app", "dashboard"],
-            env={**os.environ, "BAROMETER_DATABASE_URL": database_url, "BAROMETER_DASHBOARD_PORT": str(port),
-                 "BAROMETER_LOGIN_LIMIT": "10000 per minute",
-                 "BAROMETER_LOGIN_LIMIT_ADDRESS": "10000 per minute", "BAROMETER_API_LIMIT": "100000 per minute",
-                 "BAROMETER_LOG_LEVEL": "WARNING"},
-            stdout=out, stderr=out,
-        )  # fmt: skip
+            env={
+                **os.environ,
+                "BAROMETER_DATABASE_URL": database_url,
+                "BAROMETER_DASHBOARD_PORT": str(port),
+                "BAROMETER_LOGIN_LIMIT": "10000 per minute",
+                "BAROMETER_LOGIN_LIMIT_ADDRESS": "10000 per minute",
+                "BAROMETER_API_LIMIT": "100000 per minute",
+                "BAROMETER_LOG_LEVEL": "WARNING",
+            },
+            stdout=out,
+            stderr=out,
+        )
         try:
             _wait(port, process, out)
             yield Site(port, process)
@@ -152,8 +158,12 @@ class Person:
         if token is None:
             raise SystemExit("the log-in page has no token")
         fields = {"name": name, "password": PASSWORD, "csrf_token": token.group(1).decode()}
-        answer = self._ask("POST", "/login", urllib.parse.urlencode(fields).encode(),
-                           {"Content-Type": "application/x-www-form-urlencoded"})  # fmt: skip
+        answer = self._ask(
+            "POST",
+            "/login",
+            urllib.parse.urlencode(fields).encode(),
+            {"Content-Type": "application/x-www-form-urlencoded"},
+        )
         if answer.status != 302:
             raise SystemExit(f"{name} could not log in: {answer.status}")
 
@@ -169,8 +179,11 @@ class Person:
         return self._ask("POST", path, body, {"Content-Type": "application/json", "Sec-Fetch-Site": "same-origin"})
 
     def _ask(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> Answer:
-        headers = {**headers, "Accept-Encoding": "gzip",
-                   "Cookie": "; ".join(f"{k}={v}" for k, v in self._cookies.items())}  # fmt: skip
+        headers = {
+            **headers,
+            "Accept-Encoding": "gzip",
+            "Cookie": "; ".join(f"{k}={v}" for k, v in self._cookies.items()),
+        }
         started = time.perf_counter()
         try:
             self._connection.request(method, path, body, headers)

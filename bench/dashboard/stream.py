@@ -28,19 +28,61 @@ STORIES = 60
 COPIES = 0.14
 STORMS_A_DAY = 24
 TOPICS = {  # weight, usual share of negatives
-    "market": (30, 0.24), "company_operations": (14, 0.15), "industry": (10, 0.14), "earnings_dividend": (11, 0.2),
-    "ma_financing_ipo": (5, 0.1), "shareholding": (5, 0.18), "management": (3, 0.22), "regulation_legal": (4, 0.55),
-    "fraud_default": (2, 0.8), "credit_bonds": (4, 0.4), "financial_sector": (8, 0.2), "real_estate": (9, 0.3),
-    "macro": (9, 0.2), "policy_central_bank": (7, 0.12), "politics_international": (7, 0.35),
-    "commodities_energy": (7, 0.25), "fx_crypto": (4, 0.3), "analyst_view": (5, 0.16), "public_health": (1, 0.3),
+    "market": (30, 0.24),
+    "company_operations": (14, 0.15),
+    "industry": (10, 0.14),
+    "earnings_dividend": (11, 0.2),
+    "ma_financing_ipo": (5, 0.1),
+    "shareholding": (5, 0.18),
+    "management": (3, 0.22),
+    "regulation_legal": (4, 0.55),
+    "fraud_default": (2, 0.8),
+    "credit_bonds": (4, 0.4),
+    "financial_sector": (8, 0.2),
+    "real_estate": (9, 0.3),
+    "macro": (9, 0.2),
+    "policy_central_bank": (7, 0.12),
+    "politics_international": (7, 0.35),
+    "commodities_energy": (7, 0.25),
+    "fx_crypto": (4, 0.3),
+    "analyst_view": (5, 0.16),
+    "public_health": (1, 0.3),
     "other": (6, 0.2),
-}  # fmt: skip
+}
 _HEADS = ("恒", "华", "东", "明", "南", "瑞", "蓝", "宏", "天", "安", "北", "金", "云", "青", "长", "海")
 _TAILS = ("远地产", "岳银行", "江汽车", "川科技", "岭能源", "和保险", "湾医药", "达钢铁")
-_WHAT = ("业绩", "公告", "财报", "减持", "回购", "停牌", "重组", "分红", "债券", "订单", "新品", "审批", "利率", "房价",
-         "评级", "诉讼", "违约", "兑付", "立案", "罚单")  # fmt: skip
-_NEGATIVE = ("又跌了，割肉吧", "管理层不行，迟早出事", "拿了三年亏了一半", "跌停板见", "暴雷了，血本无归", "谁来管管",
-             "投诉了没人理", "数据太难看")  # fmt: skip
+_WHAT = (
+    "业绩",
+    "公告",
+    "财报",
+    "减持",
+    "回购",
+    "停牌",
+    "重组",
+    "分红",
+    "债券",
+    "订单",
+    "新品",
+    "审批",
+    "利率",
+    "房价",
+    "评级",
+    "诉讼",
+    "违约",
+    "兑付",
+    "立案",
+    "罚单",
+)
+_NEGATIVE = (
+    "又跌了，割肉吧",
+    "管理层不行，迟早出事",
+    "拿了三年亏了一半",
+    "跌停板见",
+    "暴雷了，血本无归",
+    "谁来管管",
+    "投诉了没人理",
+    "数据太难看",
+)
 _OTHER = ("再等等看", "低位加仓", "这价格还行", "稳住，长期持有", "终于解套了", "看多一个月", "没什么变化", "观望为主")
 _NEWS_BAD = (
     "{firm}公告称，{what}出现重大不利变化，涉及{name}项目，金额{n}万元。",
@@ -110,13 +152,16 @@ class Stream:
         self.firms = self.firms[:FIRMS]
         self.codes = [f"{c:06d}" for c in rng.sample(range(600_000, 603_000), 900)]
         self.names = [
-            "all", *(f"topic:{t}" for t in TOPICS), *(f"symbol:{c}" for c in self.codes[:SYMBOLS]),
+            "all",
+            *(f"topic:{t}" for t in TOPICS),
+            *(f"symbol:{c}" for c in self.codes[:SYMBOLS]),
             *(f"watch:{f}" for f in self.firms),
-        ]  # fmt: skip
+        ]
         """Of the series; the id of a series is its place, from 1 on."""
         self.ids = {name: i for i, name in enumerate(self.names, 1)}
-        self.sources = [f"{rng.choice(('财经', '证券', '楼市', '快讯', '股海'))}{self.words.words[500 + i]}"
-                        for i in range(SOURCES)]  # fmt: skip
+        self.sources = [
+            f"{rng.choice(('财经', '证券', '楼市', '快讯', '股海'))}{self.words.words[500 + i]}" for i in range(SOURCES)
+        ]
         self._topics = list(TOPICS)
         self._topic_weights = list(accumulate(w for w, _ in TOPICS.values()))
         self._source_weights = list(accumulate(1 / (i + 2) for i in range(SOURCES)))
@@ -169,8 +214,22 @@ class Stream:
             day = at // DAY
             title, text, print_, lang, topics, firm, sentiment = self._story(day, draw(r, self._story_weights))
             series = [self.ids[f"topic:{t}"] for t in topics] + [self.ids[f"watch:{self.firms[firm]}"]]
-            return Said(at, row, 1, source, lang, title, text, print_, sentiment, 0.55 + 0.44 * r.random(), topics,
-                        tuple(series), (), r.randrange(400))  # fmt: skip
+            return Said(
+                at,
+                row,
+                1,
+                source,
+                lang,
+                title,
+                text,
+                print_,
+                sentiment,
+                0.55 + 0.44 * r.random(),
+                topics,
+                tuple(series),
+                (),
+                r.randrange(400),
+            )
         topics, firm, symbols, sentiment = self._subject(r, about)
         lang = "en" if r.random() < 0.12 else "zh"
         title, text = self._words(r, kind, lang, firm, sentiment)
@@ -182,8 +241,22 @@ class Stream:
             series.append(self.ids[f"watch:{self.firms[firm]}"])
         if not about and r.random() < 0.015:
             return Said(at, row, kind, source, "el", title, text, fingerprint(text), None, 0.0, (), (), symbols, 0)
-        return Said(at, row, kind, source, lang, title, text, fingerprint(text), sentiment, 0.5 + 0.49 * r.random(),
-                    topics, tuple(dict.fromkeys(series)), symbols, int(r.paretovariate(1.1)))  # fmt: skip
+        return Said(
+            at,
+            row,
+            kind,
+            source,
+            lang,
+            title,
+            text,
+            fingerprint(text),
+            sentiment,
+            0.5 + 0.49 * r.random(),
+            topics,
+            tuple(dict.fromkeys(series)),
+            symbols,
+            int(r.paretovariate(1.1)),
+        )
 
     def _subject(self, r: Random, about: int) -> tuple[tuple[str, ...], int | None, tuple[str, ...], int]:
         """Topics, firm, symbols, sentiment."""
@@ -210,10 +283,14 @@ class Stream:
     def _words(self, r: Random, kind: int, lang: str, firm: int | None, sentiment: int) -> tuple[str | None, str]:
         if lang == "en":
             parts = [
-                s.format(firm="The firm" if firm is None else f"Firm {firm}", name=r.choice(self.words.english),
-                         what=r.choice(_ENGLISH_WHAT), n=r.randrange(10, 9_999))
+                s.format(
+                    firm="The firm" if firm is None else f"Firm {firm}",
+                    name=r.choice(self.words.english),
+                    what=r.choice(_ENGLISH_WHAT),
+                    n=r.randrange(10, 9_999),
+                )
                 for s in r.sample(_ENGLISH, r.randint(1, 3) if kind == 1 else 1)
-            ]  # fmt: skip
+            ]
             return (parts[0][:60] if kind == 1 else None), " ".join(parts) + f" {r.randrange(10**6)}"
         who = "公司" if firm is None else self.firms[firm]
         if kind == 2:
@@ -225,10 +302,14 @@ class Stream:
         if sentiment == 0:
             sentences[0] = r.choice(_NEWS_BAD)
         made = [
-            s.format(firm=who, what=r.choice(_WHAT), n=r.randrange(100, 99_999),
-                     name=self.words.words[draw(r, self._name_weights)])
+            s.format(
+                firm=who,
+                what=r.choice(_WHAT),
+                n=r.randrange(100, 99_999),
+                name=self.words.words[draw(r, self._name_weights)],
+            )
             for s in sentences
-        ]  # fmt: skip
+        ]
         return f"{who}：{r.choice(_WHAT)}与{self.words.words[draw(r, self._name_weights)]}", "".join(made)
 
     def _story(self, day: int, number: int) -> tuple[str, str, int, str, tuple[str, ...], int, int]:

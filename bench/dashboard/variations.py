@@ -51,45 +51,68 @@ class Cases:
         some = names[draw(r, self.stream._name_weights)]
         rare = names[r.randrange(30_000, len(names))]
         return r.choice(
-            (one, f"{one} {r.choice(common)}", some, rare, f"{one} {some}", f'"{some}{one}"', f"{some} -{one}",
-             f"{r.choice(self.stream.firms)} {one}", "查无此词", "default bonds")
-        )  # fmt: skip
+            (
+                one,
+                f"{one} {r.choice(common)}",
+                some,
+                rare,
+                f"{one} {some}",
+                f'"{some}{one}"',
+                f"{some} -{one}",
+                f"{r.choice(self.stream.firms)} {one}",
+                "查无此词",
+                "default bonds",
+            )
+        )
 
     def overview(self, r: Random) -> dict[str, str | None]:
         by_text = r.random() < 0.2
         return {
-            "range": r.choice((None, "6h") if by_text else (None, *RANGES)), "kind": r.choice(KINDS),
+            "range": r.choice((None, "6h") if by_text else (None, *RANGES)),
+            "kind": r.choice(KINDS),
             "group": r.choice((None, None, "topic", "symbol")),
             "source": r.choice(self.stream.sources[:60]) if by_text and r.random() < 0.7 else None,
-            "lang": r.choice(("zh", "en")) if by_text else None, "view": r.choice((None, "heat")),
+            "lang": r.choice(("zh", "en")) if by_text else None,
+            "view": r.choice((None, "heat")),
             "find": r.choice((None, None, "60", "银行")),
-        }  # fmt: skip
+        }
 
     def one_series(self, r: Random, name: str | None = None) -> dict[str, Any]:
         return {
-            "name": name or self.series(r), "range": r.choice((None, *RANGES)),
-            "kind": r.choice((None, "news", "comment", "apart")), "voices": r.choice((None, None, "independent")),
-            "at": None, "from": None, "to": None,
-        }  # fmt: skip
+            "name": name or self.series(r),
+            "range": r.choice((None, *RANGES)),
+            "kind": r.choice((None, "news", "comment", "apart")),
+            "voices": r.choice((None, None, "independent")),
+            "at": None,
+            "from": None,
+            "to": None,
+        }
 
     def alerts(self, r: Random) -> dict[str, Any]:
         return {
             "state": r.choice((None, "firing", "acknowledged", "resolved", "all")),
-            "severity": r.choice((None, None, "warning", "critical")), "level": r.choice((None, None, "major")),
+            "severity": r.choice((None, None, "warning", "critical")),
+            "level": r.choice((None, None, "major")),
             "owner": r.choice((None, None, "user-1", "none")),
             "series": r.choice((None, None, None, self.series(r))),
             "sort": r.choice((None, "-started", "due", "level")),
-        }  # fmt: skip
+        }
 
     def documents(self, r: Random, searched: float = 0.5) -> dict[str, Any]:
         """Filters of the Documents page."""
         topic = r.choice([n for n in self.stream.names if n.startswith("topic:")])
         return {
-            "q": self.words(r) if r.random() < searched else None, "series": r.choice((None, None, topic)),
-            "kind": r.choice(KINDS), "sentiment": r.choice(FEELINGS), "range": r.choice((None, None, "24h", "7d")),
-            "source": r.choice((None, None, r.choice(self.stream.sources))), "lang": r.choice((None, None, "en")),
-            "confidence": r.choice((None, None, "0.8")), "copies": r.choice((None, "all")), "before": None,
-        }  # fmt: skip
+            "q": self.words(r) if r.random() < searched else None,
+            "series": r.choice((None, None, topic)),
+            "kind": r.choice(KINDS),
+            "sentiment": r.choice(FEELINGS),
+            "range": r.choice((None, None, "24h", "7d")),
+            "source": r.choice((None, None, r.choice(self.stream.sources))),
+            "lang": r.choice((None, None, "en")),
+            "confidence": r.choice((None, None, "0.8")),
+            "copies": r.choice((None, "all")),
+            "before": None,
+        }
 
 
 def cases(store: Store, stream: Stream) -> Cases:
@@ -102,8 +125,16 @@ def cases(store: Store, stream: Stream) -> Cases:
         silences = tuple(c.execute(select(t.Silence.id)).scalars())
         labelled = tuple(c.execute(select(t.LabelText.id).limit(200)).scalars())
     by: Callable[[str], tuple[int, ...]] = lambda state: tuple(i for i, s in found if s == state)  # noqa: E731
-    return Cases(stream, by("firing"), (*by("firing"), *by("acknowledged")), by("resolved"), now,
-                 tuple(f"{at}-{row}" for at, row in latest), silences, labelled)  # fmt: skip
+    return Cases(
+        stream,
+        by("firing"),
+        (*by("firing"), *by("acknowledged")),
+        by("resolved"),
+        now,
+        tuple(f"{at}-{row}" for at, row in latest),
+        silences,
+        labelled,
+    )
 
 
 def address(r: Random, c: Cases, page: str) -> tuple[str, str, str]:

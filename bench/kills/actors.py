@@ -131,11 +131,17 @@ class Company:
         actor.process = self._context.Process(
             target=run,
             args=(
-                actor.role, self._values, str(self.log), self.pace, actor.plan and actor.plan.json(),
-                str(self.journal), pids, self.broker is None,
+                actor.role,
+                self._values,
+                str(self.log),
+                self.pace,
+                actor.plan and actor.plan.json(),
+                str(self.journal),
+                pids,
+                self.broker is None,
             ),
             daemon=True,
-        )  # fmt: skip
+        )
         actor.process.start()
         actor.due = None
 

@@ -42,9 +42,15 @@ def killed_upgrade(stage: Stage, full: str, killings: tuple[Killing, ...], seed:
     store = Store(url)
     documents = _documents(store)
     company = Company(
-        stage.settings("aged", folder, url), folder, stage.broker, stage.postgres, killings, random.Random(seed), 0.0,
+        stage.settings("aged", folder, url),
+        folder,
+        stage.broker,
+        stage.postgres,
+        killings,
+        random.Random(seed),
+        0.0,
         lambda: None,
-    )  # fmt: skip
+    )
     company.start("upgrade")
     (actor,) = company.actors
     wrong: list[str] = []

@@ -100,4 +100,4 @@ LINES: tuple[Line, ...] = (
     _named("leader", "during sealing", *SEALING, database="sqlite"),
     _named("leader", "between send and mark", database="sqlite"),
     Line("sqlite", "leader", "at random"),
-)  # fmt: skip
+)

@@ -52,9 +52,15 @@ class CostsNothing(KeywordScorer):
 
 
 def run(
-    role: str, values: dict[str, Any], log: str, pace: float, plan: dict[str, Any] | None, journal: str,
-    pids: dict[str, str], idempotent: bool,
-) -> None:  # fmt: skip
+    role: str,
+    values: dict[str, Any],
+    log: str,
+    pace: float,
+    plan: dict[str, Any] | None,
+    journal: str,
+    pids: dict[str, str],
+    idempotent: bool,
+) -> None:
     """The child's whole life.
 
     Args:

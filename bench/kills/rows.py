@@ -31,10 +31,17 @@ def read_rows(store: Store) -> Rows:
         out: Rows = {
             table.__tablename__: _table(c, table, names)
             for table in (
-                t.Document, t.Prediction, t.SeriesDocument, t.Identity, t.SealedBucket, t.SeriesState, t.Fingerprint,
-                t.SealingState, t.SourceRollup,
+                t.Document,
+                t.Prediction,
+                t.SeriesDocument,
+                t.Identity,
+                t.SealedBucket,
+                t.SeriesState,
+                t.Fingerprint,
+                t.SealingState,
+                t.SourceRollup,
             )
-        }  # fmt: skip
+        }
         out["dead_letters"] = _dead_letters(c)
         out["rollups"] = _rollups(c, names)
         out["offsets"] = _offsets(c)
@@ -96,9 +103,16 @@ def _rollups(c: Connection, names: _Names) -> list[tuple[Any, ...]]:
 def _offsets(c: Connection) -> list[tuple[Any, ...]]:
     o = t.Offset
     exact = (
-        o.log_id, o.partition, o.next_offset, o.records, o.dead_letters, o.tombstones, o.progress_records, o.progress_t,
+        o.log_id,
+        o.partition,
+        o.next_offset,
+        o.records,
+        o.dead_letters,
+        o.tombstones,
+        o.progress_records,
+        o.progress_t,
         o.last_observed_at,
-    )  # fmt: skip
+    )
     sums = select(func.sum(o.documents), func.sum(o.repeats), func.sum(o.late))
     return [tuple(r) for r in c.execute(select(*exact))] + [tuple(int(n) for n in c.execute(sums).one())]
 

@@ -68,9 +68,16 @@ class Stage:
 
 
 def run_settings(
-    bootstrap: str, topic: str, group: str, folder: Path, url: str, box: PostBox, shape: Shape, receivers: int,
+    bootstrap: str,
+    topic: str,
+    group: str,
+    folder: Path,
+    url: str,
+    box: PostBox,
+    shape: Shape,
+    receivers: int,
     session_timeout_ms: int = 1_500,
-) -> Settings:  # fmt: skip
+) -> Settings:
     """Small steps and short leases; each receiver is told of every alert by two hooks."""
     notify = folder / "notify.yaml"
     hooks = [{"type": "webhook", "url": box.url}] * 2
@@ -84,12 +91,25 @@ def run_settings(
         )
     )
     return load_settings(
-        database_url=url, kafka_bootstrap=bootstrap, topic_documents=topic, topic_dlq=f"{topic}.dlq.{group}",
-        topic_partitions=shape.partitions, consumer_group=group, session_timeout_ms=session_timeout_ms, worker_batch=24,
-        worker_linger_ms=20, bucket_seconds=shape.bucket_ms // 1000, lease_seconds=2, tick_seconds=0.15,
-        metrics_port_worker=0, metrics_port_monitor=0, notify_file=notify, lag_alarm_records=10**9, log_level="INFO",
+        database_url=url,
+        kafka_bootstrap=bootstrap,
+        topic_documents=topic,
+        topic_dlq=f"{topic}.dlq.{group}",
+        topic_partitions=shape.partitions,
+        consumer_group=group,
+        session_timeout_ms=session_timeout_ms,
+        worker_batch=24,
+        worker_linger_ms=20,
+        bucket_seconds=shape.bucket_ms // 1000,
+        lease_seconds=2,
+        tick_seconds=0.15,
+        metrics_port_worker=0,
+        metrics_port_monitor=0,
+        notify_file=notify,
+        lag_alarm_records=10**9,
+        log_level="INFO",
         author_salt="the same in each store",
-    )  # fmt: skip
+    )
 
 
 @contextmanager
@@ -116,9 +136,16 @@ def stage(
 
 
 def run(
-    stage: Stage, killings: Sequence[Killing], seed: str, *, sqlite: bool = False, workers: int = 3,
-    want: Rows | None = None, migrated: bool = True, keep: bool = False,
-) -> Outcome:  # fmt: skip
+    stage: Stage,
+    killings: Sequence[Killing],
+    seed: str,
+    *,
+    sqlite: bool = False,
+    workers: int = 3,
+    want: Rows | None = None,
+    migrated: bool = True,
+    keep: bool = False,
+) -> Outcome:
     """One run from an empty store to the end of the log.
 
     Args:
@@ -138,9 +165,15 @@ def run(
     settings = stage.settings(group, folder, url)
     store = Store(url)
     company = Company(
-        settings, folder, stage.broker, stage.postgres, tuple(killings), random.Random(seed), stage.pace,
+        settings,
+        folder,
+        stage.broker,
+        stage.postgres,
+        tuple(killings),
+        random.Random(seed),
+        stage.pace,
         lambda: leader_of(store),
-    )  # fmt: skip
+    )
     stage.box.received.clear()
     wrong: list[str] = []
     try:
@@ -172,9 +205,15 @@ def run(
     elif stage.postgres is not None and not sqlite and not keep:
         stage.postgres.drop(url)
     return Outcome(
-        company.kills, company.restarts, time.monotonic() - began, wrong, sum(map(len, stored.values())), repeats,
-        stored, url,
-    )  # fmt: skip
+        company.kills,
+        company.restarts,
+        time.monotonic() - began,
+        wrong,
+        sum(map(len, stored.values())),
+        repeats,
+        stored,
+        url,
+    )
 
 
 def repair(stage: Stage) -> None:

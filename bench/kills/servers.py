@@ -49,9 +49,14 @@ class DurableBroker:
     def _environment(self) -> dict[str, str]:
         url = f"http://127.0.0.1:{self._s3}"
         return {
-            "AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "bench", "AWS_ALLOW_HTTP": "true",
-            "AWS_REGION": "us-east-1", "AWS_DEFAULT_REGION": "us-east-1", "AWS_ENDPOINT": url, "AWS_ENDPOINT_URL": url,
-        }  # fmt: skip
+            "AWS_ACCESS_KEY_ID": "bench",
+            "AWS_SECRET_ACCESS_KEY": "bench",
+            "AWS_ALLOW_HTTP": "true",
+            "AWS_REGION": "us-east-1",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_ENDPOINT": url,
+            "AWS_ENDPOINT_URL": url,
+        }
 
     def open(self) -> None:
         """Start the object store, make its bucket, start the broker."""
@@ -60,14 +65,20 @@ class DurableBroker:
         with (self.folder / "s3.log").open("ab") as out:
             self._moto = subprocess.Popen(
                 [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self._s3)],
-                stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
                 preexec_fn=die_with_parent(),  # noqa: PLW1509
-            )  # fmt: skip
+            )
         _await(self._s3, self._moto, "the object store")
         client = boto3.client(
-            "s3", endpoint_url=f"http://127.0.0.1:{self._s3}", aws_access_key_id="bench",
-            aws_secret_access_key="bench", region_name="us-east-1",
-        )  # fmt: skip
+            "s3",
+            endpoint_url=f"http://127.0.0.1:{self._s3}",
+            aws_access_key_id="bench",
+            aws_secret_access_key="bench",
+            region_name="us-east-1",
+        )
         client.create_bucket(Bucket=BUCKET)
         self.start()
 
@@ -75,11 +86,25 @@ class DurableBroker:
         url = f"tcp://{self.bootstrap}"
         with (self.folder / "broker.log").open("ab") as out:
             self._process = subprocess.Popen(
-                [_binary(), "broker", "--cluster-id", self.cluster_id, "--listener-url", url,
-                 "--advertised-listener-url", url, "--storage-engine", f"s3://{BUCKET}/"],
-                env={**os.environ, **self._environment()}, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-                start_new_session=True, preexec_fn=die_with_parent(),  # noqa: PLW1509
-            )  # fmt: skip
+                [
+                    _binary(),
+                    "broker",
+                    "--cluster-id",
+                    self.cluster_id,
+                    "--listener-url",
+                    url,
+                    "--advertised-listener-url",
+                    url,
+                    "--storage-engine",
+                    f"s3://{BUCKET}/",
+                ],
+                env={**os.environ, **self._environment()},
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+                preexec_fn=die_with_parent(),  # noqa: PLW1509
+            )
         self.pid_file.write_text(str(self._process.pid))
         _await(self.port, self._process, "the broker")
 

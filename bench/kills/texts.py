@@ -97,9 +97,13 @@ def fill(settings: Settings, shape: Shape, seed: int) -> Filled:
     for bucket in buckets(shape, seed, settings.lateness_ms):
         for r in bucket:
             producer.send(
-                settings.topic_documents, r.value, key=r.key, partition=r.partition, timestamp_ms=r.at,
+                settings.topic_documents,
+                r.value,
+                key=r.key,
+                partition=r.partition,
+                timestamp_ms=r.at,
                 headers=r.headers,
-            )  # fmt: skip
+            )
             ends[r.partition] += 1
         producer.flush()  # small batches: a fetch takes whole ones, and partitions should be read side by side
     producer.close()

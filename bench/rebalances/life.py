@@ -89,15 +89,26 @@ class Life:
             where = {
                 "kafka_bootstrap": kafka.secure_bootstrap,
                 "kafka_options": {
-                    "security_protocol": "SASL_SSL", "ssl_cafile": str(kafka.tls / "ca.pem"), "sasl_mechanism": "PLAIN",
-                    "sasl_plain_username": USER, "sasl_plain_password": kafka.users[USER],
+                    "security_protocol": "SASL_SSL",
+                    "ssl_cafile": str(kafka.tls / "ca.pem"),
+                    "sasl_mechanism": "PLAIN",
+                    "sasl_plain_username": USER,
+                    "sasl_plain_password": kafka.users[USER],
                 },
-            }  # fmt: skip
+            }
         made: Settings = load_settings(
-            **where, database_url=self.url, topic_documents=self.topic, topic_dlq=f"{self.topic}.dlq",
-            topic_partitions=self.chance.choice((2, 3, 4, 6)), consumer_group=self.group, worker_batch=BATCH,
-            worker_linger_ms=20, session_timeout_ms=SESSION_MS, metrics_port_worker=0, log_level="INFO",
-        )  # fmt: skip
+            **where,
+            database_url=self.url,
+            topic_documents=self.topic,
+            topic_dlq=f"{self.topic}.dlq",
+            topic_partitions=self.chance.choice((2, 3, 4, 6)),
+            consumer_group=self.group,
+            worker_batch=BATCH,
+            worker_linger_ms=20,
+            session_timeout_ms=SESSION_MS,
+            metrics_port_worker=0,
+            log_level="INFO",
+        )
         values = made.model_dump(mode="json", exclude={"author_salt"})
         return {k: v for k, v in values.items() if v is not None}
 

@@ -260,18 +260,28 @@ def register(contract: Contract) -> None:
         row = dict(page.alert._mapping)
         due = [s.due_at for s in page.steps if s.state == "open"]
         return row | {
-            "series": page.series, "model": page.model, "owner": row["assignee"] or row["acknowledged_by"],
-            "due_at": min(due, default=None), "silenced_until": _until(silenced, alert_id),
+            "series": page.series,
+            "model": page.model,
+            "owner": row["assignee"] or row["acknowledged_by"],
+            "due_at": min(due, default=None),
+            "silenced_until": _until(silenced, alert_id),
             "about": telling(row["explanation"], row["seen_negative"]),
-            "events": _rows(page.events), "steps": _rows(page.steps), "incident": _rows(page.together),
+            "events": _rows(page.events),
+            "steps": _rows(page.steps),
+            "incident": _rows(page.together),
             "notifications": _rows(page.notifications),
-        }  # fmt: skip
+        }
 
     for what, (body, summary) in BODIES.items():
         contract.call(
-            "POST", f"/alerts/<int:alert_id>/{what}", TAG, body=body, answer=Alert, acts=True,
+            "POST",
+            f"/alerts/<int:alert_id>/{what}",
+            TAG,
+            body=body,
+            answer=Alert,
+            acts=True,
             name=what.replace("-", "_"),
-        )(_does(what, summary, get_alert))  # fmt: skip
+        )(_does(what, summary, get_alert))
     assert set(BODIES) == set(ACTS)
 
 

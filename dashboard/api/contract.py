@@ -72,10 +72,20 @@ class Contract:
         handle(blueprint)
 
     def call(
-        self, method: str, rule: str, tag: str, *, query: type[Asked] | None = None, body: type[Asked] | None = None,
-        answer: type[Answer] | None = None, made: int = 200, acts: bool = False, analysts: bool = False,
-        forms: Mapping[str, str] | None = None, name: str | None = None,
-    ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:  # fmt: skip
+        self,
+        method: str,
+        rule: str,
+        tag: str,
+        *,
+        query: type[Asked] | None = None,
+        body: type[Asked] | None = None,
+        answer: type[Answer] | None = None,
+        made: int = 200,
+        acts: bool = False,
+        analysts: bool = False,
+        forms: Mapping[str, str] | None = None,
+        name: str | None = None,
+    ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Register a view; its docstring is the documentation.
 
         Args:
@@ -92,9 +102,23 @@ class Contract:
             endpoint = name or view.__name__
             found = tuple((part[2], _schema(rule, part)) for part in _CONVERTER.finditer(rule))
             self.calls.append(
-                Call(method, _CONVERTER.sub(r"{\2}", rule), endpoint, tag, " ".join(summary.split()), details, query,
-                     body, answer, made, acts, analysts, forms or {}, found)
-            )  # fmt: skip
+                Call(
+                    method,
+                    _CONVERTER.sub(r"{\2}", rule),
+                    endpoint,
+                    tag,
+                    " ".join(summary.split()),
+                    details,
+                    query,
+                    body,
+                    answer,
+                    made,
+                    acts,
+                    analysts,
+                    forms or {},
+                    found,
+                )
+            )
 
             def run(**path: Any) -> Any:
                 if acts:
@@ -132,7 +156,8 @@ class Contract:
         return {
             "openapi": "3.1.0",
             "info": {
-                "title": "Barometer 舆情晴雨表", "version": __version__,
+                "title": "Barometer 舆情晴雨表",
+                "version": __version__,
                 "description": "Times are UTC epoch milliseconds; row ids are strings. Every refusal has the form of "
                 "the schema Error, with a stable code.",
             },
@@ -147,7 +172,7 @@ class Contract:
                     "session": {"type": "apiKey", "in": "cookie", "name": "barometer_session"},
                 },
             },
-        }  # fmt: skip
+        }
 
 
 def _schema(rule: str, part: re.Match[str]) -> dict[str, Any]:
@@ -205,10 +230,12 @@ def _operation(call: Call, names: Mapping[Any, Any]) -> dict[str, Any]:
     possible |= {413} if call.body else set()
     refusal = {"application/json": {"schema": names[(Error, "serialization")]}}
     operation: dict[str, Any] = {
-        "operationId": call.name, "tags": [call.tag], "summary": call.summary,
+        "operationId": call.name,
+        "tags": [call.tag],
+        "summary": call.summary,
         "responses": {str(call.made): good}
         | {str(s): {"description": REFUSALS[s], "content": refusal} for s in sorted(possible)},
-    }  # fmt: skip
+    }
     notes = [call.details] if call.details else []
     if call.acts:
         notes.append("For analysts and administrators; tokens need the scope act.")

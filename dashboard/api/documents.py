@@ -146,16 +146,23 @@ def register(contract: Contract) -> None:
             raise NotThere("no_document", id=document_id[:80])
         said = [
             Said(
-                model=p.model, precision=p.precision, sentiment=_feeling(p.sentiment), topics=p.topics or {},
+                model=p.model,
+                precision=p.precision,
+                sentiment=_feeling(p.sentiment),
+                topics=p.topics or {},
                 probabilities=Probabilities(negative=p.p_negative, neutral=p.p_neutral, positive=p.p_positive),
             )
             for p in found.predictions
-        ]  # fmt: skip
+        ]
         return WholeDocument(
-            **as_row(found.text, True).model_dump(), external_id=found.external_id, extra=found.extra,
-            stored_at=found.stored_at, predictions=said, copy_list=[_other(o) for o in found.copies],
+            **as_row(found.text, True).model_dump(),
+            external_id=found.external_id,
+            extra=found.extra,
+            stored_at=found.stored_at,
+            predictions=said,
+            copy_list=[_other(o) for o in found.copies],
             revisions=[_other(o) for o in found.revisions],
-        )  # fmt: skip
+        )
 
     @contract.call(
         "GET", "/export/documents.<any(csv, parquet, xlsx):form>", TAG, query=Filters, analysts=True, forms=FORMATS
@@ -172,17 +179,32 @@ def as_row(t: Text, counted: bool = True) -> DocumentRow:
     """``counted``: the text knows of its copies."""
     known = t.p_negative is not None and t.p_neutral is not None and t.p_positive is not None
     return DocumentRow(
-        id=as_cursor((t.observed_at, t.row_id)), row_id=t.key, observed_at=t.observed_at, published_at=t.published_at,
-        kind=Kind(t.kind).label, lang=t.lang, source=t.source, title=t.title, text=t.text, cut=t.cut, url=t.url,
-        symbols=[str(x) for x in t.symbols], engagement=t.engagement,
+        id=as_cursor((t.observed_at, t.row_id)),
+        row_id=t.key,
+        observed_at=t.observed_at,
+        published_at=t.published_at,
+        kind=Kind(t.kind).label,
+        lang=t.lang,
+        source=t.source,
+        title=t.title,
+        text=t.text,
+        cut=t.cut,
+        url=t.url,
+        symbols=[str(x) for x in t.symbols],
+        engagement=t.engagement,
         sentiment=None if t.sentiment is None else _feeling(t.sentiment),
         probabilities=Probabilities(negative=t.p_negative or 0, neutral=t.p_neutral or 0, positive=t.p_positive or 0)
         if known
         else None,
-        topics=t.topics, model=t.model, unscored_reason=t.unscored_reason, late=t.late,
-        flags=[f.name.lower() for f in Flag if f.name and t.flags & f], copies=t.copies if counted else None,
-        first_at=t.first_at, first_source=t.first_source,
-    )  # fmt: skip
+        topics=t.topics,
+        model=t.model,
+        unscored_reason=t.unscored_reason,
+        late=t.late,
+        flags=[f.name.lower() for f in Flag if f.name and t.flags & f],
+        copies=t.copies if counted else None,
+        first_at=t.first_at,
+        first_source=t.first_source,
+    )
 
 
 def _feeling(value: int) -> SentimentName:
@@ -191,5 +213,10 @@ def _feeling(value: int) -> SentimentName:
 
 
 def _other(row: Any) -> Other:
-    return Other(id=as_cursor((row.observed_at, row.row_id)), observed_at=row.observed_at, source=row.source,
-                 title=row.title, url=row.url)  # fmt: skip
+    return Other(
+        id=as_cursor((row.observed_at, row.row_id)),
+        observed_at=row.observed_at,
+        source=row.source,
+        title=row.title,
+        url=row.url,
+    )

@@ -19,10 +19,19 @@ from dashboard.services.document_query import NotSought
 from dashboard.services.labelling import NoSuchText
 
 _HTTP = {404: "not_found", 405: "method", 413: "too_large", 415: "not_json"}
-_WORDS = {"string_type": "not_text", "bool_type": "not_flag", "bool_parsing": "not_flag", "int_type": "not_number",
-          "int_parsing": "not_number", "int_from_float": "not_number", "extra_forbidden": "unknown",
-          "missing": "missing", "json_invalid": "not_object", "model_type": "not_object",
-          "model_attributes_type": "not_object"}  # fmt: skip
+_WORDS = {
+    "string_type": "not_text",
+    "bool_type": "not_flag",
+    "bool_parsing": "not_flag",
+    "int_type": "not_number",
+    "int_parsing": "not_number",
+    "int_from_float": "not_number",
+    "extra_forbidden": "unknown",
+    "missing": "missing",
+    "json_invalid": "not_object",
+    "model_type": "not_object",
+    "model_attributes_type": "not_object",
+}
 
 
 class NotThere(Refused):
@@ -65,8 +74,15 @@ def handle(blueprint: Blueprint) -> None:
     def refused(error: BarometerError) -> Any:
         if isinstance(error, Refused):
             status = 409
-            for kind, code in ((Forbidden, 403), (NoSuchAlert, 404), (NoSuchSilence, 404), (NotThere, 404),
-                               (NoSuchText, 404), (Malformed, 400), (Unavailable, 503)):  # fmt: skip
+            for kind, code in (
+                (Forbidden, 403),
+                (NoSuchAlert, 404),
+                (NoSuchSilence, 404),
+                (NotThere, 404),
+                (NoSuchText, 404),
+                (Malformed, 400),
+                (Unavailable, 503),
+            ):
                 status = code if isinstance(error, kind) else status
             more = {"field": str(error.values["field"])} if "field" in error.values else {}
             answer, status = told(error.key, str(error), status, error_zh=error.text("zh"), **more)

@@ -39,15 +39,25 @@ def labels(form: str) -> Any:
         return jsonify(error=f"{'.'.join(map(str, first['loc']))}: {first['msg']}"), 400
     with ctx.store.read() as c:
         now = ctx.store.now_ms(c)
-        rows = list_labels(c, origin=asked.origin, since_ms=asked.since, before=asked.before, bare=True,
-                           limit=ctx.settings.export_rows, whole_history=asked.history)  # fmt: skip
+        rows = list_labels(
+            c,
+            origin=asked.origin,
+            since_ms=asked.since,
+            before=asked.before,
+            bare=True,
+            limit=ctx.settings.export_rows,
+            whole_history=asked.history,
+        )
         ids = [r.id for r in rows]
     told = {"format": form, "rows": len(ids), "query": request.args.to_dict()}
     with ctx.store.write() as c:
         note(c, now, current_user.name, EXPORTED, "annotations", told)
     stamp = datetime.fromtimestamp(now / 1000, ctx.zone).strftime("%Y%m%d-%H%M%S")
-    headers = {"Content-Disposition": f'attachment; filename="barometer-annotations-{stamp}.{form}"',
-               "X-Barometer-Rows": str(len(ids)), "Cache-Control": "no-store"}  # fmt: skip
+    headers = {
+        "Content-Disposition": f'attachment; filename="barometer-annotations-{stamp}.{form}"',
+        "X-Barometer-Rows": str(len(ids)),
+        "Cache-Control": "no-store",
+    }
     found = map(as_json, _pieces(ctx.store, ids))
     body: Iterator[Any] = (orjson.dumps(r) + b"\n" for r in found)
     if form == "csv":

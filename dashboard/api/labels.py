@@ -154,8 +154,16 @@ def register(contract: Contract) -> None:
     def get_annotations(query: LabelsQuery) -> Any:
         """Labels that stand, the newest first."""
         with context().store.read() as c:
-            rows = list(list_labels(c, origin=query.origin, since_ms=query.since, before=query.before,
-                                    limit=query.limit, whole_history=query.history))  # fmt: skip
+            rows = list(
+                list_labels(
+                    c,
+                    origin=query.origin,
+                    since_ms=query.since,
+                    before=query.before,
+                    limit=query.limit,
+                    whole_history=query.history,
+                )
+            )
         return {"annotations": [as_json(r) for r in rows]}
 
     @contract.call("POST", "/annotations/next", TAG, body=NextText, answer=Offer, acts=True)
@@ -194,19 +202,35 @@ def register(contract: Contract) -> None:
         found = look_at(min(text_id, _ID))
         with context().store.read() as c:
             said = [
-                {"id": r.id, "user": r.user, "action": r.action, "sentiment": _word(r.sentiment), "topics": r.topics,
-                 "comment": r.comment, "origin": r.origin, "blind": r.blind, "model": r.model,
-                 "previous_id": r.previous_id, "created_at": r.created_at}
+                {
+                    "id": r.id,
+                    "user": r.user,
+                    "action": r.action,
+                    "sentiment": _word(r.sentiment),
+                    "topics": r.topics,
+                    "comment": r.comment,
+                    "origin": r.origin,
+                    "blind": r.blind,
+                    "model": r.model,
+                    "previous_id": r.previous_id,
+                    "created_at": r.created_at,
+                }
                 for r in label_history(c, found.text.id)
-            ]  # fmt: skip
+            ]
         x = found.text
         ps = (
             None
             if x.sentiment is None
             else dict(zip(SENTIMENTS, (x.p_negative, x.p_neutral, x.p_positive), strict=True))
         )
-        return {"text": _text(found), "model": found.model, "sentiment": _word(x.sentiment), "probabilities": ps,
-                "topics": x.topics, "said": said}  # fmt: skip
+        return {
+            "text": _text(found),
+            "model": found.model,
+            "sentiment": _word(x.sentiment),
+            "probabilities": ps,
+            "topics": x.topics,
+            "said": said,
+        }
 
     @contract.call("GET", "/trust", TAG, query=TrustQuery, answer=Trust)
     def get_trust(query: TrustQuery) -> Any:
@@ -214,12 +238,19 @@ def register(contract: Contract) -> None:
         found, alerts = audit_figures()
         names = {*found.by_series, *alerts} if query.series is None else {query.series}
         series = {
-            n: {"labels": [{"model_id": a.model_id, **a.as_dict()} for a in found.by_series.get(n, [])],
-                "alerts": alerts[n].as_dict() if n in alerts else None}
+            n: {
+                "labels": [{"model_id": a.model_id, **a.as_dict()} for a in found.by_series.get(n, [])],
+                "alerts": alerts[n].as_dict() if n in alerts else None,
+            }
             for n in sorted(names)
-        }  # fmt: skip
-        return {"series": series, "agreement": found.agreement.as_dict(), "drawn": found.drawn,
-                "labelled": found.labelled, "skipped": found.skipped}  # fmt: skip
+        }
+        return {
+            "series": series,
+            "agreement": found.agreement.as_dict(),
+            "drawn": found.drawn,
+            "labelled": found.labelled,
+            "skipped": found.skipped,
+        }
 
     @contract.call("GET", "/documents/<document_id>/why", TAG, answer=Reasons)
     def get_why(document_id: str) -> Any:
@@ -236,22 +267,44 @@ def register(contract: Contract) -> None:
         return {
             "sentiment": _word(found.sentiment),
             "probabilities": dict(zip(SENTIMENTS, found.probabilities, strict=True)),
-            "topics": list(found.topics), "model": found.model, "said_by": found.said_by, "said": _word(found.said),
+            "topics": list(found.topics),
+            "model": found.model,
+            "said_by": found.said_by,
+            "said": _word(found.said),
             "parts": [{"text": p.text, "effect": p.effect} for p in found.parts],
-        }  # fmt: skip
+        }
 
 
 def as_json(r: LabelWithText) -> Mapping[str, Any]:
     """The fields of :class:`Label`, also of the files."""
     return {
-        "id": r.id, "text_id": r.text_id, "observed_at": r.observed_at, "row_id": str(r.row_id),
-        "kind": Kind(r.kind).label, "lang": r.lang, "source": r.source, "title": r.title, "text": r.text,
-        "group": r.group_id, "action": r.action, "sentiment": _word(r.sentiment), "topics": r.topics,
-        "comment": r.comment, "origin": r.origin, "samples": r.samples, "blind": r.blind, "user": r.user,
-        "created_at": r.created_at, "previous_id": r.previous_id, "model": r.model,
-        "model_sentiment": _word(r.model_sentiment), "model_p_negative": r.p_negative,
-        "model_p_neutral": r.p_neutral, "model_p_positive": r.p_positive, "model_topics": r.model_topics,
-    }  # fmt: skip
+        "id": r.id,
+        "text_id": r.text_id,
+        "observed_at": r.observed_at,
+        "row_id": str(r.row_id),
+        "kind": Kind(r.kind).label,
+        "lang": r.lang,
+        "source": r.source,
+        "title": r.title,
+        "text": r.text,
+        "group": r.group_id,
+        "action": r.action,
+        "sentiment": _word(r.sentiment),
+        "topics": r.topics,
+        "comment": r.comment,
+        "origin": r.origin,
+        "samples": r.samples,
+        "blind": r.blind,
+        "user": r.user,
+        "created_at": r.created_at,
+        "previous_id": r.previous_id,
+        "model": r.model,
+        "model_sentiment": _word(r.model_sentiment),
+        "model_p_negative": r.p_negative,
+        "model_p_neutral": r.p_neutral,
+        "model_p_positive": r.p_positive,
+        "model_topics": r.model_topics,
+    }
 
 
 def _text(found: Labelling | None) -> dict[str, Any] | None:
@@ -259,9 +312,17 @@ def _text(found: Labelling | None) -> dict[str, Any] | None:
         return None
     x = found.text
     return {
-        "text": x.id, "observed_at": x.observed_at, "row_id": str(x.row_id), "kind": Kind(x.kind).label,
-        "lang": x.lang, "source": x.source, "title": x.title, "body": x.text, "url": x.url, "origin": x.origin,
-    }  # fmt: skip
+        "text": x.id,
+        "observed_at": x.observed_at,
+        "row_id": str(x.row_id),
+        "kind": Kind(x.kind).label,
+        "lang": x.lang,
+        "source": x.source,
+        "title": x.title,
+        "body": x.text,
+        "url": x.url,
+        "origin": x.origin,
+    }
 
 
 def _word(sentiment: int | None) -> str | None:

@@ -25,8 +25,15 @@ def register(contract: Contract) -> None:
     @contract.blueprint.get("/docs")
     def docs() -> Any:
         how, made = view(), contract.document
-        body = render_template("api.html", made=made, schemas=made["components"]["schemas"], lang=how.lang,
-                               theme=how.theme, shape=_shape, pretty=_pretty)  # fmt: skip
+        body = render_template(
+            "api.html",
+            made=made,
+            schemas=made["components"]["schemas"],
+            lang=how.lang,
+            theme=how.theme,
+            shape=_shape,
+            pretty=_pretty,
+        )
         return Response(body, mimetype="text/html")
 
     methods = ["GET", "POST", "PUT", "PATCH", "DELETE"]

@@ -123,13 +123,21 @@ def register(contract: Contract) -> None:
                 found = standing(n)
                 out.append(
                     SeriesTotals(
-                        name=s.name, judged=s.judged, trial=s.trial, total=n.total if n else 0,
-                        negative=n.negative if n else 0, unscored=n.unscored if n else 0, share=n.share if n else None,
+                        name=s.name,
+                        judged=s.judged,
+                        trial=s.trial,
+                        total=n.total if n else 0,
+                        negative=n.negative if n else 0,
+                        unscored=n.unscored if n else 0,
+                        share=n.share if n else None,
                         judged_negative=n.judged_negative if n else 0,
                         expected_negative=n.expected_negative if n else None,
-                        standing=found.way, ratio=found.ratio, ratio_low=found.low, ratio_high=found.high,
+                        standing=found.way,
+                        ratio=found.ratio,
+                        ratio_low=found.low,
+                        ratio_high=found.high,
                     )
-                )  # fmt: skip
+                )
         return SeriesList(from_ms=span.from_ms, to_ms=span.to_ms, series=out)
 
     @contract.call("GET", "/series/<name>/buckets", TAG, query=BucketsQuery, answer=Buckets)

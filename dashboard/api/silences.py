@@ -72,9 +72,15 @@ def register(contract: Contract) -> None:
     def add_silence(body: NewSilence) -> Any:
         """Make a silence by series, source or word."""
         return make_silence(
-            body.until, body.comment, start=body.start, series=body.series, source=body.source, word=body.word,
-            severity=body.severity, hours=body.hours,
-        )  # fmt: skip
+            body.until,
+            body.comment,
+            start=body.start,
+            series=body.series,
+            source=body.source,
+            word=body.word,
+            severity=body.severity,
+            hours=body.hours,
+        )
 
     @contract.call("POST", "/silences/<int:silence_id>/expire", TAG, body=Expire, answer=Silence, acts=True)
     def expire_silence(silence_id: int, body: Expire) -> Any:

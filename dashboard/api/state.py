@@ -99,9 +99,14 @@ def register(contract: Contract) -> None:
     def get_me() -> Any:
         """Who am I, and what may I do."""
         settings = context().settings
-        return Me(name=current_user.name, role=current_user.role, may_act=current_user.may_act,
-                  by="token" if current_user.token else "session", timezone=settings.timezone,
-                  bucket_ms=settings.bucket_ms)  # fmt: skip
+        return Me(
+            name=current_user.name,
+            role=current_user.role,
+            may_act=current_user.may_act,
+            by="token" if current_user.token else "session",
+            timezone=settings.timezone,
+            bucket_ms=settings.bucket_ms,
+        )
 
     @contract.call("GET", "/status", TAG, answer=Status)
     def get_status() -> Any:

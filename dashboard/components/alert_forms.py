@@ -24,11 +24,17 @@ FIELDS: Mapping[str, Mapping[str, str]] = {
     "level": {"level": "value", "comment": "value"},
     "step": {"step": "value", "note": "value", "waive": "checked"},
     "snooze": {"until": "value", "comment": "value"},
-    "silence": {"scope": "value", "value": "value", "until": "value", "severity": "value", "hours": "value",
-                "comment": "value"},
+    "silence": {
+        "scope": "value",
+        "value": "value",
+        "until": "value",
+        "severity": "value",
+        "hours": "value",
+        "comment": "value",
+    },
     "resolve": {"resolution": "value", "comment": "value", "incident": "checked"},
     "false-alarm": {"reason": "value", "comment": "value", "incident": "checked"},
-}  # fmt: skip
+}
 """Of each dialog, its fields and which property of the component holds them."""
 EMPTY: Mapping[str, Any] = {"comment": "", "note": "", "value": "", "waive": False, "step": "", "reason": ""}
 """Fields that are empty again once an act is done."""
@@ -39,12 +45,25 @@ TOMORROW = "tomorrow"
 
 def opener(v: View, page: str, what: str, class_name: str = "") -> Any:
     """The button that opens a dialog."""
-    return html.Button(v.t(f"act.{what}") + "…", id=f"{page}-{what}-open", className=f"button {class_name}".strip(),
-                       **aria(haspopup="dialog"))  # fmt: skip
+    return html.Button(
+        v.t(f"act.{what}") + "…",
+        id=f"{page}-{what}-open",
+        className=f"button {class_name}".strip(),
+        **aria(haspopup="dialog"),
+    )
 
 
-def dialog(v: View, page: str, what: str, *, people: Sequence[str] = (), sources: Iterable[str] = (),
-           others: int = 0, level: str | None = None, hint: str | None = None) -> Any:  # fmt: skip
+def dialog(
+    v: View,
+    page: str,
+    what: str,
+    *,
+    people: Sequence[str] = (),
+    sources: Iterable[str] = (),
+    others: int = 0,
+    level: str | None = None,
+    hint: str | None = None,
+) -> Any:
     """One dialog.
 
     Args:
@@ -80,33 +99,57 @@ def dialog(v: View, page: str, what: str, *, people: Sequence[str] = (), sources
     )
 
 
-def _parts(v: View, page: str, what: str, people: Sequence[str], sources: list[str], others: int,
-           level: str | None) -> list[Any]:  # fmt: skip
+def _parts(
+    v: View, page: str, what: str, people: Sequence[str], sources: list[str], others: int, level: str | None
+) -> list[Any]:
     def named(field: str) -> str:
         return f"{page}-{what}-{field}"
 
-    comment = dmc.Textarea(id=named("comment"), label=v.t("alert.comment"), placeholder=v.t("alert.comment_hint"),
-                           autosize=True, minRows=2, value="")  # fmt: skip
+    comment = dmc.Textarea(
+        id=named("comment"),
+        label=v.t("alert.comment"),
+        placeholder=v.t("alert.comment_hint"),
+        autosize=True,
+        minRows=2,
+        value="",
+    )
     whole = html.Div(
         dmc.Checkbox(id=named("incident"), label=v.t("field.incident", n=others), checked=False), hidden=not others
     )
     if what == "assign":
         nobody = {"value": "", "label": v.t("field.nobody")}
-        return [dmc.Select(id=named("to"), label=v.t("field.person"), value="", allowDeselect=False, searchable=True,
-                           data=[nobody, *({"value": p, "label": p} for p in people)])]  # fmt: skip
+        return [
+            dmc.Select(
+                id=named("to"),
+                label=v.t("field.person"),
+                value="",
+                allowDeselect=False,
+                searchable=True,
+                data=[nobody, *({"value": p, "label": p} for p in people)],
+            )
+        ]
     if what == "level":
-        return [_radio(named("level"), v.t("alerts.level"), level, [
-            (x, v.t(f"level.{x}"), deadlines(v, x))
-            for x in LEVELS]), comment]  # fmt: skip
+        return [
+            _radio(
+                named("level"), v.t("alerts.level"), level, [(x, v.t(f"level.{x}"), deadlines(v, x)) for x in LEVELS]
+            ),
+            comment,
+        ]
     if what == "step":
         return [
-            _radio(named("step"), v.t("field.step"), None, [
-                (s, v.t(f"step.{s}"), v.t(f"step.{s}_hint"))
-                for s in STEPS]),
-            dmc.Textarea(id=named("note"), label=v.t("field.note"), placeholder=v.t("field.note_hint"), autosize=True,
-                         minRows=2, value=""),
+            _radio(
+                named("step"), v.t("field.step"), None, [(s, v.t(f"step.{s}"), v.t(f"step.{s}_hint")) for s in STEPS]
+            ),
+            dmc.Textarea(
+                id=named("note"),
+                label=v.t("field.note"),
+                placeholder=v.t("field.note_hint"),
+                autosize=True,
+                minRows=2,
+                value="",
+            ),
             dmc.Checkbox(id=named("waive"), label=v.t("field.waive"), checked=False),
-        ]  # fmt: skip
+        ]
     if what == "snooze":
         offered = [*spans(v, SNOOZES[:3]), {"value": TOMORROW, "label": v.t("field.tomorrow")}, *spans(v, SNOOZES[3:])]
         return [_select(named("until"), v.t("field.for"), offered, "2h"), comment]
@@ -126,33 +169,57 @@ def _silence(v: View, page: str, sources: list[str]) -> list[Any]:
     upto = [{"value": "", "label": v.t("field.severity_any")}]
     upto += [{"value": s, "label": v.t("field.severity_up_to", name=v.t(f"severity.{s}"))} for s in SEVERITIES[:2]]
     return [
-        _select(named("scope"), v.t("field.scope"),
-                [{"value": s, "label": v.t(f"field.scope_{s}")} for s in SCOPES], "series"),
-        html.Div(dmc.Autocomplete(id=named("value"), label=v.t("field.value"), data=sources, value=""),
-                 id=named("value-box"), hidden=True),
+        _select(
+            named("scope"),
+            v.t("field.scope"),
+            [{"value": s, "label": v.t(f"field.scope_{s}")} for s in SCOPES],
+            "series",
+        ),
+        html.Div(
+            dmc.Autocomplete(id=named("value"), label=v.t("field.value"), data=sources, value=""),
+            id=named("value-box"),
+            hidden=True,
+        ),
         _select(named("until"), v.t("field.for"), spans(v, SILENCES), "4h"),
-        dmc.Textarea(id=named("comment"), label=v.t("field.why"), placeholder=v.t("field.why_hint"), autosize=True,
-                     minRows=2, value=""),
+        dmc.Textarea(
+            id=named("comment"),
+            label=v.t("field.why"),
+            placeholder=v.t("field.why_hint"),
+            autosize=True,
+            minRows=2,
+            value="",
+        ),
         html.Details(
             [
                 html.Summary(v.t("field.more")),
-                html.Div([
-                    _select(named("severity"), v.t("field.severity"), upto, ""),
-                    dmc.TextInput(id=named("hours"), label=v.t("field.hours"), placeholder="workday 22:00-08:00",
-                                  value=""),
-                ], className="dialog"),
+                html.Div(
+                    [
+                        _select(named("severity"), v.t("field.severity"), upto, ""),
+                        dmc.TextInput(
+                            id=named("hours"), label=v.t("field.hours"), placeholder="workday 22:00-08:00", value=""
+                        ),
+                    ],
+                    className="dialog",
+                ),
             ]
         ),
-    ]  # fmt: skip
+    ]
 
 
 def _radio(id_: str, label: str, value: str | None, options: Iterable[tuple[str, str, str | None]]) -> Any:
     given = {"value": value} if value else {}
     return dmc.RadioGroup(
-        html.Div([dmc.Radio(label=text, value=code, **({"description": more} if more else {}))
-                  for code, text, more in options], className="options"),
-        id=id_, label=label, **given,
-    )  # fmt: skip
+        html.Div(
+            [
+                dmc.Radio(label=text, value=code, **({"description": more} if more else {}))
+                for code, text, more in options
+            ],
+            className="options",
+        ),
+        id=id_,
+        label=label,
+        **given,
+    )
 
 
 def _select(id_: str, label: str, data: list[Any], value: str) -> Any:
@@ -177,8 +244,9 @@ def deadlines(v: View, level: str) -> str:
 # --- what becomes of it ----------------------------------------------------------------------------------------------
 
 
-def register_acts(app: Dash, page: str, plain: Mapping[str, Mapping[str, Any]], dialogs: Sequence[str],
-                  picked: State) -> None:  # fmt: skip
+def register_acts(
+    app: Dash, page: str, plain: Mapping[str, Mapping[str, Any]], dialogs: Sequence[str], picked: State
+) -> None:
     """The callback of a page's acts.
 
     Args:
@@ -209,9 +277,12 @@ def register_acts(app: Dash, page: str, plain: Mapping[str, Mapping[str, Any]], 
         prevent_initial_call=True,
     )
     def do(clicks: dict[str, int | None], fields: dict[str, Any], picked: Any, ui: dict[str, Any]) -> Any:
-        answer: dict[str, Any] = {"done": no_update, "errors": dict.fromkeys(dialogs, no_update),
-                                  "opened": dict.fromkeys(dialogs, no_update),
-                                  "fields": {d: [no_update] * len(spent[d]) for d in dialogs}}  # fmt: skip
+        answer: dict[str, Any] = {
+            "done": no_update,
+            "errors": dict.fromkeys(dialogs, no_update),
+            "opened": dict.fromkeys(dialogs, no_update),
+            "fields": {d: [no_update] * len(spent[d]) for d in dialogs},
+        }
         button = str(ctx.triggered_id).removeprefix(f"{page}-")
         if not clicks.get(button):
             return answer

@@ -48,10 +48,14 @@ def grouped(alerts: Sequence[Any], incidents: Mapping[int, int]) -> list[tuple[A
 def list_table(v: View, alerts: Sequence[Any], beside: Beside, query: Mapping[str, str | None], may_act: bool) -> Any:
     """The table; rows become cards on narrow screens."""
     heads: list[tuple[str, str, str]] = [
-        (v.t("alerts.subject"), "grow", ""), (v.t("alerts.severity"), "", "-severity"),
-        (v.t("alerts.level"), "", "-level"), (v.t("alerts.whose"), "", "owner"), (v.t("alerts.age"), "", "started"),
-        (v.t("alerts.due"), "", "due"), (v.t("alerts.seen"), "right num", ""),
-    ]  # fmt: skip
+        (v.t("alerts.subject"), "grow", ""),
+        (v.t("alerts.severity"), "", "-severity"),
+        (v.t("alerts.level"), "", "-level"),
+        (v.t("alerts.whose"), "", "owner"),
+        (v.t("alerts.age"), "", "started"),
+        (v.t("alerts.due"), "", "due"),
+        (v.t("alerts.seen"), "right num", ""),
+    ]
     cells: list[Any] = []
     if may_act:
         box = dmc.Checkbox(id="pick-all", size="xs", radius=4, **aria(label=v.t("alerts.pick_all")))
@@ -62,10 +66,13 @@ def list_table(v: View, alerts: Sequence[Any], beside: Beside, query: Mapping[st
     for a, below in grouped(alerts, beside.incidents):
         row = _cells(v, a, beside, below)
         tds: list[Any] = [
-            html.Td(html.Div(_none() if x is None else x), className=heads[i][1] + (" nothing" if x is None else ""),
-                    **data(label=heads[i][0] if i else ""))
+            html.Td(
+                html.Div(_none() if x is None else x),
+                className=heads[i][1] + (" nothing" if x is None else ""),
+                **data(label=heads[i][0] if i else ""),
+            )
             for i, x in enumerate(row)
-        ]  # fmt: skip
+        ]
         if may_act:
             tick = dmc.Checkbox(id=f"pick-{a.id}", size="xs", radius=4, **aria(label=v.t("alerts.pick", id=a.id)))
             tds.insert(0, html.Td(tick, className="pick"))
@@ -104,21 +111,25 @@ def _cells(v: View, a: Any, beside: Beside, below: bool) -> list[Any]:
         notes.append(html.Span("⚠ " + v.t("alerts.unreached"), className="bad"))
     if not below and a.incident_id in beside.incidents:
         notes.append(html.Span(v.t("alerts.incident", n=beside.incidents[a.incident_id])))
-    title = dcc.Link([html.Strong(subject(v, a, a.series)), html.Small(f"#{a.id}", className="muted num")],
-                     href=alert_href(a), className="row-link")  # fmt: skip
+    title = dcc.Link(
+        [html.Strong(subject(v, a, a.series)), html.Small(f"#{a.id}", className="muted num")],
+        href=alert_href(a),
+        className="row-link",
+    )
     seen = [html.Strong(number(v.lang, a.seen_negative)), f" / {number(v.lang, round(a.expected_negative, 1))}"]
     end = a.ended_at or a.resolved_at
     level = html.Span(v.t(f"level.{a.level}"), className=f"level level-{a.level}") if a.level else None
     return [
-        html.Div([html.Div([title, state_pill(v, a.state)], className="title-line"),
-                  html.Div(notes, className="row-notes")]),
+        html.Div(
+            [html.Div([title, state_pill(v, a.state)], className="title-line"), html.Div(notes, className="row-notes")]
+        ),
         severity_pill(v, a.severity),
         level,
         actor_name(v, a.owner) if a.owner else None,
         html.Span(duration(v.lang, (end or now) - a.started_at), className="num", title=clock(a.started_at, zone, now)),
         due(v, a.due_at, beside.steps.get(a.id), now),
         seen if a.seen_total else None,
-    ]  # fmt: skip
+    ]
 
 
 def due(v: View, at: int | None, step: str | None, now: int) -> Any:

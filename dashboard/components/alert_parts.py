@@ -89,10 +89,11 @@ def strips(v: View, alerts: Sequence[Any], names: Mapping[int, str], now: int, m
     kind about the product itself (sources that fell silent together) are one link."""
     shown = kinds_of(alerts)[:most]
     found = [
-        alert_strip(v, group[0], names.get(group[0].series_id or 0), now) if len(group) == 1
+        alert_strip(v, group[0], names.get(group[0].series_id or 0), now)
+        if len(group) == 1
         else _folded_strip(v, group, now)
         for group in shown
-    ]  # fmt: skip
+    ]
     return found, len(alerts) - sum(map(len, shown))
 
 
@@ -119,15 +120,21 @@ def _folded_strip(v: View, alerts: Sequence[Any], now: int) -> Any:
     title = folded_name(v, alerts)
     return dcc.Link(
         [
-            html.Div([severity_pill(v, worst.severity), html.Strong(title, className="strip-name")],
-                     className="strip-title"),
+            html.Div(
+                [severity_pill(v, worst.severity), html.Strong(title, className="strip-name")], className="strip-title"
+            ),
             html.Div(some, className="strip-text"),
-            html.Div([html.Span(f"{clock(first, context().zone, now)} · {ago(v.lang, first, now)}"),
-                      state_pill(v, worst.state)], className="strip-meta"),
+            html.Div(
+                [
+                    html.Span(f"{clock(first, context().zone, now)} · {ago(v.lang, first, now)}"),
+                    state_pill(v, worst.state),
+                ],
+                className="strip-meta",
+            ),
         ],
         href="/alerts",
         className=f"strip strip-{worst.severity}",
-    )  # fmt: skip
+    )
 
 
 def alert_strip(v: View, alert: Any, series: str | None, now: int) -> Any:
@@ -141,12 +148,20 @@ def alert_strip(v: View, alert: Any, series: str | None, now: int) -> Any:
         hands.append(html.Span(v.t("alert.owner", name=owner)))
     return dcc.Link(
         [
-            html.Div([severity_pill(v, alert.severity), html.Strong(subject(v, alert, series), className="strip-name")],
-                     className="strip-title"),
+            html.Div(
+                [severity_pill(v, alert.severity), html.Strong(subject(v, alert, series), className="strip-name")],
+                className="strip-title",
+            ),
             html.Div(_without_subject(sentence(v, alert), subject(v, alert, series)), className="strip-text"),
-            html.Div([*hands, html.Span(f"{clock(alert.started_at, zone, now)} · {ago(v.lang, alert.started_at, now)}"),
-                      state_pill(v, alert.state)], className="strip-meta"),
+            html.Div(
+                [
+                    *hands,
+                    html.Span(f"{clock(alert.started_at, zone, now)} · {ago(v.lang, alert.started_at, now)}"),
+                    state_pill(v, alert.state),
+                ],
+                className="strip-meta",
+            ),
         ],
         href=alert_href(alert),
         className=f"strip strip-{alert.severity}",
-    )  # fmt: skip
+    )

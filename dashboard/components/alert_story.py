@@ -44,8 +44,15 @@ def why(v: View, a: Any, series: str | None) -> Any:
     rows += [(v.t("alert.hits"), v.t("alert.hit", rule=r, words=joined(v, w)) if w else r) for r, w in hits.items()]
     parts: list[Any] = []
     if a.seen_total:
-        parts.append(_bars(v, [(v.t("alert.bar_seen"), a.seen_negative, "seen"),
-                               (v.t("alert.bar_expected"), a.expected_negative, "expected")]))  # fmt: skip
+        parts.append(
+            _bars(
+                v,
+                [
+                    (v.t("alert.bar_seen"), a.seen_negative, "seen"),
+                    (v.t("alert.bar_expected"), a.expected_negative, "expected"),
+                ],
+            )
+        )
     most = int(known.get("one_text") or 0)
     most = most or max((int(e.get("copies") or 1) for e in a.evidence if isinstance(e, dict)), default=0)
     if a.seen_negative and most > 1 and most >= MOSTLY * a.seen_negative:
@@ -55,13 +62,22 @@ def why(v: View, a: Any, series: str | None) -> Any:
     if prices >= MOSTLY:
         parts.append(html.P(v.t("alert.price_moves", share=percent(prices, 0)), className="callout"))
     parts.append(facts(rows))
-    asked = {"sentiment": "negative", "series": series, "from": str(a.started_at),
-             "to": str(a.ended_at or a.last_bucket_end)}  # fmt: skip
+    asked = {
+        "sentiment": "negative",
+        "series": series,
+        "from": str(a.started_at),
+        "to": str(a.ended_at or a.last_bucket_end),
+    }
     ways: tuple[tuple[str, str, str, Callable[[Any], str], Callable[[Any], str]], ...] = (
         ("alert.companies", "companies", "company", company_label, lambda x: _of_company(x, asked)),
-        ("alert.sources", "sources", "source", lambda x: str(x["source"]),
-         lambda x: href("/documents", {**asked, "source": str(x["source"])})),
-    )  # fmt: skip
+        (
+            "alert.sources",
+            "sources",
+            "source",
+            lambda x: str(x["source"]),
+            lambda x: href("/documents", {**asked, "source": str(x["source"])}),
+        ),
+    )
     for heading, each, name, label, leads in ways:
         listed = [s for s in known.get(each) or [] if s.get(name)][:5]
         if listed:
@@ -89,16 +105,22 @@ def _bars(v: View, rows: Sequence[tuple[Any, float, str]]) -> Any:
     top = max(n for _, n, _ in rows) or 1
     return html.Div(
         [
-            html.Div([
-                html.Span(label, className="bar-label"),
-                html.Span(html.I(style={"width": f"{100 * n / top:.1f}%"}), className=f"bar bar-{tone}",
-                          **aria(hidden="true")),
-                html.Span(number(v.lang, round(n, 1)), className="num"),
-            ], className="bar-row")
+            html.Div(
+                [
+                    html.Span(label, className="bar-label"),
+                    html.Span(
+                        html.I(style={"width": f"{100 * n / top:.1f}%"}),
+                        className=f"bar bar-{tone}",
+                        **aria(hidden="true"),
+                    ),
+                    html.Span(number(v.lang, round(n, 1)), className="num"),
+                ],
+                className="bar-row",
+            )
             for label, n, tone in rows
         ],
         className="bars",
-    )  # fmt: skip
+    )
 
 
 def incident(v: View, together: Sequence[Any], names: dict[str, str]) -> Any:
@@ -109,15 +131,20 @@ def incident(v: View, together: Sequence[Any], names: dict[str, str]) -> Any:
         v.t("alert.incident"),
         html.Div(
             [
-                dcc.Link([html.Span([html.Strong(names.get(a.fingerprint, a.fingerprint)), f" #{a.id}"]),
-                          html.Span([severity_pill(v, a.severity), state_pill(v, a.state)], className="marks")],
-                         href=alert_href(a), className="alert-item")
+                dcc.Link(
+                    [
+                        html.Span([html.Strong(names.get(a.fingerprint, a.fingerprint)), f" #{a.id}"]),
+                        html.Span([severity_pill(v, a.severity), state_pill(v, a.state)], className="marks"),
+                    ],
+                    href=alert_href(a),
+                    className="alert-item",
+                )
                 for a in together
             ],
             className="alert-items",
         ),
         v.t("alert.incident_hint"),
-    )  # fmt: skip
+    )
 
 
 def steps(v: View, rows: Sequence[Any], now: int) -> Any:
@@ -138,18 +165,28 @@ def steps(v: View, rows: Sequence[Any], now: int) -> Any:
         found.append(
             html.Li(
                 [
-                    html.Span("✓" if s.state == "done" else "–" if s.state == "waived" else "", className="step-mark",
-                              **aria(hidden="true")),
-                    html.Div([
-                        html.Div([html.Strong(v.t(f"step.{s.step}")), html.Span(v.t(f"step.state_{s.state}"),
-                                  className="muted small")], className="step-title"),
-                        html.Div(said, className="small num"),
-                        html.P(s.note, className="comment") if s.note else None,
-                    ]),
+                    html.Span(
+                        "✓" if s.state == "done" else "–" if s.state == "waived" else "",
+                        className="step-mark",
+                        **aria(hidden="true"),
+                    ),
+                    html.Div(
+                        [
+                            html.Div(
+                                [
+                                    html.Strong(v.t(f"step.{s.step}")),
+                                    html.Span(v.t(f"step.state_{s.state}"), className="muted small"),
+                                ],
+                                className="step-title",
+                            ),
+                            html.Div(said, className="small num"),
+                            html.P(s.note, className="comment") if s.note else None,
+                        ]
+                    ),
                 ],
                 className=f"step step-{s.state}",
             )
-        )  # fmt: skip
+        )
     return html.Ol(found, className="step-list")
 
 
@@ -227,8 +264,14 @@ def _what_changed(v: View, d: Any, titles: Mapping[str, str]) -> list[str]:
         said.append(v.t("event.let_go", kind=kind_name(v, int(parts[1]))))
     if d.get("seen_total"):
         expected = number(v.lang, round(float(d.get("expected_negative") or 0), 1))
-        said.append(v.t("event.figures", seen=number(v.lang, d["seen_negative"]), total=number(v.lang, d["seen_total"]),
-                        expected=expected))  # fmt: skip
+        said.append(
+            v.t(
+                "event.figures",
+                seen=number(v.lang, d["seen_negative"]),
+                total=number(v.lang, d["seen_total"]),
+                expected=expected,
+            )
+        )
     return said
 
 
@@ -242,17 +285,27 @@ def notifications(v: View, rows: Sequence[Any], now: int) -> Any:
         found.append(
             html.Li(
                 [
-                    html.Span("✓" if n.state == "sent" else "⚠" if n.state == "failed" else "…", className="told-mark",
-                              **aria(hidden="true")),
-                    html.Div([
-                        html.Div([html.Strong(n.receiver), html.Span(or_code(v, "reason", n.reason),
-                                  className="muted small")], className="step-title"),
-                        html.Div(_outcome(v, n, now), className="small" + (" bad" if n.state == "failed" else "")),
-                    ]),
+                    html.Span(
+                        "✓" if n.state == "sent" else "⚠" if n.state == "failed" else "…",
+                        className="told-mark",
+                        **aria(hidden="true"),
+                    ),
+                    html.Div(
+                        [
+                            html.Div(
+                                [
+                                    html.Strong(n.receiver),
+                                    html.Span(or_code(v, "reason", n.reason), className="muted small"),
+                                ],
+                                className="step-title",
+                            ),
+                            html.Div(_outcome(v, n, now), className="small" + (" bad" if n.state == "failed" else "")),
+                        ]
+                    ),
                 ],
                 className=f"told told-{n.state}",
             )
-        )  # fmt: skip
+        )
     return html.Ul(found, className="told-list")
 
 

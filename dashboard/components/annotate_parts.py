@@ -38,9 +38,10 @@ def text_part(v: View, found: Labelling, now: int) -> Any:
     """The text as people read it; with the model's answer and earlier labels only where it is not hidden."""
     x = found.text
     meta: list[Any] = [
-        html.Span(clock(x.observed_at, context().zone, now), className="num"), html.Span(kind_name(v, x.kind)),
+        html.Span(clock(x.observed_at, context().zone, now), className="num"),
+        html.Span(kind_name(v, x.kind)),
         html.Span(language_name(v, x.lang or "")),
-    ]  # fmt: skip
+    ]
     if x.source:
         meta.append(html.Span(x.source))
     if (link := safe_link(v, x.url)) is not None:
@@ -76,7 +77,10 @@ def _answer(v: View, found: Labelling) -> Any:
                 [
                     html.Li(
                         [
-                            html.Strong(r.user), " ", said_words(v, r), " ",
+                            html.Strong(r.user),
+                            " ",
+                            said_words(v, r),
+                            " ",
                             html.Small(
                                 f"{clock(r.created_at, context().zone, r.created_at)} · "
                                 f"{v.t(f'annotate.origin_{r.origin}')} · "
@@ -90,7 +94,7 @@ def _answer(v: View, found: Labelling) -> Any:
                 ],
                 className="said-list",
             ),
-        ]  # fmt: skip
+        ]
     return html.Div(parts, className="annotate-answer")
 
 
@@ -111,32 +115,51 @@ def choices(v: View, topics: Sequence[str], *, correcting: bool) -> Any:
             html.Div(feelings, className="feelings", role="group", **aria(label=v.t("annotate.sentiment"))),
             html.H2([v.t("annotate.topics"), html.Small(v.t("annotate.topics_hint"), className="muted")]),
             html.Div(tags, className="topics", role="group", **aria(label=v.t("annotate.topics"))),
-            dmc.Textarea(id="annotate-comment", label=v.t("annotate.comment"), placeholder=v.t("annotate.comment_hint"),
-                         autosize=True, minRows=1, maxRows=4, value=""),
+            dmc.Textarea(
+                id="annotate-comment",
+                label=v.t("annotate.comment"),
+                placeholder=v.t("annotate.comment_hint"),
+                autosize=True,
+                minRows=1,
+                maxRows=4,
+                value="",
+            ),
             html.Div(
                 [
-                    html.Button([v.t("annotate.save_one" if correcting else "annotate.save"), html.Kbd("↵")],
-                                type="button", className="button primary", **data(act="save")),
-                    html.Button([v.t("annotate.skip"), html.Kbd("S")], type="button", className="button",
-                                **data(act="skip")),
-                    None if correcting else html.Button([v.t("annotate.undo"), html.Kbd("Z")], type="button",
-                                                        className="button", **data(act="undo")),
+                    html.Button(
+                        [v.t("annotate.save_one" if correcting else "annotate.save"), html.Kbd("↵")],
+                        type="button",
+                        className="button primary",
+                        **data(act="save"),
+                    ),
+                    html.Button(
+                        [v.t("annotate.skip"), html.Kbd("S")], type="button", className="button", **data(act="skip")
+                    ),
+                    None
+                    if correcting
+                    else html.Button(
+                        [v.t("annotate.undo"), html.Kbd("Z")], type="button", className="button", **data(act="undo")
+                    ),
                     html.Button(v.t("annotate.back"), type="button", className="button", **data(act="back"))
-                    if correcting else None,
+                    if correcting
+                    else None,
                 ],
                 className="annotate-acts",
             ),
             html.P(v.t("annotate.keys"), className="note keys-note"),
         ],
         className="annotate-form",
-    )  # fmt: skip
+    )
 
 
 def _choice(key: str, label: str, class_name: str, **value: str) -> Any:
     return html.Button(
-        [html.Kbd(key), html.Span(label)], type="button", className=class_name,
-        **aria(pressed="false", keyshortcuts=key), **data(**value),
-    )  # fmt: skip
+        [html.Kbd(key), html.Span(label)],
+        type="button",
+        className=class_name,
+        **aria(pressed="false", keyshortcuts=key),
+        **data(**value),
+    )
 
 
 def recent_part(v: View, rows: Sequence[tuple[Any, Any]], today: int, now: int) -> Any:
@@ -151,10 +174,12 @@ def recent_part(v: View, rows: Sequence[tuple[Any, Any]], today: int, now: int) 
         if shown and said.action == "label":
             same = said.sentiment == x.sentiment
             answer = html.Small(
-                [html.Span("= " if same else "≠ ", **aria(hidden="true")),
-                 f"{v.t('annotate.agree' if same else 'annotate.differ')}: {sentiment_word(v, x.sentiment)}"],
+                [
+                    html.Span("= " if same else "≠ ", **aria(hidden="true")),
+                    f"{v.t('annotate.agree' if same else 'annotate.differ')}: {sentiment_word(v, x.sentiment)}",
+                ],
                 className="muted" if same else "warn",
-            )  # fmt: skip
+            )
         elif shown:
             answer = html.Small(sentiment_word(v, x.sentiment), className="muted")
         line = around(readable(x.title or x.text), (), _SHORT)
@@ -168,12 +193,13 @@ def recent_part(v: View, rows: Sequence[tuple[Any, Any]], today: int, now: int) 
                             html.Small(clock(said.created_at, context().zone, now), className="num muted"),
                             html.Small(v.t(f"annotate.origin_{said.origin}"), className="muted"),
                             dcc.Link(v.t("annotate.revise"), href=f"/annotate?text={x.id}", className="small")
-                            if shown else None,
+                            if shown
+                            else None,
                         ],
                         className="meta",
                     ),
                 ],
                 **data(said=str(x.id)),
             )
-        )  # fmt: skip
+        )
     return section(title, html.Ul(items, className="recent-list"), aside)

@@ -18,8 +18,16 @@ from dashboard.services.figures import Figures
 from dashboard.services.measure import FEW, group_of, shown_share, standing
 
 
-def board_rows(v: View, found: Figures, *, heat: bool, watched: Collection[str], group: str | None = None,
-               find: str = "", link: str = "") -> list[dict[str, Any]]:  # fmt: skip
+def board_rows(
+    v: View,
+    found: Figures,
+    *,
+    heat: bool,
+    watched: Collection[str],
+    group: str | None = None,
+    find: str = "",
+    link: str = "",
+) -> list[dict[str, Any]]:
     """One row a series, those with running alerts first, then what is furthest above expectation.
 
     Args:
@@ -47,13 +55,25 @@ def board_rows(v: View, found: Figures, *, heat: bool, watched: Collection[str],
         text, note, tone, hint = change(v, item)
         share = shown_share(item)
         row: dict[str, Any] = {
-            "id": s.name, "name": series_name(v.lang, s.name), "star": s.name in watched, "n": item.total,
-            "volume": number(v.lang, item.total), "neg": item.negative, "negative": number(v.lang, item.negative),
-            "s": None if share is None else round(share * 100, 1), "share": percent(share),
-            "p": round(standing(item).far, 1), "change": text, "note": note, "tone": tone, "hint": hint,
+            "id": s.name,
+            "name": series_name(v.lang, s.name),
+            "star": s.name in watched,
+            "n": item.total,
+            "volume": number(v.lang, item.total),
+            "neg": item.negative,
+            "negative": number(v.lang, item.negative),
+            "s": None if share is None else round(share * 100, 1),
+            "share": percent(share),
+            "p": round(standing(item).far, 1),
+            "change": text,
+            "note": note,
+            "tone": tone,
+            "hint": hint,
             "alert": None if alert is None else v.t(f"severity.{alert.severity}"),
-            "severity": None if alert is None else alert.severity, "trial": s.trial, "link": link,
-        }  # fmt: skip
+            "severity": None if alert is None else alert.severity,
+            "trial": s.trial,
+            "link": link,
+        }
         row.update(_heat(item, found.steps) if heat else _trend(item, found.steps))
         rows.append(row)
     return rows

@@ -49,9 +49,10 @@ def broken(database: bool, ui: Any = None) -> Any:
             html.H1(v.t("broken.title")),
             html.Div(
                 [icon("lost"), html.P(v.t("broken.database" if database else "broken.other"), className="empty-hint")],
-                className="empty", role="alert",
+                className="empty",
+                role="alert",
             ),
             html.A(v.t("broken.again"), href="", className="button again"),
         ],
         className="lost",
-    )  # fmt: skip
+    )

@@ -43,9 +43,17 @@ def day_shapes(
             joined = _rectangle(a, b, color["day_off"])
             shapes.append(joined)
         if works == weekend:
-            shapes.append({**_rectangle(a, b, "rgba(0,0,0,0)"), "label": {
-                "text": v.t("days.working" if works else "days.off"), "textposition": "bottom left", "padding": 3,
-                "font": {"size": 11, "color": color["muted"]}}})  # fmt: skip
+            shapes.append(
+                {
+                    **_rectangle(a, b, "rgba(0,0,0,0)"),
+                    "label": {
+                        "text": v.t("days.working" if works else "days.off"),
+                        "textposition": "bottom left",
+                        "padding": 3,
+                        "font": {"size": 11, "color": color["muted"]},
+                    },
+                }
+            )
         day = following
     return shapes
 
@@ -55,5 +63,15 @@ def _wall(at: datetime) -> str:
 
 
 def _rectangle(a: str, b: str, fill: str) -> dict[str, Any]:
-    return {"type": "rect", "xref": "x", "yref": "paper", "x0": a, "x1": b, "y0": 0, "y1": 1, "fillcolor": fill,
-            "line": {"width": 0}, "layer": "below"}  # fmt: skip
+    return {
+        "type": "rect",
+        "xref": "x",
+        "yref": "paper",
+        "x0": a,
+        "x1": b,
+        "y0": 0,
+        "y1": 1,
+        "fillcolor": fill,
+        "line": {"width": 0},
+        "layer": "below",
+    }

@@ -34,14 +34,20 @@ def search_box(v: View, query: Query) -> Any:
     return html.Div(
         [
             dmc.TextInput(
-                id="documents-q", value=query.get("q") or "", debounce=True, size="md", className="search",
-                placeholder=v.t("documents.search_hint"), **aria(label=v.t("documents.search")),
+                id="documents-q",
+                value=query.get("q") or "",
+                debounce=True,
+                size="md",
+                className="search",
+                placeholder=v.t("documents.search_hint"),
+                **aria(label=v.t("documents.search")),
                 attributes={"input": {"maxLength": 500, "autoComplete": "off", "spellCheck": "false"}},
             ),
             html.Button(v.t("documents.go"), id="documents-go", className="button primary", type="button"),
         ],
-        className="search-row", role="search",
-    )  # fmt: skip
+        className="search-row",
+        role="search",
+    )
 
 
 def search_help(v: View) -> Any:
@@ -50,9 +56,14 @@ def search_help(v: View) -> Any:
     for name in ("words", "phrase", "not", "prefix"):
         example = v.t(f"documents.help_{name}_example")
         lines.append(
-            html.Div([dcc.Link(html.Code(example), href=href(PATH, {"q": example})),
-                      html.Span(v.t(f"documents.help_{name}"))], className="help-line")
-        )  # fmt: skip
+            html.Div(
+                [
+                    dcc.Link(html.Code(example), href=href(PATH, {"q": example})),
+                    html.Span(v.t(f"documents.help_{name}")),
+                ],
+                className="help-line",
+            )
+        )
     return html.Details(
         [html.Summary(v.t("documents.help")), html.Div([*lines, html.P(v.t("documents.help_more"))])],
         className="search-help",
@@ -65,22 +76,46 @@ def filters(v: View, query: Query, series: Iterable[str], sources: Sequence[str]
     n = sum(bool(query.get(f)) for f in MORE)
     main = [
         _select(v, "series", query, [(s, series_name(v.lang, s)) for s in series], v.t("documents.series"), 190),
-        chips(v.t("sentiment.label"), [("", v.t("kind.all")), *((f, v.t(f"sentiment.{f}")) for f in SENTIMENT_FILTERS)],
-              query.get("sentiment") or "", PATH, kept, "sentiment"),
-        chips(v.t("kind.label"), [("", v.t("kind.all")), *((k, v.t(f"kind.{k}")) for k in STATED_KINDS)],
-              query.get("kind") or "", PATH, kept, "kind"),
-        chips(v.t("range.label"), [("", v.t("documents.any")), *((r, v.t(f"range.{r}")) for r in SPANS)],
-              query.get("range") or "", PATH, {**kept, "from": None, "to": None}, "range"),
-    ]  # fmt: skip
+        chips(
+            v.t("sentiment.label"),
+            [("", v.t("kind.all")), *((f, v.t(f"sentiment.{f}")) for f in SENTIMENT_FILTERS)],
+            query.get("sentiment") or "",
+            PATH,
+            kept,
+            "sentiment",
+        ),
+        chips(
+            v.t("kind.label"),
+            [("", v.t("kind.all")), *((k, v.t(f"kind.{k}")) for k in STATED_KINDS)],
+            query.get("kind") or "",
+            PATH,
+            kept,
+            "kind",
+        ),
+        chips(
+            v.t("range.label"),
+            [("", v.t("documents.any")), *((r, v.t(f"range.{r}")) for r in SPANS)],
+            query.get("range") or "",
+            PATH,
+            {**kept, "from": None, "to": None},
+            "range",
+        ),
+    ]
     more = [
         _select(v, "source", query, [(s, s) for s in sources], v.t("documents.source"), 170),
         _select(v, "lang", query, [(x, language_name(v, x)) for x in langs], v.t("documents.lang"), 140),
-        _select(v, "confidence", query, [(p, v.t("documents.at_least", p=p)) for p in CONFIDENCES],
-                v.t("documents.confidence"), 140),
+        _select(
+            v,
+            "confidence",
+            query,
+            [(p, v.t("documents.at_least", p=p)) for p in CONFIDENCES],
+            v.t("documents.confidence"),
+            140,
+        ),
         _select(v, "flag", query, [(f, v.t(f"flag.{f}")) for f in FLAGS], v.t("documents.flag"), 190),
         _day(v, "from", query),
         _day(v, "to", query),
-    ]  # fmt: skip
+    ]
     summary = html.Summary(v.t("documents.more_on", n=n) if n else v.t("documents.more"))
     return html.Div(
         [
@@ -126,13 +161,21 @@ def export_links(v: View, query: Query) -> Any:
         return None
     asked = urlencode({name: query[name] for name in FIELDS if query.get(name)})
     links = [
-        html.A(_FORM_NAMES[form], href=f"/export/documents.{form}" + (f"?{asked}" if asked else ""), download="",
-               className="chip")
+        html.A(
+            _FORM_NAMES[form],
+            href=f"/export/documents.{form}" + (f"?{asked}" if asked else ""),
+            download="",
+            className="chip",
+        )
         for form in ("csv", "xlsx", "parquet")
-    ]  # fmt: skip
+    ]
     hint = v.t("export.hint", n=number(v.lang, context().settings.export_rows))
-    return html.Nav([html.Span(v.t("export.title"), className="note"), html.Div(links, className="chips")],
-                    className="export", title=hint, **aria(label=f"{v.t('export.title')}: {hint}"))  # fmt: skip
+    return html.Nav(
+        [html.Span(v.t("export.title"), className="note"), html.Div(links, className="chips")],
+        className="export",
+        title=hint,
+        **aria(label=f"{v.t('export.title')}: {hint}"),
+    )
 
 
 assert set(_FORM_NAMES) == set(FORMATS)
@@ -144,8 +187,17 @@ def _select(v: View, name: str, query: Query, options: Sequence[tuple[str, str]]
     known += [{"value": code, "label": text} for code, text in options]
     if value and value not in {o["value"] for o in known}:
         known.append({"value": value, "label": value_words(v, name, value)})
-    return dmc.Select(id=f"documents-{name}", value=value, data=known, searchable=name in ("series", "source"), w=width,
-                      size="xs", allowDeselect=False, className="filter", **aria(label=label))  # fmt: skip
+    return dmc.Select(
+        id=f"documents-{name}",
+        value=value,
+        data=known,
+        searchable=name in ("series", "source"),
+        w=width,
+        size="xs",
+        allowDeselect=False,
+        className="filter",
+        **aria(label=label),
+    )
 
 
 def day_of(value: str | None, zone: ZoneInfo) -> str | None:

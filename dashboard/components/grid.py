@@ -20,34 +20,98 @@ _ALL_AT_ONCE = 40
 def board_grid(v: View, rows: list[dict[str, Any]], words: dict[str, Any], *, heat: bool) -> Any:
     """Rows of :func:`dashboard.components.board.board_rows`."""
     columns: list[dict[str, Any]] = [
-        {"field": "star", "headerName": "★", "headerTooltip": v.t("overview.watch"), "cellRenderer": "BoardStar",
-         "width": 44, "minWidth": 44, "maxWidth": 44, "sortable": True, "sortingOrder": ["desc", None],
-         "cellClass": "board-star"},
-        {"field": "name", "headerName": v.t("overview.rows"), "cellRenderer": "BoardName", "minWidth": 150,
-         "flex": 2 if not heat else 0, "width": 250, "cellClass": "board-name"},
-    ]  # fmt: skip
+        {
+            "field": "star",
+            "headerName": "★",
+            "headerTooltip": v.t("overview.watch"),
+            "cellRenderer": "BoardStar",
+            "width": 44,
+            "minWidth": 44,
+            "maxWidth": 44,
+            "sortable": True,
+            "sortingOrder": ["desc", None],
+            "cellClass": "board-star",
+        },
+        {
+            "field": "name",
+            "headerName": v.t("overview.rows"),
+            "cellRenderer": "BoardName",
+            "minWidth": 150,
+            "flex": 2 if not heat else 0,
+            "width": 250,
+            "cellClass": "board-name",
+        },
+    ]
     figures: list[dict[str, Any]] = [
-        {"field": "n", "headerName": v.t("overview.volume"), "cellRenderer": "BoardFigure",
-         "cellRendererParams": {"text": "volume"}, "width": 92, "type": "rightAligned",
-         "sortingOrder": ["desc", "asc", None]},
-        {"field": "neg", "headerName": v.t("overview.negative"), "cellRenderer": "BoardFigure",
-         "cellRendererParams": {"text": "negative"}, "width": 92, "type": "rightAligned",
-         "cellClass": ["ag-right-aligned-cell", "board-negative"], "sortingOrder": ["desc", "asc", None]},
-    ]  # fmt: skip
-    share = {"field": "s", "headerName": v.t("overview.share"), "cellRenderer": "BoardShare", "width": 138,
-             "sortingOrder": ["desc", "asc", None]}  # fmt: skip
-    against = {"field": "p", "headerName": v.t("overview.change"), "cellRenderer": "BoardChange", "width": 160,
-               "sortingOrder": ["desc", "asc", None]}  # fmt: skip
+        {
+            "field": "n",
+            "headerName": v.t("overview.volume"),
+            "cellRenderer": "BoardFigure",
+            "cellRendererParams": {"text": "volume"},
+            "width": 92,
+            "type": "rightAligned",
+            "sortingOrder": ["desc", "asc", None],
+        },
+        {
+            "field": "neg",
+            "headerName": v.t("overview.negative"),
+            "cellRenderer": "BoardFigure",
+            "cellRendererParams": {"text": "negative"},
+            "width": 92,
+            "type": "rightAligned",
+            "cellClass": ["ag-right-aligned-cell", "board-negative"],
+            "sortingOrder": ["desc", "asc", None],
+        },
+    ]
+    share = {
+        "field": "s",
+        "headerName": v.t("overview.share"),
+        "cellRenderer": "BoardShare",
+        "width": 138,
+        "sortingOrder": ["desc", "asc", None],
+    }
+    against = {
+        "field": "p",
+        "headerName": v.t("overview.change"),
+        "cellRenderer": "BoardChange",
+        "width": 160,
+        "sortingOrder": ["desc", "asc", None],
+    }
     if heat:
-        columns += [{**share, "width": 116}, {**against, "headerName": v.t("overview.change_short"), "width": 112,
-                                              "cellRendererParams": {"short": True}}]  # fmt: skip
-        columns.append({"colId": "heat", "headerName": v.t("overview.heat"), "cellRenderer": "BoardHeat",
-                        "headerComponent": "BoardHeatHead", "flex": 5, "minWidth": 200, "sortable": False,
-                        "cellClass": "board-heat"})  # fmt: skip
+        columns += [
+            {**share, "width": 116},
+            {
+                **against,
+                "headerName": v.t("overview.change_short"),
+                "width": 112,
+                "cellRendererParams": {"short": True},
+            },
+        ]
+        columns.append(
+            {
+                "colId": "heat",
+                "headerName": v.t("overview.heat"),
+                "cellRenderer": "BoardHeat",
+                "headerComponent": "BoardHeatHead",
+                "flex": 5,
+                "minWidth": 200,
+                "sortable": False,
+                "cellClass": "board-heat",
+            }
+        )
     else:
         columns += [*figures, share, against]
-        columns.append({"colId": "trend", "headerName": v.t("overview.trend"), "cellRenderer": "BoardTrend", "flex": 2,
-                        "minWidth": 120, "sortable": False, "cellClass": "board-trend"})  # fmt: skip
+        columns.append(
+            {
+                "colId": "trend",
+                "headerName": v.t("overview.trend"),
+                "cellRenderer": "BoardTrend",
+                "flex": 2,
+                "minWidth": 120,
+                "sortable": False,
+                "cellClass": "board-trend",
+            }
+        )
     options: dict[str, Any] = {
         "context": words,
         "rowHeight": 40,
@@ -84,9 +148,10 @@ def heat_legend(v: View, words: dict[str, Any]) -> Any:
             html.Span(f"{v.t('overview.heat')}（%）" if v.lang == "zh" else f"{v.t('overview.heat')} (%)"),
             *shades,
             html.Span([html.I(className="shade shade-few"), words["few"]], className="key"),
-            html.Span([html.I("▲", className="odd-key", **aria(hidden="true")), v.t("overview.heat_odd")],
-                      className="key"),
+            html.Span(
+                [html.I("▲", className="odd-key", **aria(hidden="true")), v.t("overview.heat_odd")], className="key"
+            ),
             html.Span(words["each"], className="muted"),
         ],
         className="legend",
-    )  # fmt: skip
+    )

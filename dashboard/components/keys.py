@@ -14,8 +14,14 @@ from dashboard.navigation import screens
 
 
 def help_button(v: View) -> Any:
-    return html.Button("?", id="keys-open", className="tool square", title=v.t("keys.open"), type="button",
-                       **aria(label=v.t("keys.open"), haspopup="dialog"))  # fmt: skip
+    return html.Button(
+        "?",
+        id="keys-open",
+        className="tool square",
+        title=v.t("keys.open"),
+        type="button",
+        **aria(label=v.t("keys.open"), haspopup="dialog"),
+    )
 
 
 def help_dialog(v: View) -> Any:
@@ -50,10 +56,11 @@ def help_body(v: View) -> list[Any]:
             ],
             className="key-list",
         ),
-        dmc.Switch(id="keys-on", label=v.t("keys.on"), checked=True, size="sm", persistence=True,
-                   persistence_type="local"),
+        dmc.Switch(
+            id="keys-on", label=v.t("keys.on"), checked=True, size="sm", persistence=True, persistence_type="local"
+        ),
         html.P(v.t("keys.on_hint"), className="note"),
-    ]  # fmt: skip
+    ]
 
 
 def register(app: dash.Dash) -> None:

@@ -73,8 +73,9 @@ def series_href(name: str, **query: str | None) -> str:
     return href(f"/series/{quote(name, safe=':')}", query)
 
 
-def chips(label: str, options: Iterable[tuple[str, str]], chosen: str, path: str, query: Mapping[str, str | None],
-          name: str) -> Component:  # fmt: skip
+def chips(
+    label: str, options: Iterable[tuple[str, str]], chosen: str, path: str, query: Mapping[str, str | None], name: str
+) -> Component:
     """A choice as links, so that the address line says what is shown and a new tab works."""
     links = [
         dcc.Link(text, href=href(path, {**query, name: value}), className="chip on" if value == chosen else "chip")
@@ -125,8 +126,12 @@ def table(heads: Sequence[tuple[str, str]], rows: Iterable[Sequence[Any]], scrol
                 html.Thead(html.Tr([html.Th(text, className=c, scope="col") for text, c in heads])),
                 html.Tbody(
                     [
-                        html.Tr([html.Td(html.Div(x), className=heads[i][1], **data(label=heads[i][0]))
-                                 for i, x in enumerate(row)])
+                        html.Tr(
+                            [
+                                html.Td(html.Div(x), className=heads[i][1], **data(label=heads[i][0]))
+                                for i, x in enumerate(row)
+                            ]
+                        )
                         for row in rows
                     ]
                 ),
@@ -134,7 +139,7 @@ def table(heads: Sequence[tuple[str, str]], rows: Iterable[Sequence[Any]], scrol
         ),
         className="table-scroll",
         **box,
-    )  # fmt: skip
+    )
 
 
 def facts(pairs: Iterable[tuple[str, Any]]) -> Component:
@@ -154,8 +159,13 @@ def safe_link(v: View, url: str | None) -> Component | None:
         return None
     if parts.scheme not in ("http", "https") or not parts.netloc:
         return None
-    return html.A([parts.netloc[:60], " ↗"], href=url, target="_blank", rel="noopener noreferrer nofollow",
-                  title=v.t("documents.open_source"))  # fmt: skip
+    return html.A(
+        [parts.netloc[:60], " ↗"],
+        href=url,
+        target="_blank",
+        rel="noopener noreferrer nofollow",
+        title=v.t("documents.open_source"),
+    )
 
 
 def topic_links(v: View, names: Iterable[str], sure: Mapping[str, float] | None = None) -> list[Component]:

@@ -32,14 +32,19 @@ def duty_part(v: View, file: NotifyFile, now: int) -> Any:
         rows.append(
             [
                 html.Strong(roster.name),
-                html.Div([html.Strong(duty.who), html.Small(_why(v, roster, duty), className="muted")],
-                         className="two"),
+                html.Div(
+                    [html.Strong(duty.who), html.Small(_why(v, roster, duty), className="muted")], className="two"
+                ),
                 clock(duty.until, zone, now),
                 f"{then.who} · {clock(then.since, zone, now)}",
             ]
-        )  # fmt: skip
-    heads = [(v.t("receivers.roster"), ""), (v.t("receivers.on_duty"), "grow"), (v.t("receivers.until"), "num"),
-             (v.t("receivers.next"), "num")]  # fmt: skip
+        )
+    heads = [
+        (v.t("receivers.roster"), ""),
+        (v.t("receivers.on_duty"), "grow"),
+        (v.t("receivers.until"), "num"),
+        (v.t("receivers.next"), "num"),
+    ]
     return section(v.t("receivers.duty"), table(heads, rows), class_name="flush")
 
 
@@ -68,23 +73,43 @@ def receivers_part(
             cells = [
                 html.Div(name, className="two"),
                 html.Div(where, className="two"),
-                html.Div([_state(v, d), html.Small(v.t("receivers.waiting", n=d.waiting), className="muted")
-                          if d.waiting else None], className="marks"),
+                html.Div(
+                    [
+                        _state(v, d),
+                        html.Small(v.t("receivers.waiting", n=d.waiting), className="muted") if d.waiting else None,
+                    ],
+                    className="marks",
+                ),
                 _when(v, d.good_at, d.good_by_test, now),
-                html.Div([_when(v, d.bad_at, d.bad_by_test, now),
-                          html.Small(retold(d.error, v.lang), className="muted error-text") if d.bad_at else None],
-                         className="two"),
-            ]  # fmt: skip
+                html.Div(
+                    [
+                        _when(v, d.bad_at, d.bad_by_test, now),
+                        html.Small(retold(d.error, v.lang), className="muted error-text") if d.bad_at else None,
+                    ],
+                    className="two",
+                ),
+            ]
             if may_test:
                 cells.append(
-                    html.Button(v.t("receivers.test"), id={"type": "receiver-test", "name": r.name}, type="button",
-                                className="link-button", **aria(label=v.t("receivers.test_one", name=r.name)))
-                    if i == 0 else ""
-                )  # fmt: skip
+                    html.Button(
+                        v.t("receivers.test"),
+                        id={"type": "receiver-test", "name": r.name},
+                        type="button",
+                        className="link-button",
+                        **aria(label=v.t("receivers.test_one", name=r.name)),
+                    )
+                    if i == 0
+                    else ""
+                )
             rows.append(cells)
-    heads = [(v.t("receivers.name"), ""), (v.t("receivers.way"), "grow"), (v.t("receivers.state"), ""),
-             (v.t("receivers.last_good"), "num"), (v.t("receivers.last_bad"), "wrap"),
-             *([("", "")] if may_test else [])]  # fmt: skip
+    heads = [
+        (v.t("receivers.name"), ""),
+        (v.t("receivers.way"), "grow"),
+        (v.t("receivers.state"), ""),
+        (v.t("receivers.last_good"), "num"),
+        (v.t("receivers.last_bad"), "wrap"),
+        *([("", "")] if may_test else []),
+    ]
     return section(v.t("receivers.list"), table(heads, rows), class_name="flush")
 
 
@@ -92,22 +117,30 @@ def routes_part(v: View, file: NotifyFile, repeat_minutes: float) -> Any:
     """Which alerts go to whom, in the order in which routes are looked at."""
     rows = [
         [
-            html.Div([html.Strong(r.name or f"{i + 1}"),
-                      html.Small(v.t("receivers.goes_on"), className="muted") if r.then == "continue" else None],
-                     className="two"),
+            html.Div(
+                [
+                    html.Strong(r.name or f"{i + 1}"),
+                    html.Small(v.t("receivers.goes_on"), className="muted") if r.then == "continue" else None,
+                ],
+                className="two",
+            ),
             html.Div(_matches(v, r) or v.t("receivers.everything"), className="two"),
             _people(v, r.receivers),
             html.Div(_later(v, r, repeat_minutes), className="two"),
         ]
         for i, r in enumerate(file.routes)
-    ]  # fmt: skip
+    ]
     default = [r.name for r in file.receivers] if file.default is None else file.default
     again = v.t("receivers.again", time=duration(v.lang, repeat_minutes * MINUTE))
     rows.append([html.Strong(v.t("receivers.default")), "", _people(v, default), again])
     if file.overdue is not None:
         rows.append([html.Strong(v.t("receivers.overdue")), "", _people(v, file.overdue), ""])
-    heads = [(v.t("receivers.route"), ""), (v.t("receivers.matches"), "grow"), (v.t("receivers.tells"), ""),
-             (v.t("receivers.repeat"), "")]  # fmt: skip
+    heads = [
+        (v.t("receivers.route"), ""),
+        (v.t("receivers.matches"), "grow"),
+        (v.t("receivers.tells"), ""),
+        (v.t("receivers.repeat"), ""),
+    ]
     return section(v.t("receivers.routes"), table(heads, rows), class_name="flush")
 
 
@@ -119,8 +152,11 @@ def quiet_part(v: View, file: NotifyFile) -> Any:
         [html.Strong(name), hours(v.lang, q.windows), v.t(f"receivers.through_{q.through}")]
         for name, q in file.quiet_hours.items()
     ]
-    heads = [(v.t("receivers.quiet_name"), ""), (v.t("receivers.quiet_when"), "grow num"),
-             (v.t("receivers.quiet_through"), "")]  # fmt: skip
+    heads = [
+        (v.t("receivers.quiet_name"), ""),
+        (v.t("receivers.quiet_when"), "grow num"),
+        (v.t("receivers.quiet_through"), ""),
+    ]
     return section(v.t("receivers.quiet_title"), table(heads, rows), class_name="flush")
 
 
@@ -142,8 +178,13 @@ def _state(v: View, d: Delivery) -> Any:
 def _when(v: View, at: int | None, by_test: bool, now: int) -> Any:
     if at is None:
         return "–"
-    test = html.Small(f"（{v.t('receivers.of_test')}）" if v.lang == "zh" else f" ({v.t('receivers.of_test')})",
-                      className="muted") if by_test else None  # fmt: skip
+    test = (
+        html.Small(
+            f"（{v.t('receivers.of_test')}）" if v.lang == "zh" else f" ({v.t('receivers.of_test')})", className="muted"
+        )
+        if by_test
+        else None
+    )
     return html.Span([ago(v.lang, at, now), test])
 
 

@@ -41,10 +41,11 @@ def _trend(v: View, s: Summary, now: int) -> Any:
     bars = [
         html.Span(
             html.Span(style={"height": f"{100 * b.count / most:.0f}%"}, className="found-bar" if b.count else ""),
-            title=v.t("found.bar", **period(b.begin, b.end, zone, now), n=exact(b.count)), className="found-step",
+            title=v.t("found.bar", **period(b.begin, b.end, zone, now), n=exact(b.count)),
+            className="found-step",
         )
         for b in s.bars
-    ]  # fmt: skip
+    ]
     ends = period(s.bars[0].begin, s.bars[-1].end, zone, now)
     busiest = max(s.bars, key=lambda b: b.count)
     said = v.t("found.trend", **period(busiest.begin, busiest.end, zone, now), n=exact(busiest.count))

@@ -15,11 +15,21 @@ from dashboard.context import View, context
 from dashboard.format import duration, number, wall
 
 _STACK = {
-    "light": {"negative": "#7b3fb5", "neutral": "#c3cad5", "positive": "#3f93b3",
-              "news": "#4c6f9c", "comment": "#c2a25a"},
-    "dark": {"negative": "#b98af0", "neutral": "#4a5567", "positive": "#4fa3c0",
-             "news": "#7fa4d6", "comment": "#b3954f"},
-}  # fmt: skip
+    "light": {
+        "negative": "#7b3fb5",
+        "neutral": "#c3cad5",
+        "positive": "#3f93b3",
+        "news": "#4c6f9c",
+        "comment": "#c2a25a",
+    },
+    "dark": {
+        "negative": "#b98af0",
+        "neutral": "#4a5567",
+        "positive": "#4fa3c0",
+        "news": "#7fa4d6",
+        "comment": "#b3954f",
+    },
+}
 _DASHES = ("solid", "dot")
 HOUR_MS = 3_600_000
 
@@ -79,11 +89,26 @@ def series_figure(v: View, lines: Sequence[Line], drawn: Drawn) -> dict[str, Any
     changes = model_changes(lines, drawn.models)
     for at, _ in changes:
         when = wall(at, zone)
-        shapes.append({"type": "line", "xref": "x", "yref": "paper", "x0": when, "x1": when, "y0": 0, "y1": 1,
-                       "line": {"color": color["muted"], "width": 1, "dash": "dash"}})  # fmt: skip
+        shapes.append(
+            {
+                "type": "line",
+                "xref": "x",
+                "yref": "paper",
+                "x0": when,
+                "x1": when,
+                "y0": 0,
+                "y1": 1,
+                "line": {"color": color["muted"], "width": 1, "dash": "dash"},
+            }
+        )
     if drawn.point is not None:
-        shapes.append({**shade(wall(drawn.point[0], zone), wall(drawn.point[1], zone), "rgba(0,0,0,0)"),
-                       "line": {"width": 1.2, "color": color["ink"]}, "layer": "above"})  # fmt: skip
+        shapes.append(
+            {
+                **shade(wall(drawn.point[0], zone), wall(drawn.point[1], zone), "rgba(0,0,0,0)"),
+                "line": {"width": 1.2, "color": color["ink"]},
+                "layer": "above",
+            }
+        )
     if drawn.alerts:
         data.append(alert_mark(v, drawn.alerts, zone, color))
     layout = base_layout(color)
@@ -133,8 +158,11 @@ def _outages(v: View, found: Sequence[Point], color: Mapping[str, str]) -> list[
         if before is not None and before.outage and shapes:
             shapes[-1]["x1"] = wall(p.end, zone)
         else:
-            label = {"text": v.t("series.outage"), "textposition": "top left",
-                     "font": {"size": 11, "color": color["muted"]}}  # fmt: skip
+            label = {
+                "text": v.t("series.outage"),
+                "textposition": "top left",
+                "font": {"size": 11, "color": color["muted"]},
+            }
             shapes.append({**shade(wall(p.start, zone), wall(p.end, zone), color["outage"]), "label": label})
     return shapes
 
@@ -173,47 +201,89 @@ def _band(v: View, points: Sequence[Point], x: list[str], color: dict[str, str])
     known = [(at, p) for at, p in zip(x, points, strict=True) if p.band_low is not None]
     if not known:
         return []
-    edge = {"type": "scatter", "mode": "lines", "x": [at for at, _ in known], "line": {"width": 0, "shape": "linear"},
-            "hoverinfo": "skip", "showlegend": False}  # fmt: skip
+    edge = {
+        "type": "scatter",
+        "mode": "lines",
+        "x": [at for at, _ in known],
+        "line": {"width": 0, "shape": "linear"},
+        "hoverinfo": "skip",
+        "showlegend": False,
+    }
     return [
         {**edge, "y": [_round(p.band_low) for _, p in known]},
-        {**edge, "y": [_round(p.band_high) for _, p in known], "fill": "tonexty", "fillcolor": color["band"],
-         "name": v.t("series.band"), "showlegend": True},
-        {"type": "scatter", "mode": "lines", "x": x, "y": [_round(p.expected_negative) for p in points],
-         "name": v.t("series.expected"), "line": {"color": color["expected"], "width": 1.3, "dash": "dot"},
-         "hovertemplate": "%{y:.1f}"},
-    ]  # fmt: skip
+        {
+            **edge,
+            "y": [_round(p.band_high) for _, p in known],
+            "fill": "tonexty",
+            "fillcolor": color["band"],
+            "name": v.t("series.band"),
+            "showlegend": True,
+        },
+        {
+            "type": "scatter",
+            "mode": "lines",
+            "x": x,
+            "y": [_round(p.expected_negative) for p in points],
+            "name": v.t("series.expected"),
+            "line": {"color": color["expected"], "width": 1.3, "dash": "dot"},
+            "hovertemplate": "%{y:.1f}",
+        },
+    ]
 
 
 def _count(v: View, line: Line, independent: bool, color: dict[str, str], i: int, n: int) -> list[dict[str, Any]]:
     zone = context().zone
     ink = color["negative"] if i == 0 else color["second"]
-    common = {"type": "scatter", "x": [wall(p.start, zone) for p in line.points], "yaxis": "y", "connectgaps": False,
-              "hovertemplate": "%{y:,}", "customdata": [p.start for p in line.points]}  # fmt: skip
+    common = {
+        "type": "scatter",
+        "x": [wall(p.start, zone) for p in line.points],
+        "yaxis": "y",
+        "connectgaps": False,
+        "hovertemplate": "%{y:,}",
+        "customdata": [p.start for p in line.points],
+    }
     name = v.t("series.negatives") if n == 1 else line.name
     values = [negatives(p, independent) for p in line.points]
     lines: list[dict[str, Any]] = [
-        {**common, "mode": "lines", "y": [x if p.sealed else None for p, x in zip(line.points, values, strict=True)],
-         "name": name, "line": {"color": ink, "width": 2.2, "dash": _DASHES[i]}}
-    ]  # fmt: skip
+        {
+            **common,
+            "mode": "lines",
+            "y": [x if p.sealed else None for p, x in zip(line.points, values, strict=True)],
+            "name": name,
+            "line": {"color": ink, "width": 2.2, "dash": _DASHES[i]},
+        }
+    ]
     opened = [None if p.sealed else x for p, x in zip(line.points, values, strict=True)]
     if any(x is not None for x in opened):
         # Apart from the line: a bucket that is still filling looks like a fall where it is joined to it.
         lines.append(
-            {**common, "mode": "markers", "y": opened, "name": v.t("series.open"), "showlegend": i == 0,
-             "marker": {"size": 8, "color": "rgba(0,0,0,0)", "line": {"color": ink, "width": 2}}}
-        )  # fmt: skip
+            {
+                **common,
+                "mode": "markers",
+                "y": opened,
+                "name": v.t("series.open"),
+                "showlegend": i == 0,
+                "marker": {"size": 8, "color": "rgba(0,0,0,0)", "line": {"color": ink, "width": 2}},
+            }
+        )
     return lines
 
 
 def _share(v: View, line: Line, shares: list[float | None], color: dict[str, str], i: int, n: int) -> dict[str, Any]:
     zone = context().zone
     return {
-        "type": "scatter", "mode": "lines", "x": [wall(p.start, zone) for p in line.points], "y": shares, "yaxis": "y2",
-        "name": v.t("series.share") if n == 1 else f"{line.name} %", "showlegend": False, "connectgaps": False,
-        "hovertemplate": "%{y:.1f}%", "customdata": [p.start for p in line.points],
+        "type": "scatter",
+        "mode": "lines",
+        "x": [wall(p.start, zone) for p in line.points],
+        "y": shares,
+        "yaxis": "y2",
+        "name": v.t("series.share") if n == 1 else f"{line.name} %",
+        "showlegend": False,
+        "connectgaps": False,
+        "hovertemplate": "%{y:.1f}%",
+        "customdata": [p.start for p in line.points],
         "line": {"color": color["negative"] if i == 0 else color["second"], "width": 1.6, "dash": _DASHES[i]},
-    }  # fmt: skip
+    }
 
 
 def _stack(v: View, lines: Sequence[Line], independent: bool, color: dict[str, str]) -> list[dict[str, Any]]:
@@ -223,20 +293,38 @@ def _stack(v: View, lines: Sequence[Line], independent: bool, color: dict[str, s
     def bar(points: Sequence[Point], name: str, values: list[Any], ink: str, pattern: str = "") -> dict[str, Any]:
         marker: dict[str, Any] = {"color": ink, "opacity": [1 if p.sealed else 0.5 for p in points]}
         if pattern:
-            marker["pattern"] = {"shape": pattern, "size": 5, "solidity": 0.3, "fillmode": "overlay",
-                                 "fgcolor": color["muted"], "bgcolor": ink}  # fmt: skip
-        return {"type": "bar", "x": [wall(p.start, zone) for p in points], "y": values, "yaxis": "y3", "name": name,
-                "marker": marker, "hovertemplate": "%{y:,}", "customdata": [p.start for p in points],
-                "legendgroup": "stack"}  # fmt: skip
+            marker["pattern"] = {
+                "shape": pattern,
+                "size": 5,
+                "solidity": 0.3,
+                "fillmode": "overlay",
+                "fgcolor": color["muted"],
+                "bgcolor": ink,
+            }
+        return {
+            "type": "bar",
+            "x": [wall(p.start, zone) for p in points],
+            "y": values,
+            "yaxis": "y3",
+            "name": name,
+            "marker": marker,
+            "hovertemplate": "%{y:,}",
+            "customdata": [p.start for p in points],
+            "legendgroup": "stack",
+        }
 
     if len(lines) > 1:
         names = ("news", "comment")
         return [
-            bar(line.points, f"{line.name} · {v.t('series.volume')}",
-                [scored(p, independent) if independent else p.total for p in line.points], inks[names[i]],
-                "" if i == 0 else "/")
+            bar(
+                line.points,
+                f"{line.name} · {v.t('series.volume')}",
+                [scored(p, independent) if independent else p.total for p in line.points],
+                inks[names[i]],
+                "" if i == 0 else "/",
+            )
             for i, line in enumerate(lines)
-        ]  # fmt: skip
+        ]
     points = lines[0].points
     if independent:
         rest = [None if p.independent is None else p.independent - (p.independent_negative or 0) for p in points]
@@ -255,9 +343,18 @@ def _stack(v: View, lines: Sequence[Line], independent: bool, color: dict[str, s
 
 
 def _model_note(v: View, when: str, name: str, color: dict[str, str]) -> dict[str, Any]:
-    return {"x": when, "xref": "x", "y": 1, "yref": "paper", "text": v.t("series.model", name=name[:24]),
-            "showarrow": False, "xanchor": "left", "yanchor": "top", "xshift": 3,
-            "font": {"size": 11, "color": color["muted"]}}  # fmt: skip
+    return {
+        "x": when,
+        "xref": "x",
+        "y": 1,
+        "yref": "paper",
+        "text": v.t("series.model", name=name[:24]),
+        "showarrow": False,
+        "xanchor": "left",
+        "yanchor": "top",
+        "xshift": 3,
+        "font": {"size": 11, "color": color["muted"]},
+    }
 
 
 def _round(x: float | None) -> float | None:

@@ -102,8 +102,7 @@ def changes_part(v: View, shown: Shown, point: int | None) -> Any:
     if shown.row.name == "all":
         return section(title, empty(v.t("changes.none_all")))
     found = changes(ctx, shown.row.id, begin, end, shown.kinds)
-    words = v.t("changes.against", **period(begin, end, ctx.zone, now),
-                base=duration(v.lang, found.baseline_ms))  # fmt: skip
+    words = v.t("changes.against", **period(begin, end, ctx.zone, now), base=duration(v.lang, found.baseline_ms))
     if not found.texts:
         return section(title, empty(v.t("changes.no_texts"), words))
     if not found.before:
@@ -134,14 +133,21 @@ def _bars(v: View, risen: Sequence[Lift], key: str, found: Any, asked: Mapping[s
             html.Div(
                 [
                     html.Span(name, className="rise-name"),
-                    html.Span([html.I(style={"width": f"{r.now / top * 100:.0f}%"}),
-                               html.B(style={"left": f"{min(1.0, usual / top) * 100:.0f}%"})], className="rise-bar"),
-                    html.Span(v.t("changes.from_to", now=number(v.lang, r.now), usual=number(v.lang, round(usual, 1))),
-                              className="num muted"),
+                    html.Span(
+                        [
+                            html.I(style={"width": f"{r.now / top * 100:.0f}%"}),
+                            html.B(style={"left": f"{min(1.0, usual / top) * 100:.0f}%"}),
+                        ],
+                        className="rise-bar",
+                    ),
+                    html.Span(
+                        v.t("changes.from_to", now=number(v.lang, r.now), usual=number(v.lang, round(usual, 1))),
+                        className="num muted",
+                    ),
                 ],
                 className="rise",
             )
-        )  # fmt: skip
+        )
     return html.Div(rows, className="rises")
 
 

@@ -89,8 +89,9 @@ def look(v: View, query: Mapping[str, Any]) -> Shown | None:
         names = ("news", "comment") if way == "apart" else (way,)
         lines, width = [], ctx.settings.bucket_ms
         for name in names:
-            found, width = points(c, row.id, begin, end, KIND_FILTERS[name], ctx.settings.bucket_ms,
-                                  grid_ms=grid_offset(ctx.settings))  # fmt: skip
+            found, width = points(
+                c, row.id, begin, end, KIND_FILTERS[name], ctx.settings.bucket_ms, grid_ms=grid_offset(ctx.settings)
+            )
             lines.append(Line(v.t(f"kind.{name}"), found))
         alerts = tuple(alerts_between(c, row.id, begin, end))
         models = model_names(c, {m for line in lines for p in line.points for m in p.models})
@@ -115,13 +116,17 @@ def figure(v: View, shown: Shown, point: int | None = None) -> dict[str, Any]:
         (shown.begin, shown.end),
         shown.independent,
         [
-            (a.id, max(a.started_at, shown.begin), min(a.ended_at or a.resolved_at or shown.end, shown.end),
-             escape(f"{v.t('severity.' + a.severity)}: {sentence(v, a)}", quote=False)[:300])
+            (
+                a.id,
+                max(a.started_at, shown.begin),
+                min(a.ended_at or a.resolved_at or shown.end, shown.end),
+                escape(f"{v.t('severity.' + a.severity)}: {sentence(v, a)}", quote=False)[:300],
+            )
             for a in shown.alerts
         ],
         {i: escape(name, quote=False) for i, name in shown.models.items()},
         None if point is None else (point, point + shown.width),
-    )  # fmt: skip
+    )
     return series_figure(v, shown.lines, drawn)
 
 

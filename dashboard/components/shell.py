@@ -45,8 +45,12 @@ def layout() -> Any:
                 html.Div(id="painted", hidden=True),
                 # Dash also builds this page for itself, at the first request of anybody.
                 html.Header(top(v) if current_user.is_authenticated else [], id="top"),
-                html.Div(id="offline", hidden=True, role="alert",
-                         **data(text=v.t("offline", time="{time}"), broken=v.t("broken.parts", time="{time}"))),
+                html.Div(
+                    id="offline",
+                    hidden=True,
+                    role="alert",
+                    **data(text=v.t("offline", time="{time}"), broken=v.t("broken.parts", time="{time}")),
+                ),
                 live("truth", None, "truth-slot", **aria(live="polite")),
                 html.Main(dash.page_container, id="main", tabIndex=-1),
                 help_dialog(v) if current_user.is_authenticated else None,
@@ -54,7 +58,7 @@ def layout() -> Any:
             ],
             className="shell",
         ),
-    )  # fmt: skip
+    )
 
 
 def top(v: View) -> list[Any]:
@@ -64,28 +68,52 @@ def top(v: View) -> list[Any]:
         name = screen.name
         badge = html.Span(id="badge", className="badge", hidden=True) if name == "alerts" else None
         links.append(
-            dcc.Link([icon(name), html.Span(v.t(f"nav.{name}"), className="nav-text"), badge], href=screen.path,
-                     id=f"nav-{name}", className="nav-link", title=v.t(f"nav.{name}"))
-        )  # fmt: skip
+            dcc.Link(
+                [icon(name), html.Span(v.t(f"nav.{name}"), className="nav-text"), badge],
+                href=screen.path,
+                id=f"nav-{name}",
+                className="nav-link",
+                title=v.t(f"nav.{name}"),
+            )
+        )
     return [
         html.A(v.t("nav.skip"), href="#main", className="skip"),
         dcc.Link([html.Span(className="logo"), html.Span(v.t("product"))], href="/", className="brand"),
-        html.Nav(links, id="nav", className="nav", **aria(label=v.t("nav.menu")),
-                 **data(keys=json.dumps(navigation.keys()), marks=json.dumps(navigation.marks()))),
+        html.Nav(
+            links,
+            id="nav",
+            className="nav",
+            **aria(label=v.t("nav.menu")),
+            **data(keys=json.dumps(navigation.keys()), marks=json.dumps(navigation.marks())),
+        ),
         html.Div(
             [
                 html.Button(v.t("switch.lang"), id="switch-lang", className="tool", title=v.t("switch.lang_label")),
-                html.Button(icon("dark" if v.theme == "light" else "light"), id="switch-theme", className="tool square",
-                            title=v.t("switch.theme"), **aria(label=v.t("switch.theme"))),
+                html.Button(
+                    icon("dark" if v.theme == "light" else "light"),
+                    id="switch-theme",
+                    className="tool square",
+                    title=v.t("switch.theme"),
+                    **aria(label=v.t("switch.theme")),
+                ),
                 help_button(v),
-                dcc.Link([html.Span(current_user.name), html.Small(v.t(f"role.{current_user.role}"))], className="who",
-                         href="/account", title=v.t("account.open")),
-                html.Form(html.Button(icon("logout"), className="tool square", title=v.t("logout"),
-                                      **aria(label=v.t("logout"))), action="/logout", method="POST"),
+                dcc.Link(
+                    [html.Span(current_user.name), html.Small(v.t(f"role.{current_user.role}"))],
+                    className="who",
+                    href="/account",
+                    title=v.t("account.open"),
+                ),
+                html.Form(
+                    html.Button(
+                        icon("logout"), className="tool square", title=v.t("logout"), **aria(label=v.t("logout"))
+                    ),
+                    action="/logout",
+                    method="POST",
+                ),
             ],
             className="tools",
         ),
-    ]  # fmt: skip
+    ]
 
 
 def register(app: dash.Dash) -> None:

@@ -34,28 +34,46 @@ def silence_table(
     """
     if not rows:
         return empty(v.t("silences.none"), v.t("silences.none_hint"), "mute")
-    heads = [(v.t("silences.what"), "grow"), (v.t("silences.state"), ""), (v.t("silences.period"), "num"),
-             (v.t("silences.who"), ""), (v.t("silences.keeps"), "")]  # fmt: skip
+    heads = [
+        (v.t("silences.what"), "grow"),
+        (v.t("silences.state"), ""),
+        (v.t("silences.period"), "num"),
+        (v.t("silences.who"), ""),
+        (v.t("silences.keeps"), ""),
+    ]
     out = []
     for row in rows:
         cells = [
             html.Div([html.Strong(_what(v, row)), html.Small(row.comment, className="muted")], className="two"),
             _state(v, row, now),
-            html.Div([html.Span(f"{clock(row.starts_at, context().zone, now)} →"),
-                      html.Span(clock(row.ends_at, context().zone, now)),
-                      html.Small(hours(v.lang, map(Window.of, row.windows or [])), className="muted")],
-                     className="two"),
-            html.Div([html.Span(row.created_by), html.Small(ago(v.lang, row.created_at, now), className="muted")],
-                     className="two"),
-            html.Div([dcc.Link(f"#{n}", href=f"/alerts/{n}") for n in covered.get(row.id, ())] or "–",
-                     className="marks"),
-        ]  # fmt: skip
+            html.Div(
+                [
+                    html.Span(f"{clock(row.starts_at, context().zone, now)} →"),
+                    html.Span(clock(row.ends_at, context().zone, now)),
+                    html.Small(hours(v.lang, map(Window.of, row.windows or [])), className="muted"),
+                ],
+                className="two",
+            ),
+            html.Div(
+                [html.Span(row.created_by), html.Small(ago(v.lang, row.created_at, now), className="muted")],
+                className="two",
+            ),
+            html.Div(
+                [dcc.Link(f"#{n}", href=f"/alerts/{n}") for n in covered.get(row.id, ())] or "–", className="marks"
+            ),
+        ]
         if may_act:
             cells.append(
-                html.Button(v.t("silences.end"), id={"type": "silence-end", "id": row.id}, type="button",
-                            className="link-button", **aria(label=v.t("silences.end_one", what=_what(v, row))))
-                if row.ends_at > now else ""
-            )  # fmt: skip
+                html.Button(
+                    v.t("silences.end"),
+                    id={"type": "silence-end", "id": row.id},
+                    type="button",
+                    className="link-button",
+                    **aria(label=v.t("silences.end_one", what=_what(v, row))),
+                )
+                if row.ends_at > now
+                else ""
+            )
         out.append(cells)
     return table([*heads, *([("", "")] if may_act else [])], out)
 
@@ -73,40 +91,83 @@ def silence_form(v: View, series: Sequence[str], sources: Sequence[str]) -> Any:
                 html.P(v.t("silences.new_hint"), className="note"),
                 html.Div(
                     [
-                        dmc.Select(id="silence-scope", label=v.t("field.scope"), value="series", allowDeselect=False,
-                                   data=[{"value": s, "label": v.t(f"silences.by_{s}")} for s in SCOPES], **field),
+                        dmc.Select(
+                            id="silence-scope",
+                            label=v.t("field.scope"),
+                            value="series",
+                            allowDeselect=False,
+                            data=[{"value": s, "label": v.t(f"silences.by_{s}")} for s in SCOPES],
+                            **field,
+                        ),
                         html.Div(
-                            dmc.Select(id="silence-series", label=v.t("silences.series"), searchable=True,
-                                       placeholder=v.t("silences.choose"), value=None, **field,
-                                       data=[*({"value": s, "label": series_name(v.lang, s)} for s in series),
-                                             *whole]),
+                            dmc.Select(
+                                id="silence-series",
+                                label=v.t("silences.series"),
+                                searchable=True,
+                                placeholder=v.t("silences.choose"),
+                                value=None,
+                                **field,
+                                data=[*({"value": s, "label": series_name(v.lang, s)} for s in series), *whole],
+                            ),
                             id="silence-series-box",
                         ),
                         html.Div(
-                            dmc.Autocomplete(id="silence-value", label=v.t("silences.value"), data=list(sources),
-                                             value="", limit=20, placeholder="topic:credit_*", **field),
-                            id="silence-value-box", hidden=True,
+                            dmc.Autocomplete(
+                                id="silence-value",
+                                label=v.t("silences.value"),
+                                data=list(sources),
+                                value="",
+                                limit=20,
+                                placeholder="topic:credit_*",
+                                **field,
+                            ),
+                            id="silence-value-box",
+                            hidden=True,
                         ),
-                        dmc.Select(id="silence-until", label=v.t("field.for"), value="4h", allowDeselect=False,
-                                   data=[*spans(v, SILENCES), {"value": CUSTOM, "label": v.t("silences.until_time")}],
-                                   **field),
-                        html.Div(moment(v, "silence-end-at", v.t("silences.end_at")), id="silence-end-box",
-                                 hidden=True),
+                        dmc.Select(
+                            id="silence-until",
+                            label=v.t("field.for"),
+                            value="4h",
+                            allowDeselect=False,
+                            data=[*spans(v, SILENCES), {"value": CUSTOM, "label": v.t("silences.until_time")}],
+                            **field,
+                        ),
+                        html.Div(
+                            moment(v, "silence-end-at", v.t("silences.end_at")), id="silence-end-box", hidden=True
+                        ),
                     ],
                     className="fields",
                 ),
-                dmc.TextInput(id="silence-why", label=v.t("field.why"), placeholder=v.t("field.why_hint"), value="",
-                              attributes={"input": {"maxLength": 2000}}, **field),
+                dmc.TextInput(
+                    id="silence-why",
+                    label=v.t("field.why"),
+                    placeholder=v.t("field.why_hint"),
+                    value="",
+                    attributes={"input": {"maxLength": 2000}},
+                    **field,
+                ),
                 html.Details(
                     [
                         html.Summary(v.t("field.more")),
                         html.Div(
                             [
                                 moment(v, "silence-start", v.t("silences.start")),
-                                dmc.Select(id="silence-severity", label=v.t("field.severity"), value="",
-                                           allowDeselect=False, data=upto, **field),
-                                dmc.Autocomplete(id="silence-hours", label=v.t("field.hours"), data=list(HOURS),
-                                                 value="", placeholder=HOURS[0], **field),
+                                dmc.Select(
+                                    id="silence-severity",
+                                    label=v.t("field.severity"),
+                                    value="",
+                                    allowDeselect=False,
+                                    data=upto,
+                                    **field,
+                                ),
+                                dmc.Autocomplete(
+                                    id="silence-hours",
+                                    label=v.t("field.hours"),
+                                    data=list(HOURS),
+                                    value="",
+                                    placeholder=HOURS[0],
+                                    **field,
+                                ),
                             ],
                             className="fields",
                         ),
@@ -117,7 +178,7 @@ def silence_form(v: View, series: Sequence[str], sources: Sequence[str]) -> Any:
             ],
             className="form",
         ),
-    )  # fmt: skip
+    )
 
 
 def _what(v: View, row: Row[Any]) -> str:

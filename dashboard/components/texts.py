@@ -24,7 +24,7 @@ from dashboard.components.parts import (
     safe_link,
     sentiment_pill,
     topic_links,
-)  # fmt: skip
+)
 from dashboard.components.why_parts import text_tools
 from dashboard.context import View, context, view
 from dashboard.format import clock, number
@@ -35,8 +35,17 @@ _BEGINNING = re.compile(rf".{{0,24}}[^\W_{CJK}]*", re.DOTALL)
 """Of a text, by whose phrase its copies are searched; a word is not cut."""
 
 
-def text_card(v: View, text: Text, now: int, *, topics: bool = True, extra: Sequence[Any] = (),
-              asked: Question | None = None, words: str = "", people: Sequence[LabelRow] = ()) -> Any:  # fmt: skip
+def text_card(
+    v: View,
+    text: Text,
+    now: int,
+    *,
+    topics: bool = True,
+    extra: Sequence[Any] = (),
+    asked: Question | None = None,
+    words: str = "",
+    people: Sequence[LabelRow] = (),
+) -> Any:
     """One document of the store; ``extra`` stands under it.
 
     Args:
@@ -66,11 +75,20 @@ def text_card(v: View, text: Text, now: int, *, topics: bool = True, extra: Sequ
     cut = text.cut or begin > 0 or end < len(shown)
     title = marked(head, spots(head, asked)) if head else None
     return _card(
-        v, text.key, title, [*body, "…" if text.cut or end < len(shown) else None], marks, text.kind, text.source,
-        text.observed_at, now, text.url, topic_links(v, found, text.topics),
+        v,
+        text.key,
+        title,
+        [*body, "…" if text.cut or end < len(shown) else None],
+        marks,
+        text.kind,
+        text.source,
+        text.observed_at,
+        now,
+        text.url,
+        topic_links(v, found, text.topics),
         [*extra, *text_tools(v, text.observed_at, text.key)],
         whole=_whole(v, text, words) if cut else None,
-    )  # fmt: skip
+    )
 
 
 def evidence_card(v: View, evidence: Mapping[str, Any], now: int, people: Sequence[LabelRow] = ()) -> Any:
@@ -82,10 +100,19 @@ def evidence_card(v: View, evidence: Mapping[str, Any], now: int, people: Sequen
         marks.append(_copies(v, copies))
     at = evidence.get("observed_at")
     return _card(
-        v, str(evidence.get("row_id", "")), evidence.get("title"), readable(str(evidence.get("text", ""))), marks,
-        int(evidence.get("kind") or 0), evidence.get("source"), int(at) if at is not None else None, now,
-        evidence.get("url"), [], text_tools(v, int(at) if at is not None else None, str(evidence.get("row_id", ""))),
-    )  # fmt: skip
+        v,
+        str(evidence.get("row_id", "")),
+        evidence.get("title"),
+        readable(str(evidence.get("text", ""))),
+        marks,
+        int(evidence.get("kind") or 0),
+        evidence.get("source"),
+        int(at) if at is not None else None,
+        now,
+        evidence.get("url"),
+        [],
+        text_tools(v, int(at) if at is not None else None, str(evidence.get("row_id", ""))),
+    )
 
 
 def said_by_people(v: View, people: Sequence[LabelRow]) -> list[Any]:
@@ -95,11 +122,13 @@ def said_by_people(v: View, people: Sequence[LabelRow]) -> list[Any]:
         if r.sentiment is not None:
             by_sentiment.setdefault(r.sentiment, []).append(r.user)
     return [
-        html.Span(v.t("annotate.person", what=v.t(f"sentiment.{Sentiment(sentiment).label}")),
-                  className=f"pill people sentiment-{Sentiment(sentiment).label}",
-                  title=", ".join(dict.fromkeys(users)))
+        html.Span(
+            v.t("annotate.person", what=v.t(f"sentiment.{Sentiment(sentiment).label}")),
+            className=f"pill people sentiment-{Sentiment(sentiment).label}",
+            title=", ".join(dict.fromkeys(users)),
+        )
         for sentiment, users in sorted(by_sentiment.items())
-    ]  # fmt: skip
+    ]
 
 
 def document_facts(v: View, text: Text, now: int) -> list[Any]:
@@ -139,8 +168,11 @@ def copies_phrase(text: str) -> str:
 
 def reach_words(v: View, counts: Mapping[str, Any]) -> str:
     """How far it went: 阅读 1.2万 · 点赞 88."""
-    parts = [v.t(f"reach.{name}", n=number(v.lang, counts[name])) for name in REACH
-             if isinstance(counts.get(name), int) and counts[name] > 0]  # fmt: skip
+    parts = [
+        v.t(f"reach.{name}", n=number(v.lang, counts[name]))
+        for name in REACH
+        if isinstance(counts.get(name), int) and counts[name] > 0
+    ]
     return " · ".join(parts)
 
 
@@ -186,8 +218,11 @@ def _first(v: View, text: Text, now: int) -> Any:
     if text.first_at == text.observed_at:
         return html.Span(v.t("documents.is_first"), className="pill first")
     time = clock(text.first_at, context().zone, now)
-    words = v.t("documents.first", source=text.first_source, time=time) if text.first_source else \
-        v.t("documents.first_unknown", time=time)  # fmt: skip
+    words = (
+        v.t("documents.first", source=text.first_source, time=time)
+        if text.first_source
+        else v.t("documents.first_unknown", time=time)
+    )
     return html.Span(words, className="num")
 
 
@@ -203,9 +238,21 @@ def _copies(v: View, n: int) -> Any:
     return html.Span(v.t("series.copies", n=number(v.lang, n)), className="pill copies")
 
 
-def _card(v: View, key: str, title: Any, text: Any, marks: list[Any], kind: int, source: str | None,
-          at: int | None, now: int, url: str | None, tags: Iterable[Any],
-          extra: Sequence[Any] = (), whole: tuple[dict[str, str], Any] | None = None) -> Any:  # fmt: skip
+def _card(
+    v: View,
+    key: str,
+    title: Any,
+    text: Any,
+    marks: list[Any],
+    kind: int,
+    source: str | None,
+    at: int | None,
+    now: int,
+    url: str | None,
+    tags: Iterable[Any],
+    extra: Sequence[Any] = (),
+    whole: tuple[dict[str, str], Any] | None = None,
+) -> Any:
     link = safe_link(v, url)
     meta: list[Any] = [html.Span(clock(at, context().zone, now), className="num"), html.Span(kind_name(v, kind))]
     if source:

@@ -31,14 +31,17 @@ def interval(v: View, share: Share | None) -> Any:
             html.Strong(percent(share.value, 0), className="num"),
             html.Span(f" {low:.0f}–{high:.0f}", className="num muted"),
             html.Span(
-                [html.I(style={"left": f"{low:.1f}%", "width": f"{max(1.0, high - low):.1f}%"}),
-                 html.B(style={"left": f"{share.value * 100:.1f}%"})],
-                className="interval", role="presentation",
+                [
+                    html.I(style={"left": f"{low:.1f}%", "width": f"{max(1.0, high - low):.1f}%"}),
+                    html.B(style={"left": f"{share.value * 100:.1f}%"}),
+                ],
+                className="interval",
+                role="presentation",
             ),
         ],
         className="interval-cell",
         title=v.t("trust.of_random", n=number(v.lang, round(share.n))),
-    )  # fmt: skip
+    )
 
 
 def trust_section(v: View, series: str) -> Any:
@@ -93,9 +96,15 @@ def audit_table(v: View, found: QualityReport) -> Any:
     models = model_names()
     if not found.by_series:
         return empty(v.t("trust.none"), v.t("trust.none_hint"), "texts")
-    heads = [(v.t("trust.series"), "grow"), (v.t("trust.n"), "right"), (v.t("trust.precision"), ""),
-             (v.t("trust.recall"), ""), (v.t("trust.accuracy"), ""), (v.t("trust.topic"), ""),
-             (v.t("trust.model"), "")]  # fmt: skip
+    heads = [
+        (v.t("trust.series"), "grow"),
+        (v.t("trust.n"), "right"),
+        (v.t("trust.precision"), ""),
+        (v.t("trust.recall"), ""),
+        (v.t("trust.accuracy"), ""),
+        (v.t("trust.topic"), ""),
+        (v.t("trust.model"), ""),
+    ]
     names = sorted(found.by_series, key=lambda n: (n != ALL, -found.by_series[n][0].texts, n))
     rows = []
     for name in names:
@@ -105,12 +114,22 @@ def audit_table(v: View, found: QualityReport) -> Any:
                 label = html.Strong(v.t("trust.all"))
             few = html.Small(v.t("trust.few"), className="muted") if audit.texts < FEW else None
             rows.append(
-                [html.Span([label, " ", few]), html.Span(number(v.lang, audit.texts), className="num"),
-                 interval(v, audit.precision), interval(v, audit.recall), interval(v, audit.accuracy),
-                 interval(v, audit.topic), html.Small(models.get(audit.model_id, "–"), className="muted")]
-            )  # fmt: skip
-    drawn = v.t("trust.not_labelled", drawn=number(v.lang, found.drawn), labelled=number(v.lang, found.labelled),
-                skipped=number(v.lang, found.skipped))  # fmt: skip
+                [
+                    html.Span([label, " ", few]),
+                    html.Span(number(v.lang, audit.texts), className="num"),
+                    interval(v, audit.precision),
+                    interval(v, audit.recall),
+                    interval(v, audit.accuracy),
+                    interval(v, audit.topic),
+                    html.Small(models.get(audit.model_id, "–"), className="muted"),
+                ]
+            )
+    drawn = v.t(
+        "trust.not_labelled",
+        drawn=number(v.lang, found.drawn),
+        labelled=number(v.lang, found.labelled),
+        skipped=number(v.lang, found.skipped),
+    )
     return html.Div([html.Div(table(heads, rows), className="checked"), html.P(drawn, className="note foot-note")])
 
 
@@ -120,8 +139,14 @@ def agreement_words(v: View, found: QualityReport) -> str:
         return v.t("annotate.people_none")
     pi = found.agreement.beyond_chance
     beyond = "" if pi is None else v.t("annotate.beyond", pi=f"{pi:.2f}")
-    return v.t("annotate.people_some", n=number(v.lang, found.agreement.pairs), share=percent(share.value, 0),
-               low=percent(share.low, 0), high=percent(share.high, 0), beyond=beyond)  # fmt: skip
+    return v.t(
+        "annotate.people_some",
+        n=number(v.lang, found.agreement.pairs),
+        share=percent(share.value, 0),
+        low=percent(share.low, 0),
+        high=percent(share.high, 0),
+        beyond=beyond,
+    )
 
 
 def _sentence(v: View, kind: str, share: Share | None, n: float) -> Any:
@@ -131,8 +156,13 @@ def _sentence(v: View, kind: str, share: Share | None, n: float) -> Any:
 
 
 def _words(v: View, kind: str, share: Share, n: float) -> str:
-    return v.t(f"trust.{kind}_words", n=number(v.lang, round(n, 1)), share=percent(share.value, 0),
-               low=percent(share.low, 0), high=percent(share.high, 0))  # fmt: skip
+    return v.t(
+        f"trust.{kind}_words",
+        n=number(v.lang, round(n, 1)),
+        share=percent(share.value, 0),
+        low=percent(share.low, 0),
+        high=percent(share.high, 0),
+    )
 
 
 def _of(v: View, audit: LabelQuality, models: dict[int, str]) -> str:

@@ -58,7 +58,10 @@ def truth_line(v: View, report: dict[str, Any]) -> Any:
         say(v.t("truth.sources", n=report["sources_known"]))
     items.append(html.Span(v.t("zone", zone=offset(now, c.zone)), className="truth-zone", title=str(c.zone)))
     return html.Div(
-        [html.Span(className="pulse"), html.Div(items, className="truth-items"),
-         dcc.Link(v.t("truth.details"), href="/system", className="truth-more")],
+        [
+            html.Span(className="pulse"),
+            html.Div(items, className="truth-items"),
+            dcc.Link(v.t("truth.details"), href="/system", className="truth-more"),
+        ],
         className=f"truth truth-{state}",
-    )  # fmt: skip
+    )

@@ -27,14 +27,24 @@ def text_tools(v: View, observed_at: int | None, row_id: str) -> list[Any]:
         return []
     key = f"{observed_at}-{row_id}"
     tools: list[Any] = [
-        html.Button(v.t("why.button"), type="button", className="why-link", title=v.t("why.title"),
-                    **aria(haspopup="dialog"), **data(why=key))
-    ]  # fmt: skip
+        html.Button(
+            v.t("why.button"),
+            type="button",
+            className="why-link",
+            title=v.t("why.title"),
+            **aria(haspopup="dialog"),
+            **data(why=key),
+        )
+    ]
     if current_user.may_act:
         tools.append(
-            dcc.Link(v.t("annotate.correct"), href=f"/annotate?doc={key}", title=v.t("annotate.correct_label"),
-                     className="correct-link")
-        )  # fmt: skip
+            dcc.Link(
+                v.t("annotate.correct"),
+                href=f"/annotate?doc={key}",
+                title=v.t("annotate.correct_label"),
+                className="correct-link",
+            )
+        )
     return tools
 
 
@@ -43,12 +53,18 @@ def dialog(v: View) -> Any:
     return html.Div(
         [
             dcc.Store(id="why-asked"),
-            dmc.Modal(html.Div(id="why-body", **aria(live="polite")), id="why-modal", title=v.t("why.title"),
-                      opened=False, size="lg", centered=True,
-                      classNames={"body": "dialog", "content": "dialog-box", "header": "dialog-head"},
-                      closeButtonProps=aria(label=v.t("act.close"))),
+            dmc.Modal(
+                html.Div(id="why-body", **aria(live="polite")),
+                id="why-modal",
+                title=v.t("why.title"),
+                opened=False,
+                size="lg",
+                centered=True,
+                classNames={"body": "dialog", "content": "dialog-box", "header": "dialog-head"},
+                closeButtonProps=aria(label=v.t("act.close")),
+            ),
         ]
-    )  # fmt: skip
+    )
 
 
 def register(app: Dash) -> None:

@@ -105,8 +105,15 @@ def _file(
         else:
             heads = [v.t("export.title_column" if name == "title" else f"export.{name}") for name in NAMES]
             about = (v.t("export.about"), _about(v, query, len(keys), cut, complete))
-            write_xlsx(_texts(context().store, keys), file, context().zone, v.t("documents.title"), heads, about,
-                       lambda column, code: _word(v, column, code))  # fmt: skip
+            write_xlsx(
+                _texts(context().store, keys),
+                file,
+                context().zone,
+                v.t("documents.title"),
+                heads,
+                about,
+                lambda column, code: _word(v, column, code),
+            )
     except BaseException:
         folder.cleanup()
         raise

@@ -55,15 +55,19 @@ COLUMNS: tuple[tuple[str, Any, Callable[[Text], Any], int], ...] = (
     ("p_neutral", _FLOAT, lambda t: _rounded(t.p_neutral), 10),
     ("p_positive", _FLOAT, lambda t: _rounded(t.p_positive), 10),
     ("topics", _STRING, lambda t: "; ".join(sorted(t.topics, key=lambda n: -t.topics[n])), 24),
-    ("topic_probabilities", _STRING,
-     lambda t: "; ".join(f"{p:.4f}" for p in sorted(t.topics.values(), reverse=True)), 16),
+    (
+        "topic_probabilities",
+        _STRING,
+        lambda t: "; ".join(f"{p:.4f}" for p in sorted(t.topics.values(), reverse=True)),
+        16,
+    ),
     ("model", _STRING, lambda t: t.model, 18),
     ("unscored_reason", _STRING, lambda t: t.unscored_reason, 14),
     ("late", pa.bool_(), lambda t: t.late, 7),
     ("flags", _STRING, lambda t: "; ".join(f.name.lower() for f in Flag if f & t.flags and f.name), 14),
     ("symbols", _STRING, lambda t: "; ".join(map(str, t.symbols)), 14),
     *((n, _INT, lambda t, n=n: _count(t.engagement.get(n)), 9) for n in _COUNTS),
-)  # fmt: skip
+)
 NAMES = tuple(name for name, *_ in COLUMNS)
 CODES = ("kind", "sentiment", "topics", "flags", "unscored_reason")
 """Columns of our own codes, several of them parted by semicolons."""
@@ -109,8 +113,15 @@ def write_parquet(texts: Iterable[Text], file: Path, rows_a_group: int = 10_000)
         writer.write_table(_group(rows))
 
 
-def write_xlsx(texts: Iterable[Text], file: Path, zone: ZoneInfo, sheet: str, heads: Sequence[str],
-               about: tuple[str, Sequence[tuple[str, str]]], say: Callable[[str, str], str]) -> None:  # fmt: skip
+def write_xlsx(
+    texts: Iterable[Text],
+    file: Path,
+    zone: ZoneInfo,
+    sheet: str,
+    heads: Sequence[str],
+    about: tuple[str, Sequence[tuple[str, str]]],
+    say: Callable[[str, str], str],
+) -> None:
     """An Excel file: the documents, and a second sheet that says what they are.
 
     Args:

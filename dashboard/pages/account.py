@@ -27,14 +27,16 @@ def layout(ui: dict[str, Any] | None = None, **_query: str) -> Any:
     return html.Div(
         [
             html.Div(
-                [html.H1(v.t("account.title")),
-                 html.Span(f"{current_user.name} · {v.t(f'role.{current_user.role}')}", className="note")],
+                [
+                    html.H1(v.t("account.title")),
+                    html.Span(f"{current_user.name} · {v.t(f'role.{current_user.role}')}", className="note"),
+                ],
                 className="page-head",
             ),
             section(v.t("account.tokens"), html.Div(_tokens(v))),
             section(v.t("account.password"), html.Div(_password(v))),
         ]
-    )  # fmt: skip
+    )
 
 
 def register(app: dash.Dash) -> None:
@@ -112,16 +114,30 @@ def _tokens(v: View) -> list[Any]:
         html.Div(
             [
                 dmc.TextInput(id="account-token-name", label=v.t("account.name"), size="sm", w=240),
-                dmc.Select(id="account-token-scope", label=v.t("account.scope"), value="read", allowDeselect=False,
-                           data=[{"value": s, "label": v.t(f"account.scope_{s}")} for s in scopes], size="sm", w=220),
-                dmc.NumberInput(id="account-token-days", label=v.t("account.days"), value=DAYS, min=1,
-                                max=tokens.MAX_DAYS, size="sm", w=110),
+                dmc.Select(
+                    id="account-token-scope",
+                    label=v.t("account.scope"),
+                    value="read",
+                    allowDeselect=False,
+                    data=[{"value": s, "label": v.t(f"account.scope_{s}")} for s in scopes],
+                    size="sm",
+                    w=220,
+                ),
+                dmc.NumberInput(
+                    id="account-token-days",
+                    label=v.t("account.days"),
+                    value=DAYS,
+                    min=1,
+                    max=tokens.MAX_DAYS,
+                    size="sm",
+                    w=110,
+                ),
                 html.Button(v.t("account.make"), id="account-token-make", className="button primary"),
             ],
             className="account-row",
         ),
         html.Div(id="account-token-said", role="status", **aria(live="polite")),
-    ]  # fmt: skip
+    ]
 
 
 def _list(v: View) -> Any:
@@ -135,17 +151,23 @@ def _list(v: View) -> Any:
     for token in mine:
         state = token.state(now)
         button = html.Button(
-            v.t("account.revoke"), id={"type": "token-revoke", "id": token.id}, className="link-button", type="button",
+            v.t("account.revoke"),
+            id={"type": "token-revoke", "id": token.id},
+            className="link-button",
+            type="button",
             **aria(label=v.t("account.revoke_one", name=token.name)),
-        )  # fmt: skip
+        )
         rows.append(
             [
-                token.name, v.t(f"account.scope_{token.scope}"), v.t(f"account.{state}"),
-                stamp(token.created_at, app.zone), stamp(token.expires_at, app.zone),
+                token.name,
+                v.t(f"account.scope_{token.scope}"),
+                v.t(f"account.{state}"),
+                stamp(token.created_at, app.zone),
+                stamp(token.expires_at, app.zone),
                 stamp(token.last_used_at, app.zone) if token.last_used_at else v.t("account.never"),
                 button if state == "valid" else "",
             ]
-        )  # fmt: skip
+        )
     heads = [(v.t(f"account.{h}"), "") for h in ("name", "scope", "state", "created", "expires", "used")]
     return table([*heads, ("", "")], rows)
 
@@ -177,10 +199,19 @@ def _make(v: View, name: str, scope: object, days: object) -> Any:
             _, secret = tokens.add_token(c, me, name, str(scope), days, store.now_ms(c), actor=me)
     except StoreError as e:
         return v.t("account.refused", why=str(e))
-    return html.Div([html.P(v.t("account.made")), html.Code(secret, id="account-token", className="token"),
-                     html.Button(v.t("account.copy"), className="button", type="button",
-                                 **data(copy="account-token", copied=v.t("account.copied")))],
-                    className="token-box")  # fmt: skip
+    return html.Div(
+        [
+            html.P(v.t("account.made")),
+            html.Code(secret, id="account-token", className="token"),
+            html.Button(
+                v.t("account.copy"),
+                className="button",
+                type="button",
+                **data(copy="account-token", copied=v.t("account.copied")),
+            ),
+        ],
+        className="token-box",
+    )
 
 
 def _revoke(token_id: object) -> None:

@@ -168,15 +168,25 @@ def head(v: View, page: AlertPage, now: int) -> list[Any]:
         hands = " · ".join(x for x in (owner, hands) if x) or v.t("alert.no_owner")
     notices = []
     if snoozed(a, now):
-        notices.append(html.P([icon("snooze"), v.t("alert.is_snoozed", time=clock(a.snoozed_until, zone, now))],
-                              className="notice"))  # fmt: skip
+        notices.append(
+            html.P(
+                [icon("snooze"), v.t("alert.is_snoozed", time=clock(a.snoozed_until, zone, now))], className="notice"
+            )
+        )
     if (s := silenced(a, now)) is not None:
         said = v.t("alert.is_silenced", time=clock(s.until, zone, now), name=s.by, why=s.why)
         notices.append(html.P([icon("mute"), said], className="notice"))
     unreached = sorted({n.receiver for n in page.notifications if n.state == "failed"})
     if unreached:
-        notices.append(html.P([html.Strong("⚠ " + v.t("alert.unreached", names=joined(v, unreached))),
-                               html.Span(v.t("alert.unreached_hint"))], className="notice notice-bad"))  # fmt: skip
+        notices.append(
+            html.P(
+                [
+                    html.Strong("⚠ " + v.t("alert.unreached", names=joined(v, unreached))),
+                    html.Span(v.t("alert.unreached_hint")),
+                ],
+                className="notice notice-bad",
+            )
+        )
     return [
         html.Div(
             [
@@ -283,8 +293,9 @@ def _evidence(v: View, page: AlertPage) -> Any:
     if not kept:
         return section(v.t("alert.evidence"), empty(v.t("alert.no_evidence"), None, "texts"))
     now = _now()
-    keys = [(int(e["observed_at"]), int(e["row_id"])) if e.get("row_id") and e.get("observed_at") else (0, 0)
-            for e in kept]  # fmt: skip
+    keys = [
+        (int(e["observed_at"]), int(e["row_id"])) if e.get("row_id") and e.get("observed_at") else (0, 0) for e in kept
+    ]
     with context().store.read() as c:
         people = labels_of_documents(c, keys)
     cards = [evidence_card(v, e, now, people.get(key, ())) for e, key in zip(kept, keys, strict=True)]
@@ -345,18 +356,28 @@ def _form(v: View, page: AlertPage, now: int) -> Any:
                     ],
                     className="act-grid",
                 ),
-                dmc.Textarea(id="alert-comment", label=v.t("alert.comment"), placeholder=v.t("alert.comment_hint"),
-                             autosize=True, minRows=2, value=""),
+                dmc.Textarea(
+                    id="alert-comment",
+                    label=v.t("alert.comment"),
+                    placeholder=v.t("alert.comment_hint"),
+                    autosize=True,
+                    minRows=2,
+                    value="",
+                ),
                 button("comment", "comment-do", "quiet-button"),
                 html.Div(id="alert-done", className="done", role="status"),
             ],
             className="form",
         ),
-    )  # fmt: skip
+    )
     todo = section(v.t("alert.steps"), html.Div([listed, opener(v, "alert", "step", "only-with-steps step-button")]))
-    given = {"assign": {"people": names}, "level": {"level": page.alert.level},
-             "silence": {"sources": sources}, "resolve": {"others": others},
-             "false-alarm": {"others": others}}  # fmt: skip
+    given = {
+        "assign": {"people": names},
+        "level": {"level": page.alert.level},
+        "silence": {"sources": sources},
+        "resolve": {"others": others},
+        "false-alarm": {"others": others},
+    }
     return html.Div(
         [acts, todo, *(dialog(v, "alert", d, **given.get(d, {})) for d in DIALOGS)],  # type: ignore[arg-type]
         id="alert-form",

@@ -132,10 +132,13 @@ def body(v: View, query: dict[str, Any]) -> list[Any]:
         narrowed = any(query.get(f) for f in FIELDS if f != "sort")
         return [
             html.Section(
-                [empty(v.t("alerts.none_filtered" if narrowed else "alerts.none_open"), v.t("alerts.none_hint")),
-                 dcc.Link(v.t("alerts.clear"), href="/alerts", className="more center") if narrowed else None],
-                className="card")
-        ]  # fmt: skip
+                [
+                    empty(v.t("alerts.none_filtered" if narrowed else "alerts.none_open"), v.t("alerts.none_hint")),
+                    dcc.Link(v.t("alerts.clear"), href="/alerts", className="more center") if narrowed else None,
+                ],
+                className="card",
+            )
+        ]
     foot = []
     if page > 1:
         newer = str(page - 1) if page > 2 else None
@@ -144,11 +147,13 @@ def body(v: View, query: dict[str, Any]) -> list[Any]:
         foot.append(dcc.Link(v.t("alerts.more") + " →", href=href("/alerts", {**query, "page": str(page + 1)})))
     return [
         html.Section(
-            [list_table(v, alerts, beside, query, current_user.may_act),
-             html.Div(foot, className="foot list-foot") if foot else None],
+            [
+                list_table(v, alerts, beside, query, current_user.may_act),
+                html.Div(foot, className="foot list-foot") if foot else None,
+            ],
             className="card flush alerts-table",
         )
-    ]  # fmt: skip
+    ]
 
 
 def _wanted(query: dict[str, Any]) -> worklist.AlertFilter:
@@ -199,14 +204,34 @@ def _filters(v: View, query: dict[str, Any]) -> Any:
         [
             live("alerts-chips", _chips(v, query), "chip-groups"),
             _select(v, "severity", query, options("severity", worklist.WORST_FIRST), 128),
-            _select(v, "level", query, [*options("level", worklist.GRAVEST_FIRST),
-                                        {"value": worklist.NONE, "label": v.t("alerts.no_level")}], 118),
+            _select(
+                v,
+                "level",
+                query,
+                [*options("level", worklist.GRAVEST_FIRST), {"value": worklist.NONE, "label": v.t("alerts.no_level")}],
+                118,
+            ),
             _select(v, "series", query, [{"value": x, "label": series_name(v.lang, x)} for x in names], 170),
-            _select(v, "sort", query, [{"value": x, "label": v.t(f"alerts.sort_{x.removeprefix('-')}" if x != "-started"
-                                        else "alerts.sort_-started")} for x in SORTS if x], 170, "narrow-only"),
+            _select(
+                v,
+                "sort",
+                query,
+                [
+                    {
+                        "value": x,
+                        "label": v.t(
+                            f"alerts.sort_{x.removeprefix('-')}" if x != "-started" else "alerts.sort_-started"
+                        ),
+                    }
+                    for x in SORTS
+                    if x
+                ],
+                170,
+                "narrow-only",
+            ),
         ],
         className="filters alerts-filters",
-    )  # fmt: skip
+    )
 
 
 def _select(
@@ -218,9 +243,16 @@ def _select(
     if value not in {o["value"] for o in offered}:
         value = ""
     return dmc.Select(
-        id=f"alerts-{name}", size="xs", w=width, allowDeselect=False, searchable=name == "series", value=value,
-        data=[{"value": "", "label": f"{label}: {none}"}, *offered], className=f"filter {extra}", **aria(label=label),
-    )  # fmt: skip
+        id=f"alerts-{name}",
+        size="xs",
+        w=width,
+        allowDeselect=False,
+        searchable=name == "series",
+        value=value,
+        data=[{"value": "", "label": f"{label}: {none}"}, *offered],
+        className=f"filter {extra}",
+        **aria(label=label),
+    )
 
 
 def _bulk(v: View) -> Any:
@@ -239,11 +271,19 @@ def _bulk(v: View) -> Any:
                         ],
                         className="bulk-acts",
                     ),
-                    html.Button("✕", id="bulk-none", className="tool square", title=v.t("alerts.unpick"),
-                                **aria(label=v.t("alerts.unpick"))),
+                    html.Button(
+                        "✕",
+                        id="bulk-none",
+                        className="tool square",
+                        title=v.t("alerts.unpick"),
+                        **aria(label=v.t("alerts.unpick")),
+                    ),
                 ],
-                id="bulk-bar", hidden=True, role="toolbar", **aria(label=v.t("alerts.bulk")),
+                id="bulk-bar",
+                hidden=True,
+                role="toolbar",
+                **aria(label=v.t("alerts.bulk")),
             ),
             *(dialog(v, "bulk", d, hint=v.t("hint.bulk")) for d in DIALOGS),
         ],
-    )  # fmt: skip
+    )

@@ -89,8 +89,13 @@ def register(app: dash.Dash) -> None:
         State("ui", "data"),
         prevent_initial_call=True,
     )
-    def act(given: dict[str, Any] | None, text_id: int | None, comment: str | None, query: dict[str, Any],
-            ui: dict[str, Any]) -> Any:  # fmt: skip
+    def act(
+        given: dict[str, Any] | None,
+        text_id: int | None,
+        comment: str | None,
+        query: dict[str, Any],
+        ui: dict[str, Any],
+    ) -> Any:
         v = view(ui)
         try:
             found, done = _act(v, given or {}, text_id, comment, query)
@@ -120,8 +125,9 @@ def register(app: dash.Dash) -> None:
         return href("", {"queue": query["queue"], "series": None if name == ALL else name}) or "?"
 
 
-def _act(v: View, given: dict[str, Any], text_id: int | None, comment: str | None,
-         query: dict[str, Any]) -> tuple[Labelling | None, Any]:  # fmt: skip
+def _act(
+    v: View, given: dict[str, Any], text_id: int | None, comment: str | None, query: dict[str, Any]
+) -> tuple[Labelling | None, Any]:
     """Do what was asked; returns the text that is in front of the user then, and what is said of it."""
     what = given.get("act")
     if what == "undo":
@@ -169,13 +175,30 @@ def _head(v: View, queue: str, series: str, names: list[str], correcting: bool) 
     boxes: list[Any] = []
     if current_user.may_act:
         boxes = [
-            chips(v.t("annotate.queue"), [(q, v.t(f"annotate.{q}")) for q in QUEUES], "" if correcting else queue,
-                  PATH, kept, "queue"),
-            dmc.Select(id="annotate-series", value=series, data=options, searchable=True, w=200, size="sm",
-                       allowDeselect=False, **aria(label=v.t("annotate.series"))),
-            html.Nav([html.Span(v.t("annotate.export"), className="chip-label"), *exports], className="chips",
-                     **aria(label=v.t("annotate.export"))),
-        ]  # fmt: skip
+            chips(
+                v.t("annotate.queue"),
+                [(q, v.t(f"annotate.{q}")) for q in QUEUES],
+                "" if correcting else queue,
+                PATH,
+                kept,
+                "queue",
+            ),
+            dmc.Select(
+                id="annotate-series",
+                value=series,
+                data=options,
+                searchable=True,
+                w=200,
+                size="sm",
+                allowDeselect=False,
+                **aria(label=v.t("annotate.series")),
+            ),
+            html.Nav(
+                [html.Span(v.t("annotate.export"), className="chip-label"), *exports],
+                className="chips",
+                **aria(label=v.t("annotate.export")),
+            ),
+        ]
     return html.Div(
         [
             html.Div([html.H1(v.t("annotate.title")), html.P(hint, className="note")], className="annotate-head"),
@@ -195,10 +218,18 @@ def _work(v: View, found: Labelling | None, topics: list[str], correcting: bool,
             dcc.Store(id="annotate-painted"),
             html.Div(
                 [
-                    html.Section(_card(v, found, query), id="annotate-card", className="card annotate-card",
-                                 **aria(live="polite", label=v.t("annotate.text"))),
-                    html.Section(choices(v, topics, correcting=correcting), className="card", id="annotate-form",
-                                 **data(first=v.t("annotate.choose_first"))),
+                    html.Section(
+                        _card(v, found, query),
+                        id="annotate-card",
+                        className="card annotate-card",
+                        **aria(live="polite", label=v.t("annotate.text")),
+                    ),
+                    html.Section(
+                        choices(v, topics, correcting=correcting),
+                        className="card",
+                        id="annotate-form",
+                        **data(first=v.t("annotate.choose_first")),
+                    ),
                     html.Div(id="annotate-done", className="done", role="status"),
                 ],
                 className="wide",
@@ -206,7 +237,7 @@ def _work(v: View, found: Labelling | None, topics: list[str], correcting: bool,
             html.Div(_recent(v), id="annotate-recent"),
         ],
         className="columns annotating",
-    )  # fmt: skip
+    )
 
 
 def _card(v: View, found: Labelling | None, query: dict[str, Any]) -> Any:

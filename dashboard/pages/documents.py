@@ -72,8 +72,9 @@ def layout(ui: dict[str, Any] | None = None, **query: str) -> Any:
                             html.Div(
                                 [
                                     _order(v, chosen),
-                                    html.Button(id="documents-news", type="button", className="button held",
-                                                hidden=True),
+                                    html.Button(
+                                        id="documents-news", type="button", className="button held", hidden=True
+                                    ),
                                 ],
                                 className="list-head",
                             ),
@@ -86,7 +87,7 @@ def layout(ui: dict[str, Any] | None = None, **query: str) -> Any:
                 className="columns found-columns",
             ),
         ]
-    )  # fmt: skip
+    )
 
 
 def register(app: dash.Dash) -> None:
@@ -179,10 +180,11 @@ def body(v: View, query: dict[str, Any]) -> tuple[list[Any], str | None]:
     asked = asked_of(words)
     once = shown if query.get("copies") == EACH else newest_of_copies(shown)
     cards = [
-        text_card(v, x, now, extra=document_facts(v, x, now), asked=asked, words=words,
-                  people=people.get(x.fingerprint, ()))
+        text_card(
+            v, x, now, extra=document_facts(v, x, now), asked=asked, words=words, people=people.get(x.fingerprint, ())
+        )
         for x in once
-    ]  # fmt: skip
+    ]
     foot: list[Any] = []
     if before:
         foot.append(dcc.Link("← " + v.t("documents.newest"), href=href(PATH, {**query, "before": None})))

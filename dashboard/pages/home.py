@@ -46,8 +46,9 @@ def layout(ui: dict[str, Any] | None = None, **_query: str) -> Any:
     return html.Div(
         [
             dcc.Store(id="home-visit", data=kept),
-            html.Div([html.H1(v.t("home.title")), html.Div(_seen(v, visit, now), id="home-seen")],
-                     className="page-head"),
+            html.Div(
+                [html.H1(v.t("home.title")), html.Div(_seen(v, visit, now), id="home-seen")], className="page-head"
+            ),
             live("home-waiting", _waiting(v)),
             html.Div(
                 [live("home-watching", _watching(v)), live("home-changed", _changed(v, visit))],
@@ -55,7 +56,7 @@ def layout(ui: dict[str, Any] | None = None, **_query: str) -> Any:
             ),
             html.Div(trust_line(v), id="home-trust"),
         ]
-    )  # fmt: skip
+    )
 
 
 def register(app: dash.Dash) -> None:
@@ -133,10 +134,17 @@ def _waiting(v: View) -> list[Any]:
         more.append(dcc.Link(v.t("home.waiting_more", n=left), href="/alerts"))
     if others:
         more.append(dcc.Link(v.t("home.handled", n=others), href="/alerts?state=acknowledged", className="muted"))
-    title = html.H2([v.t("home.waiting" if waiting else "home.in_hand"),
-                     html.Span(str(waiting or len(running)), className="count")])  # fmt: skip
-    return [html.Section([html.Div([title, html.Div(more, className="aside more-links")], className="section-head"),
-                          html.Div(shown, className="strips")])]  # fmt: skip
+    title = html.H2(
+        [v.t("home.waiting" if waiting else "home.in_hand"), html.Span(str(waiting or len(running)), className="count")]
+    )
+    return [
+        html.Section(
+            [
+                html.Div([title, html.Div(more, className="aside more-links")], className="section-head"),
+                html.Div(shown, className="strips"),
+            ]
+        )
+    ]
 
 
 def _calm(v: View, others: int) -> Any:
@@ -180,8 +188,15 @@ def _watching(v: View) -> list[Any]:
         note = html.P(v.t("home.watching_default"), className="note list-note")
     mine = set(watched())
     rows = [_row(v, found, s, s.name in mine) for s in chosen]
-    heads = ("", "overview.rows", "overview.volume", "overview.share", "overview.change", "overview.trend",
-             "home.peers")  # fmt: skip
+    heads = (
+        "",
+        "overview.rows",
+        "overview.volume",
+        "overview.share",
+        "overview.change",
+        "overview.trend",
+        "home.peers",
+    )
     head = html.Div([html.Span(v.t(h) if h else None) for h in heads], className="watch-row watch-head")
     span = v.t("home.watching_span")
     if found.span.anchored:  # the last day that there is, not the last 24 hours
@@ -205,9 +220,12 @@ def _row(v: View, found: Figures, s: SeriesRow, mine: bool) -> Any:
             html.Span(label, className="cell-name"),
             html.Span(number(v.lang, item.total), className="num cell", **data(label=v.t("overview.volume"))),
             html.Span(
-                [html.Span(percent(share), className="num"),
-                 html.Span(html.I(style={"width": percent(share or 0)}), className="meter")],
-                className="cell cell-share", **data(label=v.t("overview.share")),
+                [
+                    html.Span(percent(share), className="num"),
+                    html.Span(html.I(style={"width": percent(share or 0)}), className="meter"),
+                ],
+                className="cell cell-share",
+                **data(label=v.t("overview.share")),
             ),
             html.Span(change_cell(v, item), className="cell cell-change"),
             trend_cell(v, item, name, found.steps),
@@ -216,7 +234,7 @@ def _row(v: View, found: Figures, s: SeriesRow, mine: bool) -> Any:
         className="watch-row alerting" if alert is not None else "watch-row",
         key=s.name,
         **data(series=s.name),
-    )  # fmt: skip
+    )
 
 
 def _changed(v: View, visit: Visit) -> list[Any]:
@@ -253,12 +271,15 @@ def _moved(v: View, s: SeriesRow, found: Standing) -> Any:
     said = change_of(v, found)
     words = v.t("home.seen_expected", seen=number(v.lang, found.seen), expected=expected_figure(v, found.expected))
     return dcc.Link(
-        [html.Span([html.Span(said.text, className=f"num {said.tone}", title=said.hint), " ",
-                    series_name(v.lang, s.name)]),
-         html.Small(words, className="num muted")],
+        [
+            html.Span(
+                [html.Span(said.text, className=f"num {said.tone}", title=said.hint), " ", series_name(v.lang, s.name)]
+            ),
+            html.Small(words, className="num muted"),
+        ],
         href=series_href(s.name),
         className="change-item",
-    )  # fmt: skip
+    )
 
 
 def _alerts(v: View, alerts: Sequence[Any], series: str | None, now: int) -> Any:

@@ -97,10 +97,17 @@ def _versions(v: View, rows: Sequence[Any], scored: dict[int, ModelTotals], work
     used, zone = _used(workers), context().zone
     found, _ = audit_figures()
     newest = max(scored, key=lambda m: scored[m].last, default=None)
-    heads = [(v.t("models.name"), ""), (v.t("models.state"), ""), (v.t("models.precision"), ""),
-             (v.t("models.first"), ""), (v.t("models.live"), ""), (v.t("models.texts"), "right"),
-             (v.t("annotate.sentiment"), ""), (v.t("models.audited"), ""),
-             (v.t("models.workers"), "right")]  # fmt: skip
+    heads = [
+        (v.t("models.name"), ""),
+        (v.t("models.state"), ""),
+        (v.t("models.precision"), ""),
+        (v.t("models.first"), ""),
+        (v.t("models.live"), ""),
+        (v.t("models.texts"), "right"),
+        (v.t("annotate.sentiment"), ""),
+        (v.t("models.audited"), ""),
+        (v.t("models.workers"), "right"),
+    ]
     lines = []
     for r in rows:
         s = scored.get(r.id)
@@ -123,7 +130,7 @@ def _versions(v: View, rows: Sequence[Any], scored: dict[int, ModelTotals], work
                 interval(v, _audited(found, r.id)),
                 html.Span(str(used.get(r.name, 0)) if used else "–", className="num"),
             ]
-        )  # fmt: skip
+        )
     return section(v.t("models.versions"), table(heads, lines, v.t("models.versions")), None, "flush audit-table")
 
 
@@ -137,8 +144,11 @@ def _shares(v: View, s: ModelTotals | None) -> Any:
         return html.Span("–", className="muted")
     parts = [(name, getattr(s, name) / s.scored) for name in ("negative", "neutral", "positive")]
     words = " · ".join(f"{v.t(f'sentiment.{name}')} {percent(x, 0)}" for name, x in parts)
-    bar = html.Span([html.I(className=f"of-{name}", style={"width": f"{x * 100:.1f}%"}) for name, x in parts],
-                    className="shares", role="presentation")  # fmt: skip
+    bar = html.Span(
+        [html.I(className=f"of-{name}", style={"width": f"{x * 100:.1f}%"}) for name, x in parts],
+        className="shares",
+        role="presentation",
+    )
     return html.Span([bar, html.Small(words)], title=words)
 
 
@@ -146,20 +156,34 @@ def _changes(v: View, changes: Sequence[ModelChange], names: dict[int, str], now
     title = v.t("models.changes")
     if not changes:
         return section(title, empty(v.t("models.no_changes")))
-    heads = [(v.t("models.change"), ""), (v.t("models.before"), ""), (v.t("models.after"), ""),
-             (v.t("models.ratio"), "right")]  # fmt: skip
+    heads = [
+        (v.t("models.change"), ""),
+        (v.t("models.before"), ""),
+        (v.t("models.after"), ""),
+        (v.t("models.ratio"), "right"),
+    ]
     rows = [
         [
-            html.Span([html.Span(clock(x.at, context().zone, now), className="num"),
-                       html.Small(names.get(x.after_id, str(x.after_id)))], className="two"),
-            html.Span([html.Small(names.get(x.before_id, str(x.before_id)), className="muted"), _shares(v, x.before)],
-                      className="two"),
+            html.Span(
+                [
+                    html.Span(clock(x.at, context().zone, now), className="num"),
+                    html.Small(names.get(x.after_id, str(x.after_id))),
+                ],
+                className="two",
+            ),
+            html.Span(
+                [html.Small(names.get(x.before_id, str(x.before_id)), className="muted"), _shares(v, x.before)],
+                className="two",
+            ),
             _shares(v, x.after),
-            html.Span(v.t("models.unmeasured") if x.ratio is None else f"× {x.ratio:.2f}", className="num",
-                      title=v.t("models.ratio_hint")),
+            html.Span(
+                v.t("models.unmeasured") if x.ratio is None else f"× {x.ratio:.2f}",
+                className="num",
+                title=v.t("models.ratio_hint"),
+            ),
         ]
         for x in changes
-    ]  # fmt: skip
+    ]
     foot = html.P(v.t("models.changes_hint"), className="note foot-note")
     return section(title, html.Div([table(heads, rows), foot]), None, "flush")
 
@@ -170,10 +194,12 @@ def _workers(v: View, workers: Sequence[Any], report: dict[str, Any]) -> Any:
     if not workers:
         return section(v.t("models.workers"), empty(v.t("models.no_workers")), aside)
     rows = [
-        [html.Span(p["id"], className="raw"), (p.get("info") or {}).get("model") or html.Span(v.t("models.unknown"),
-                                                                                              className="muted")]
+        [
+            html.Span(p["id"], className="raw"),
+            (p.get("info") or {}).get("model") or html.Span(v.t("models.unknown"), className="muted"),
+        ]
         for p in workers
-    ]  # fmt: skip
+    ]
     heads = [(v.t("models.worker"), ""), (v.t("models.uses"), "grow")]
     return section(v.t("models.workers"), table(heads, rows), aside, "flush")
 
@@ -212,9 +238,15 @@ def _figures(v: View, found: Files) -> Any:
     title = v.t("models.figures")
     if not rows:
         return section(title, empty(v.t("models.no_figures")))
-    heads = [(v.t("models.set"), ""), (v.t("models.size"), "right"), (v.t("models.sentiment_accuracy"), "right"),
-             (v.t("models.f1"), "right"), (v.t("models.negative_pr"), "right"), (v.t("models.calibration"), "right"),
-             (v.t("models.topics_f1"), "right")]  # fmt: skip
+    heads = [
+        (v.t("models.set"), ""),
+        (v.t("models.size"), "right"),
+        (v.t("models.sentiment_accuracy"), "right"),
+        (v.t("models.f1"), "right"),
+        (v.t("models.negative_pr"), "right"),
+        (v.t("models.calibration"), "right"),
+        (v.t("models.topics_f1"), "right"),
+    ]
     shown = table(heads, [_figure_row(f) for f in rows], title)
     if twin := found.metrics.get("measured"):
         shown = html.Div([html.P(v.t("models.measured_by", version=str(twin)), className="muted note"), shown])
@@ -231,11 +263,12 @@ def _figure_row(f: Figure) -> list[Any]:
     return [
         html.Span([html.Span(f.name or f.split), html.Small(f.split, className="muted")], className="two"),
         html.Span("–" if n is None else f"{n:,.0f}", className="num"),
-        show(f.sentiment, "accuracy"), show(f.sentiment, "macro_f1"),
+        show(f.sentiment, "accuracy"),
+        show(f.sentiment, "macro_f1"),
         html.Span([negative[0], " / ", negative[1]], className="pair") if f.sentiment else "–",
         show(f.sentiment, "calibration_error", digits=3),
         show(f.topics, "micro_f1"),
-    ]  # fmt: skip
+    ]
 
 
 def _thresholds(v: View, folder: Any) -> Any:
@@ -247,11 +280,13 @@ def _thresholds(v: View, folder: Any) -> Any:
             trial = topic in (folder.trial_topics.get(lang) or ())
             cells.append(
                 html.Span(
-                    [f"{folder.thresholds[lang][topic]:.2f}",
-                     html.Span(" †", title=v.t("models.trial_hint")) if trial else None],
+                    [
+                        f"{folder.thresholds[lang][topic]:.2f}",
+                        html.Span(" †", title=v.t("models.trial_hint")) if trial else None,
+                    ],
                     className="num",
                 )
-            )  # fmt: skip
+            )
         rows.append(cells)
     title, hint = v.t("models.thresholds"), f"{v.t('models.threshold_hint')} · † {v.t('models.trial')}"
     return section(title, table(heads, rows, title), hint, "flush")

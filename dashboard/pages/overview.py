@@ -163,8 +163,15 @@ def _figures(query: Mapping[str, str | None]) -> Figures | int:
 
 def _rows(v: View, query: Mapping[str, str | None], found: Figures) -> list[dict[str, Any]]:
     link = href("", {"range": query.get("range"), "kind": query.get("kind")})
-    return board_rows(v, found, heat=query.get("view") == "heat", watched=watched(), group=query.get("group"),
-                      find=query.get("find") or "", link=link)  # fmt: skip
+    return board_rows(
+        v,
+        found,
+        heat=query.get("view") == "heat",
+        watched=watched(),
+        group=query.get("group"),
+        find=query.get("find") or "",
+        link=link,
+    )
 
 
 def _head(v: View, query: Mapping[str, str | None], found: Figures | int) -> Any:
@@ -180,21 +187,40 @@ def _head(v: View, query: Mapping[str, str | None], found: Figures | int) -> Any
         langs = languages(c)
     sources = ctx.source_names()
     boxes = [
-        chips(v.t("kind.label"), [(k, v.t(f"kind.{k}")) for k in KIND_FILTERS], query.get("kind") or "all", path, query,
-              "kind"),
+        chips(
+            v.t("kind.label"),
+            [(k, v.t(f"kind.{k}")) for k in KIND_FILTERS],
+            query.get("kind") or "all",
+            path,
+            query,
+            "kind",
+        ),
         chips(v.t("range.label"), [(r, v.t(f"range.{r}")) for r in offered], chosen, path, query, "range"),
-        chips(v.t("overview.view"), [(x, v.t(f"overview.view_{x}")) for x in VIEWS], query.get("view") or "table", path,
-              query, "view"),
-    ]  # fmt: skip
+        chips(
+            v.t("overview.view"),
+            [(x, v.t(f"overview.view_{x}")) for x in VIEWS],
+            query.get("view") or "table",
+            path,
+            query,
+            "view",
+        ),
+    ]
     if len(groups) > 1:
         options = [("", v.t("group.any")), *((g, group_name(v, g)) for g in groups)]
         boxes.insert(0, chips(v.t("group.label"), options, query.get("group") or "", path, query, "group"))
     more = [
-        dmc.TextInput(id="overview-find", value=query.get("find") or "", debounce=400, size="xs", className="find",
-                      placeholder=v.t("overview.find"), **aria(label=v.t("overview.find"))),
+        dmc.TextInput(
+            id="overview-find",
+            value=query.get("find") or "",
+            debounce=400,
+            size="xs",
+            className="find",
+            placeholder=v.t("overview.find"),
+            **aria(label=v.t("overview.find")),
+        ),
         _select(v, "source", v.t("overview.any_source"), [(s, s) for s in sources], query.get("source")),
         _select(v, "lang", v.t("overview.any_lang"), [(x, language_name(v, x)) for x in langs], query.get("lang")),
-    ]  # fmt: skip
+    ]
     return html.Div(
         [html.H1(v.t("overview.title")), html.Div([*boxes, *more], className="filters")], className="page-head"
     )
@@ -205,9 +231,17 @@ def _select(v: View, name: str, all_of_them: str, options: Sequence[tuple[str, s
     if value and value not in {code for code, _ in options}:
         known.append({"value": value, "label": value})
     return dmc.Select(
-        id=f"overview-{name}", data=known, value=value, placeholder=all_of_them, clearable=True, searchable=True,
-        size="xs", className="select", nothingFoundMessage="–", **aria(label=v.t(f"overview.{name}")),
-    )  # fmt: skip
+        id=f"overview-{name}",
+        data=known,
+        value=value,
+        placeholder=all_of_them,
+        clearable=True,
+        searchable=True,
+        size="xs",
+        className="select",
+        nothingFoundMessage="–",
+        **aria(label=v.t(f"overview.{name}")),
+    )
 
 
 def _clear(v: View, query: Mapping[str, str | None]) -> Any:
@@ -229,8 +263,9 @@ def _alerts(v: View, found: Figures) -> Any:
     if not running:
         report = context().status()
         calm = report["stream"] == "live"
-        return [html.Div(v.t("overview.calm" if calm else "overview.not_calm"),
-                         className="calm" if calm else "calm unsure")]  # fmt: skip
+        return [
+            html.Div(v.t("overview.calm" if calm else "overview.not_calm"), className="calm" if calm else "calm unsure")
+        ]
     names = {s.id: s.name for s in found.series}
     shown, left = strips(v, running, names, found.span.now, _SHOWN)
     if left:
@@ -246,10 +281,17 @@ def _kpis(v: View, found: Figures) -> list[Any]:
     item = whole or Totals()
     known, share = whole is not None, shown_share(item)
     return [
-        kpi(v.t("overview.kpi_texts"), number(v.lang, item.total if known else None),
-            v.t("overview.negatives_of", n=number(v.lang, item.negative)) if known else None),
-        kpi(v.t("overview.kpi_share"), percent(share), html.Div(html.I(style={"width": percent(share)}),
-            className="meter") if share is not None else None, "tone-negative"),
+        kpi(
+            v.t("overview.kpi_texts"),
+            number(v.lang, item.total if known else None),
+            v.t("overview.negatives_of", n=number(v.lang, item.negative)) if known else None,
+        ),
+        kpi(
+            v.t("overview.kpi_share"),
+            percent(share),
+            html.Div(html.I(style={"width": percent(share)}), className="meter") if share is not None else None,
+            "tone-negative",
+        ),
         kpi(v.t("overview.kpi_above"), str(above), v.t("overview.of", n=len(judged))),
         kpi(v.t("overview.kpi_open"), str(waiting), None, "tone-alert" if waiting else ""),
-    ]  # fmt: skip
+    ]

@@ -159,21 +159,33 @@ def _try_form(v: View) -> Any:
             [
                 html.Div(
                     [
-                        dmc.Select(id="receivers-series", label=v.t("receivers.try_series"), value=first,
-                                   searchable=True, allowDeselect=False, size="sm",
-                                   data=[*data, *({"value": code, "label": name} for code, name in kinds)]),
-                        dmc.Select(id="receivers-severity", label=v.t("receivers.try_severity"), value="critical",
-                                   allowDeselect=False, size="sm",
-                                   data=[{"value": s, "label": v.t(f"severity.{s}")} for s in NOTIFIED_SEVERITIES]),
+                        dmc.Select(
+                            id="receivers-series",
+                            label=v.t("receivers.try_series"),
+                            value=first,
+                            searchable=True,
+                            allowDeselect=False,
+                            size="sm",
+                            data=[*data, *({"value": code, "label": name} for code, name in kinds)],
+                        ),
+                        dmc.Select(
+                            id="receivers-severity",
+                            label=v.t("receivers.try_severity"),
+                            value="critical",
+                            allowDeselect=False,
+                            size="sm",
+                            data=[{"value": s, "label": v.t(f"severity.{s}")} for s in NOTIFIED_SEVERITIES],
+                        ),
                     ],
                     className="fields",
                 ),
-                html.Div(_told(v, config, first, "critical"), id="receivers-told", role="status",
-                         **aria(live="polite")),
+                html.Div(
+                    _told(v, config, first, "critical"), id="receivers-told", role="status", **aria(live="polite")
+                ),
             ],
             className="form",
         ),
-    )  # fmt: skip
+    )
 
 
 def _told(v: View, config: NotifyConfig, series: str, severity: str) -> Any:

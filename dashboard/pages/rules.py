@@ -77,9 +77,11 @@ def register(app: dash.Dash) -> None:
         with store.read() as c:
             now = store.now_ms(c)
         found = rules.match(
-            text[:LONGEST], kind="comment" if kind == "comment" else "news", observed_at=now,
+            text[:LONGEST],
+            kind="comment" if kind == "comment" else "news",
+            observed_at=now,
             source=source[:200] if isinstance(source, str) and source else None,
-        )  # fmt: skip
+        )
         return _tried(v, found)
 
 
@@ -116,8 +118,10 @@ def _table(v: View, rules: Sequence[Rule], hits: Mapping[str, tuple[int, int]], 
     rows = []
     for r in rules:
         count, last = hits.get(r.name, (0, None))
-        name = [html.Strong(r.title.zh if v.lang == "zh" else r.title.en, title=r.name),
-                html.Small(r.name, className="muted")]  # fmt: skip
+        name = [
+            html.Strong(r.title.zh if v.lang == "zh" else r.title.en, title=r.name),
+            html.Small(r.name, className="muted"),
+        ]
         marks = [severity_pill(v, r.severity)]
         if r.level:
             marks.append(html.Span(v.t(f"level.{r.level}"), className=f"level level-{r.level}"))
@@ -128,19 +132,27 @@ def _table(v: View, rules: Sequence[Rule], hits: Mapping[str, tuple[int, int]], 
         rows.append(
             [
                 html.Div(name, className="two"),
-                html.Div([
-                    _words(r.any),
-                    _clause(v, "rules.and", r.and_),
-                    _clause(v, "rules.unless", r.unless),
-                ]),
+                html.Div(
+                    [
+                        _words(r.any),
+                        _clause(v, "rules.and", r.and_),
+                        _clause(v, "rules.unless", r.unless),
+                    ]
+                ),
                 html.Div(_about(v, r), className="two"),
                 html.Div(marks, className="marks"),
                 link,
                 ago(v.lang, last, now) if last else "–",
             ]
-        )  # fmt: skip
-    heads = [(v.t("rules.rule"), ""), (v.t("rules.words"), "grow"), (v.t("rules.scope"), ""),
-             (v.t("rules.severity"), ""), (v.t("rules.hits"), "num right"), (v.t("rules.last"), "num")]  # fmt: skip
+        )
+    heads = [
+        (v.t("rules.rule"), ""),
+        (v.t("rules.words"), "grow"),
+        (v.t("rules.scope"), ""),
+        (v.t("rules.severity"), ""),
+        (v.t("rules.hits"), "num right"),
+        (v.t("rules.last"), "num"),
+    ]
     return table(heads, rows)
 
 
@@ -185,17 +197,23 @@ def _beside(v: View) -> list[Any]:
     if len(rules.companies) > COMPANIES:
         few = v.t("rules.companies_few", n=COMPANIES, all=exact(len(rules.companies)))
     watched = section(
-        v.t("rules.companies"), table(heads, companies) if companies else empty(v.t("rules.companies_none")), few,
+        v.t("rules.companies"),
+        table(heads, companies) if companies else empty(v.t("rules.companies_none")),
+        few,
         class_name="flush",
-    )  # fmt: skip
+    )
     tiers = [[v.t("rules.tier", n=n), _words(rules.sources.get(n, ()), 24)] for n in (1, 2) if rules.sources.get(n)]  # type: ignore[call-overload]
     parts = [
         section(
             v.t("rules.sources"),
-            html.Div([html.P(v.t("rules.sources_hint"), className="note"),
-                      table([(v.t("rules.sources"), ""), (v.t("rules.source"), "grow")], tiers) if tiers else None]),
+            html.Div(
+                [
+                    html.P(v.t("rules.sources_hint"), className="note"),
+                    table([(v.t("rules.sources"), ""), (v.t("rules.source"), "grow")], tiers) if tiers else None,
+                ]
+            ),
         )
-    ]  # fmt: skip
+    ]
     if rules.unless:
         parts.append(section(v.t("rules.general"), _words(rules.unless, 24)))
     return [html.Div([watched, html.Div(parts)], className="columns even")]
@@ -208,12 +226,25 @@ def _try_form(v: View) -> Any:
         html.Div(
             [
                 html.P(v.t("rules.try_hint"), className="note"),
-                dmc.Textarea(id="rules-text", label=v.t("rules.try_text"), value="", autosize=True, minRows=2,
-                             maxRows=8, attributes={"input": {"maxLength": LONGEST}}),
+                dmc.Textarea(
+                    id="rules-text",
+                    label=v.t("rules.try_text"),
+                    value="",
+                    autosize=True,
+                    minRows=2,
+                    maxRows=8,
+                    attributes={"input": {"maxLength": LONGEST}},
+                ),
                 html.Div(
                     [
-                        dmc.Select(id="rules-kind", label=v.t("kind.label"), value="news", allowDeselect=False,
-                                   data=kinds, size="sm"),
+                        dmc.Select(
+                            id="rules-kind",
+                            label=v.t("kind.label"),
+                            value="news",
+                            allowDeselect=False,
+                            data=kinds,
+                            size="sm",
+                        ),
                         dmc.TextInput(id="rules-source", label=v.t("rules.try_source"), value="", size="sm"),
                     ],
                     className="fields",
@@ -223,7 +254,7 @@ def _try_form(v: View) -> Any:
             ],
             className="form",
         ),
-    )  # fmt: skip
+    )
 
 
 def _tried(v: View, found: Sequence[Match]) -> Any:
@@ -233,10 +264,19 @@ def _tried(v: View, found: Sequence[Match]) -> Any:
     for m in found:
         title = m.rule.title.zh if v.lang == "zh" else m.rule.title.en
         about = series_name(v.lang, m.series) if m.company else title
-        hit = v.t("rules.try_hit", words="、".join(m.words) if v.lang == "zh" else ", ".join(m.words), series=about,
-                  tier=m.tier)  # fmt: skip
+        hit = v.t(
+            "rules.try_hit",
+            words="、".join(m.words) if v.lang == "zh" else ", ".join(m.words),
+            series=about,
+            tier=m.tier,
+        )
         items.append(
-            html.Li([html.Div([severity_pill(v, m.rule.severity), html.Strong(title)], className="marks"),
-                     html.Small(hit, className="muted")], **data(rule=m.rule.name))
-        )  # fmt: skip
+            html.Li(
+                [
+                    html.Div([severity_pill(v, m.rule.severity), html.Strong(title)], className="marks"),
+                    html.Small(hit, className="muted"),
+                ],
+                **data(rule=m.rule.name),
+            )
+        )
     return html.Ul(items, className="tried")

@@ -62,13 +62,23 @@ def layout(name: str = "", ui: dict[str, Any] | None = None, **query: str) -> An
             live("series-figures", _kpis(v, shown), "kpis"),
             html.Section(
                 [
-                    html.Div(graph("series-chart", drawn, HEIGHT), id="series-chart-box", tabIndex=0, role="group",
-                             **aria(label=v.t("series.chart_label"))),
+                    html.Div(
+                        graph("series-chart", drawn, HEIGHT),
+                        id="series-chart-box",
+                        tabIndex=0,
+                        role="group",
+                        **aria(label=v.t("series.chart_label")),
+                    ),
                     html.Div(
                         [
                             html.P(_hint(v, shown), className="note", id="series-note"),
-                            html.Button(v.t("series.unzoom"), id="series-unzoom", type="button",
-                                        hidden=not shown.zoomed, className="button small-button"),
+                            html.Button(
+                                v.t("series.unzoom"),
+                                id="series-unzoom",
+                                type="button",
+                                hidden=not shown.zoomed,
+                                className="button small-button",
+                            ),
                         ],
                         className="chart-foot",
                     ),
@@ -79,12 +89,17 @@ def layout(name: str = "", ui: dict[str, Any] | None = None, **query: str) -> An
                 [
                     # Texts and changes follow when the chart is drawn: a browser takes longer to put them up than
                     # all the rest of the page.
-                    html.Div(section(texts_title(v, shown, point), html.Div(v.t("series.wait"), className="empty")),
-                             id="series-texts", className="wide"),
+                    html.Div(
+                        section(texts_title(v, shown, point), html.Div(v.t("series.wait"), className="empty")),
+                        id="series-texts",
+                        className="wide",
+                    ),
                     html.Div(
                         [
-                            html.Div(section(v.t("changes.title"), html.Div(v.t("changes.wait"), className="empty")),
-                                     id="series-changes"),
+                            html.Div(
+                                section(v.t("changes.title"), html.Div(v.t("changes.wait"), className="empty")),
+                                id="series-changes",
+                            ),
                             live("series-alerts", [alerts_part(v, shown)]),
                             trust_section(v, shown.row.name),
                         ]
@@ -93,7 +108,7 @@ def layout(name: str = "", ui: dict[str, Any] | None = None, **query: str) -> An
                 className="columns",
             ),
         ]
-    )  # fmt: skip
+    )
 
 
 def register(app: dash.Dash) -> None:
@@ -242,10 +257,16 @@ def _head(v: View, shown: Shown) -> Any:
         title.append(state_pill(v, "firing"))
     boxes = [
         chips(v.t("kind.label"), [(k, v.t(f"kind.{k}")) for k in WAYS], shown.way, path, kept, "kind"),
-        chips(v.t("series.voices"), [(x, v.t(f"voices.{x}")) for x in VOICES],
-              "independent" if shown.independent else "all", path, kept, "voices"),
+        chips(
+            v.t("series.voices"),
+            [(x, v.t(f"voices.{x}")) for x in VOICES],
+            "independent" if shown.independent else "all",
+            path,
+            kept,
+            "voices",
+        ),
         chips(v.t("range.label"), [(r, v.t(f"range.{r}")) for r in offered], shown.span.name, path, kept, "range"),
-    ]  # fmt: skip
+    ]
     crumb = dcc.Link(v.t("nav.overview"), href="/overview", className="crumb")
     return html.Div(
         [html.Div([crumb, html.Div(title, className="title-row")]), html.Div(boxes, className="filters")],
@@ -267,14 +288,25 @@ def _kpis(v: View, shown: Shown) -> list[Any]:
         standing = v.t("home.peers_rank", of=place.of, rank=place.rank)
         standing += " · " + v.t("home.peers_median", share=percent(place.median))
     return [
-        kpi(v.t("overview.kpi_texts"), number(v.lang, found.total),
-            v.t("series.distinct", n=number(v.lang, found.independent))),
-        kpi(v.t("series.negatives_independent" if shown.independent else "series.negatives"),
-            number(v.lang, found.negative), against, "tone-negative"),
+        kpi(
+            v.t("overview.kpi_texts"),
+            number(v.lang, found.total),
+            v.t("series.distinct", n=number(v.lang, found.independent)),
+        ),
+        kpi(
+            v.t("series.negatives_independent" if shown.independent else "series.negatives"),
+            number(v.lang, found.negative),
+            against,
+            "tone-negative",
+        ),
         kpi(v.t("series.share"), percent(found.share if found.scored >= FEW else None), standing),
-        kpi(v.t("nav.alerts"), str(len(shown.alerts)), None,
-            "tone-alert" if any(a.state == "firing" for a in shown.alerts) else ""),
-    ]  # fmt: skip
+        kpi(
+            v.t("nav.alerts"),
+            str(len(shown.alerts)),
+            None,
+            "tone-alert" if any(a.state == "firing" for a in shown.alerts) else "",
+        ),
+    ]
 
 
 def _hint(v: View, shown: Shown) -> str:

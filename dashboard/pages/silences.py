@@ -33,8 +33,14 @@ PAST = 100
 def layout(ui: dict[str, Any] | None = None, past: str = "", **_query: str) -> Any:
     v = view(ui)
     which = "all" if past == "all" else ""
-    choice = chips(v.t("silences.which"), [("", v.t("silences.now")), ("all", v.t("silences.past"))], which,
-                   "/silences", {}, "past")  # fmt: skip
+    choice = chips(
+        v.t("silences.which"),
+        [("", v.t("silences.now")), ("all", v.t("silences.past"))],
+        which,
+        "/silences",
+        {},
+        "past",
+    )
     return html.Div(
         [
             dcc.Store(id="silences-past", data=which),
@@ -88,8 +94,19 @@ def register(app: dash.Dash) -> None:
         running=[(Output("silence-make", "disabled"), True, False)],
         prevent_initial_call=True,
     )
-    def make(clicks: int | None, scope: object, series: object, value: object, until: object, end_at: object,
-             why: object, start: object, severity: object, hours: object, ui: dict[str, Any]) -> Any:  # fmt: skip
+    def make(
+        clicks: int | None,
+        scope: object,
+        series: object,
+        value: object,
+        until: object,
+        end_at: object,
+        why: object,
+        start: object,
+        severity: object,
+        hours: object,
+        ui: dict[str, Any],
+    ) -> Any:
         if not clicks:
             return no_update
         v = view(ui)
@@ -101,9 +118,13 @@ def register(app: dash.Dash) -> None:
             if end is None:
                 raise Malformed("no_until")
             row = make_silence(
-                end, reason, start=_text("start", start), severity=_text("severity", severity),
-                hours=[h] if (h := _text("hours", hours)) else [], **_named(scope, series, value),
-            )  # fmt: skip
+                end,
+                reason,
+                start=_text("start", start),
+                severity=_text("severity", severity),
+                hours=[h] if (h := _text("hours", hours)) else [],
+                **_named(scope, series, value),
+            )
         except BarometerError as e:
             return _said(words(v, e)), no_update, no_update
         return _said(v.t("silences.made", id=row.id, time=stamp(row.ends_at, context().zone)), True), "", ""

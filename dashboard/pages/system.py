@@ -85,16 +85,23 @@ def _flow(v: View, report: dict[str, Any]) -> Any:
     behind = lag["seconds"]
     return html.Div(
         [
-            kpi(v.t("system.lag_records"), number(v.lang, lag["records"]), None,
-                "tone-alert" if lag["records"] > alarm.lag_alarm_records else ""),
-            kpi(v.t("system.lag_time"), "–" if behind is None else duration(v.lang, behind * 1000),
+            kpi(
+                v.t("system.lag_records"),
+                number(v.lang, lag["records"]),
+                None,
+                "tone-alert" if lag["records"] > alarm.lag_alarm_records else "",
+            ),
+            kpi(
+                v.t("system.lag_time"),
+                "–" if behind is None else duration(v.lang, behind * 1000),
                 stamp(report["progress"], context().zone),
-                "tone-alert" if behind is None or behind > alarm.lag_alarm_seconds else ""),
+                "tone-alert" if behind is None or behind > alarm.lag_alarm_seconds else "",
+            ),
             kpi(v.t("system.rate"), number(v.lang, round(report["throughput"], 1)), v.t("system.rate_hint")),
             kpi(v.t("system.unscored"), percent(report["unscored"]["share"]), v.t("system.unscored_hint")),
         ],
         className="kpis",
-    )  # fmt: skip
+    )
 
 
 def _accounts(v: View, report: dict[str, Any]) -> Any:
@@ -126,12 +133,19 @@ def _processes(v: View, report: dict[str, Any]) -> Any:
             name.append(html.Span(v.t("system.leader"), className="pill state-acknowledged"))
         state = or_code(v, "process", p["state"]) if p["live"] else v.t("system.gone")
         rows.append(
-            [html.Div(name, className="marks"), f"{p['host']}:{p['pid']}",
-             html.Span(state, className="pill quiet" if p["live"] else "pill notify-failed"),
-             ago(v.lang, p["seen_at"], now)]
-        )  # fmt: skip
-    heads = [(v.t("system.role"), ""), (v.t("system.host"), "grow num"), (v.t("system.process_state"), ""),
-             (v.t("system.seen"), "num")]  # fmt: skip
+            [
+                html.Div(name, className="marks"),
+                f"{p['host']}:{p['pid']}",
+                html.Span(state, className="pill quiet" if p["live"] else "pill notify-failed"),
+                ago(v.lang, p["seen_at"], now),
+            ]
+        )
+    heads = [
+        (v.t("system.role"), ""),
+        (v.t("system.host"), "grow num"),
+        (v.t("system.process_state"), ""),
+        (v.t("system.seen"), "num"),
+    ]
     shown = table(heads, rows) if rows else empty(v.t("truth.no_workers"), None, "lost")
     return section(v.t("system.processes"), shown, class_name="flush")
 
@@ -139,12 +153,20 @@ def _processes(v: View, report: dict[str, Any]) -> Any:
 def _leases(v: View, report: dict[str, Any]) -> Any:
     now = report["now"]
     rows = [
-        [html.Strong(or_code(v, "lease", x["name"]), title=x["name"]), x["holder"], exact(x["term"]),
-         clock(x["expires_at"], context().zone, now, seconds=True) if x["live"] else v.t("system.expired")]
+        [
+            html.Strong(or_code(v, "lease", x["name"]), title=x["name"]),
+            x["holder"],
+            exact(x["term"]),
+            clock(x["expires_at"], context().zone, now, seconds=True) if x["live"] else v.t("system.expired"),
+        ]
         for x in report["leases"]
-    ]  # fmt: skip
-    heads = [(v.t("system.lease"), ""), (v.t("system.holder"), "grow"), (v.t("system.term"), "num right"),
-             (v.t("system.expires"), "num")]  # fmt: skip
+    ]
+    heads = [
+        (v.t("system.lease"), ""),
+        (v.t("system.holder"), "grow"),
+        (v.t("system.term"), "num right"),
+        (v.t("system.expires"), "num"),
+    ]
     return section(v.t("system.leases"), table(heads, rows), class_name="flush") if rows else None
 
 
@@ -155,15 +177,30 @@ def _jobs(v: View, report: dict[str, Any]) -> Any:
         if j["ok"] is None:
             result = html.Span(v.t("system.running"), className="pill quiet")
         else:
-            result = html.Span(v.t("system.ok" if j["ok"] else "system.failed"),
-                               className="pill quiet" if j["ok"] else "pill notify-failed")  # fmt: skip
+            result = html.Span(
+                v.t("system.ok" if j["ok"] else "system.failed"),
+                className="pill quiet" if j["ok"] else "pill notify-failed",
+            )
         rows.append(
-            [html.Div([html.Strong(or_code(v, "job", j["name"]), title=j["name"]),
-                       html.Small(j["message"] or "", className="muted")], className="two"),
-             ago(v.lang, j["started_at"], report["now"]), took, result]
-        )  # fmt: skip
-    heads = [(v.t("system.job"), "grow"), (v.t("system.last_run"), "num"), (v.t("system.took"), "num right"),
-             (v.t("system.result"), "")]  # fmt: skip
+            [
+                html.Div(
+                    [
+                        html.Strong(or_code(v, "job", j["name"]), title=j["name"]),
+                        html.Small(j["message"] or "", className="muted"),
+                    ],
+                    className="two",
+                ),
+                ago(v.lang, j["started_at"], report["now"]),
+                took,
+                result,
+            ]
+        )
+    heads = [
+        (v.t("system.job"), "grow"),
+        (v.t("system.last_run"), "num"),
+        (v.t("system.took"), "num right"),
+        (v.t("system.result"), ""),
+    ]
     body_ = table(heads, rows) if rows else empty(v.t("system.none"))
     return section(v.t("system.jobs"), body_, class_name="flush")
 
@@ -179,15 +216,19 @@ def sources_part(v: View, report: dict[str, Any], *, every: bool) -> Any:
     shown = first if every else first[:SOURCES]
     rows = [
         [
-            html.Div([html.Strong(s["name"]),
-                      html.Span(v.t("system.silent"), className="pill notify-failed") if s["silent"] else None,
-                      html.Span(v.t("system.muted"), className="pill quiet") if s["muted"] else None],
-                     className="marks"),
+            html.Div(
+                [
+                    html.Strong(s["name"]),
+                    html.Span(v.t("system.silent"), className="pill notify-failed") if s["silent"] else None,
+                    html.Span(v.t("system.muted"), className="pill quiet") if s["muted"] else None,
+                ],
+                className="marks",
+            ),
             ago(v.lang, s["last_observed_at"], now),
             number(v.lang, s["last_day"]),
         ]
         for s in shown
-    ]  # fmt: skip
+    ]
     heads = [(v.t("system.source"), "grow"), (v.t("system.last_text"), "num"), (v.t("system.last_day"), "num right")]
     rest = None
     if len(known) > SOURCES:
@@ -206,8 +247,12 @@ def _partitions(v: View, report: dict[str, Any]) -> Any:
         [str(o["partition"]), exact(o["next_offset"]), exact(o["lag"]), ago(v.lang, o["progress_t"], now)]
         for o in report["lag"]["partitions"]
     ]
-    heads = [(v.t("system.partition"), "num"), (v.t("system.next_offset"), "num right grow"),
-             (v.t("system.lag"), "num right"), (v.t("system.progress_at"), "num")]  # fmt: skip
+    heads = [
+        (v.t("system.partition"), "num"),
+        (v.t("system.next_offset"), "num right grow"),
+        (v.t("system.lag"), "num right"),
+        (v.t("system.progress_at"), "num"),
+    ]
     return section(
         v.t("system.partitions"), table(heads, rows) if rows else empty(v.t("system.none")), class_name="flush"
     )
@@ -222,12 +267,19 @@ def _letters(v: View, letters: Sequence[StoredLetter], now: int) -> Any:
             [
                 clock(x.record_timestamp, context().zone, now) if x.record_timestamp >= 0 else "–",
                 f"{x.row.partition}:{x.row.offset}",
-                html.Div([html.Strong(or_code(v, "letter", x.reason)), html.Small(x.detail, className="muted")],
-                         className="two"),
+                html.Div(
+                    [html.Strong(or_code(v, "letter", x.reason)), html.Small(x.detail, className="muted")],
+                    className="two",
+                ),
                 html.Code(x.value[:_BEGINNING].decode("utf-8", "replace"), className="raw"),
                 f"{exact(x.value_length)} B",
             ]
-        )  # fmt: skip
-    heads = [(v.t("system.when"), "num"), (v.t("system.place"), "num"), (v.t("system.reason"), ""),
-             (v.t("system.value"), "grow"), (v.t("system.size"), "num right")]  # fmt: skip
+        )
+    heads = [
+        (v.t("system.when"), "num"),
+        (v.t("system.place"), "num"),
+        (v.t("system.reason"), ""),
+        (v.t("system.value"), "grow"),
+        (v.t("system.size"), "num right"),
+    ]
     return section(v.t("system.letters"), table(heads, rows), class_name="flush")

@@ -139,8 +139,11 @@ def _provider() -> Oidc | None:
 def _enter(user: users.User, way: str) -> None:
     """Begin a session under a new name, whatever the browser brought along."""
     ctx = context()
-    chosen = {name: request.cookies[f"barometer_{name}"] for name in ("lang", "theme")
-              if f"barometer_{name}" in request.cookies}  # fmt: skip
+    chosen = {
+        name: request.cookies[f"barometer_{name}"]
+        for name in ("lang", "theme")
+        if f"barometer_{name}" in request.cookies
+    }
     if chosen and not user.preferences:
         users.set_preferences(ctx.store, user.id, chosen)
     address = request.remote_addr or ""
@@ -194,8 +197,15 @@ def _form(problem: str | None, code: int = 200) -> Response:
     response = Response(body, code)
     root = current_app.config["APPLICATION_ROOT"]
     for name, value in (("lang", how.lang), ("theme", how.theme)):
-        response.set_cookie(f"barometer_{name}", value, max_age=31_536_000, samesite="Lax", path=root,
-                            httponly=True, secure=settings.secure_cookies)  # fmt: skip
+        response.set_cookie(
+            f"barometer_{name}",
+            value,
+            max_age=31_536_000,
+            samesite="Lax",
+            path=root,
+            httponly=True,
+            secure=settings.secure_cookies,
+        )
     return response
 
 

@@ -48,10 +48,12 @@ class Oidc:
             client_secret=secret.get_secret_value() if secret else None,
             server_metadata_url=settings.oidc_issuer.rstrip("/") + "/.well-known/openid-configuration",
             client_kwargs={
-                "scope": settings.oidc_scopes, "code_challenge_method": "S256", "default_timeout": SECONDS,
+                "scope": settings.oidc_scopes,
+                "code_challenge_method": "S256",
+                "default_timeout": SECONDS,
                 **({} if secret else {"token_endpoint_auth_method": "none"}),
             },
-        )  # fmt: skip
+        )
 
     def leave(self) -> Any:
         """The redirect to the provider.

@@ -264,9 +264,16 @@ def _silence(a: _Asked) -> str | None:
     if silence_id is None:
         try:
             silence_id = silences.add_silence(
-                a.c, a.me, why, a.now, starts_at=a.now, ends_at=until, severity=severity,
-                windows=[hours] if hours else [], **named,
-            )  # fmt: skip
+                a.c,
+                a.me,
+                why,
+                a.now,
+                starts_at=a.now,
+                ends_at=until,
+                severity=severity,
+                windows=[hours] if hours else [],
+                **named,
+            )
         except HoursError:
             raise Malformed("hours", value=hours or "") from None
     silencer = silences.Silencer(a.c, context().settings, a.now)

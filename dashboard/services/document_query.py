@@ -55,15 +55,18 @@ def wanted(query: Mapping[str, str | None], now: int, zone: ZoneInfo) -> Documen
     if len(given["q"]) > LONGEST:
         raise NotSought("q", f"at most {LONGEST} characters")
     return DocumentFilter(
-        words=given["q"], from_ms=begin, to_ms=end,
+        words=given["q"],
+        from_ms=begin,
+        to_ms=end,
         kind=int(Kind[kind.upper()]) if kind else None,
-        lang=given["lang"] or None, source=given["source"] or None,
+        lang=given["lang"] or None,
+        source=given["source"] or None,
         topic=given["series"].removeprefix("topic:") or None,
         sentiment=int(Sentiment[feeling.upper()]) if feeling and feeling != "unscored" else None,
         unscored=feeling == "unscored",
         min_confidence=_share(given["confidence"]),
         flags=int(Flag[flag.upper()]) if flag else 0,
-    )  # fmt: skip
+    )
 
 
 def time_words(value: str, zone: ZoneInfo) -> str:

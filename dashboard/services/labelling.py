@@ -74,8 +74,9 @@ def look_at(text_id: int | None = None, document: Key | None = None) -> Labellin
         return _look(c, found, queued=False)
 
 
-def label(text_id: int, sentiment: int | None, topics: Sequence[str] | None, comment: str | None,
-          *, skip: bool = False) -> int:  # fmt: skip
+def label(
+    text_id: int, sentiment: int | None, topics: Sequence[str] | None, comment: str | None, *, skip: bool = False
+) -> int:
     """Keep a label or a skip of this user. A text that a queue put in front of them counts for that queue, any other is
     a correction.
 

@@ -22,8 +22,21 @@ MOST = 2_000
 """Matches that are counted; where there are more, the newest are."""
 BARS = 40
 KEPT_SECONDS = 5.0
-_WIDTHS = (MINUTE, 5 * MINUTE, 10 * MINUTE, 30 * MINUTE, HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR, DAY, 7 * DAY, 28 * DAY,
-           182 * DAY, 3650 * DAY)  # fmt: skip
+_WIDTHS = (
+    MINUTE,
+    5 * MINUTE,
+    10 * MINUTE,
+    30 * MINUTE,
+    HOUR,
+    3 * HOUR,
+    6 * HOUR,
+    12 * HOUR,
+    DAY,
+    7 * DAY,
+    28 * DAY,
+    182 * DAY,
+    3650 * DAY,
+)
 
 
 @dataclass(frozen=True, slots=True)

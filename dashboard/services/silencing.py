@@ -57,9 +57,16 @@ def make_silence(
         try:
             if number is None:
                 number = silences.add_silence(
-                    c, current_user.name, why, now, starts_at=begin, ends_at=end, severity=severity, windows=hours,
+                    c,
+                    current_user.name,
+                    why,
+                    now,
+                    starts_at=begin,
+                    ends_at=end,
+                    severity=severity,
+                    windows=hours,
                     **named,
-                )  # fmt: skip
+                )
         except HoursError:
             raise Malformed("hours", field="hours", value=", ".join(hours)[:80]) from None
         found = silences.find_silence(c, number)

@@ -131,5 +131,12 @@ def _explain(scorer: Any, text: Text) -> Why:
     if at < len(found.line):
         rest = found.line[at:]
         parts.append(Part(rest, None if len(rest.strip()) > 1 else 0.0))
-    return Why(tuple(parts), result.sentiment, result.sentiment_probabilities, result.topics, scorer.version,
-               text.model, text.sentiment)  # fmt: skip
+    return Why(
+        tuple(parts),
+        result.sentiment,
+        result.sentiment_probabilities,
+        result.topics,
+        scorer.version,
+        text.model,
+        text.sentiment,
+    )

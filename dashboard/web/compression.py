@@ -20,13 +20,17 @@ _DAY = "private, max-age=86400"
 _LEVELS = {
     "COMPRESS_REGISTER": False,
     "COMPRESS_MIMETYPES": [
-        "application/json", "application/javascript", "text/javascript", "text/css", "image/svg+xml",
+        "application/json",
+        "application/javascript",
+        "text/javascript",
+        "text/css",
+        "image/svg+xml",
     ],
     "COMPRESS_ALGORITHM": ["zstd", "br", "gzip"],
     "COMPRESS_LEVEL": 4,
     "COMPRESS_STREAMS": False,
     "COMPRESS_MIN_SIZE": 1_000,
-}  # fmt: skip
+}
 
 
 class _Files:
